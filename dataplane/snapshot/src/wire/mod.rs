@@ -1,0 +1,73 @@
+//! The messages on the wire and on disk, in Protocol Buffers. Field numbers are never reused. Every field may be absent or
+//! empty: a receiver validates before it compiles.
+
+mod backend;
+mod listener;
+mod protocol;
+mod route;
+
+pub use backend::{
+    Backend, ClientSettings, CustomTimeouts, Endpoints, LoadBalancing, LoadBalancingPolicy, Protocol, Target,
+};
+pub use listener::{Listener, ListenerProtocol};
+pub use protocol::{
+    Ack, FORMAT_VERSION, Member, Rejection, State, StateError, StateObject, WireAsOf, WireSource, as_of_from_wire, as_of_to_wire,
+};
+pub use route::{
+    Condition, ConditionKind, Destination, Filter, FilterKind, Match, PathKind, PathMatch, Route, Rule,
+};
+
+use crate::Kind;
+
+/// What the bytes of an object hold.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Content {
+    #[prost(btree_map = "string, string", tag = "1")]
+    pub labels: std::collections::BTreeMap<String, String>,
+    #[prost(oneof = "Payload", tags = "2, 3, 4, 5, 15")]
+    pub payload: Option<Payload>,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub enum Payload {
+    #[prost(message, tag = "2")]
+    Listener(Listener),
+    #[prost(message, tag = "3")]
+    Route(Route),
+    #[prost(message, tag = "4")]
+    Backend(Backend),
+    #[prost(message, tag = "5")]
+    Endpoints(Endpoints),
+    #[prost(message, tag = "15")]
+    Held(Held),
+}
+
+/// Stands in for an object that couldn't be planned. A worker that has a good version of it keeps serving that one; one
+/// that never had one answers 503 with the reason.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Held {
+    #[prost(string, tag = "1")]
+    pub reason: String,
+    /// For a route whose matches are good: where the 503 is answered, so that its requests don't fall to another route.
+    #[prost(message, optional, tag = "2")]
+    pub route: Option<Route>,
+}
+
+impl Payload {
+    /// `None` for [`Held`], which fits every kind.
+    pub const fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Listener(_) => Some(Kind::Listener),
+            Self::Route(_) => Some(Kind::Route),
+            Self::Backend(_) => Some(Kind::Backend),
+            Self::Endpoints(_) => Some(Kind::Endpoints),
+            Self::Held(_) => None,
+        }
+    }
+}
+
+impl From<Payload> for Content {
+    fn from(payload: Payload) -> Self {
+        Self { labels: std::collections::BTreeMap::new(), payload: Some(payload) }
+    }
+}

@@ -1,0 +1,160 @@
+use std::collections::{BTreeMap, HashSet};
+
+use bytes::Bytes;
+use prost::Message as _;
+
+use crate::{AsOf, Epoch, Key, Kind, Object, Root, Snapshot, SourceAsOf};
+
+/// The version of these messages. A peer answers another one with a sentence that names both.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// A whole snapshot, as sent and as kept in a worker's state file.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct State {
+    #[prost(uint32, tag = "1")]
+    pub format_version: u32,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub root: Bytes,
+    #[prost(message, optional, tag = "3")]
+    pub as_of: Option<WireAsOf>,
+    #[prost(message, repeated, tag = "4")]
+    pub objects: Vec<StateObject>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct StateObject {
+    #[prost(string, tag = "1")]
+    pub key: String,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub bytes: Bytes,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct WireAsOf {
+    #[prost(btree_map = "string, message", tag = "1")]
+    pub sources: BTreeMap<String, WireSource>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct WireSource {
+    #[prost(string, tag = "1")]
+    pub epoch_id: String,
+    #[prost(uint64, tag = "2")]
+    pub epoch_created_at: u64,
+    /// By the kind's word, so that an unknown kind is skipped and not misread.
+    #[prost(btree_map = "string, uint64", tag = "3")]
+    pub revisions: BTreeMap<String, u64>,
+}
+
+/// What a worker tells the leader once it has applied a snapshot.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Ack {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub root: Bytes,
+    #[prost(message, optional, tag = "2")]
+    pub as_of: Option<WireAsOf>,
+    #[prost(message, repeated, tag = "3")]
+    pub rejected: Vec<Rejection>,
+    #[prost(message, optional, tag = "4")]
+    pub member: Option<Member>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Rejection {
+    #[prost(string, tag = "1")]
+    pub key: String,
+    #[prost(string, tag = "2")]
+    pub reason: String,
+}
+
+/// Who a worker is. The id is new per process, the name is the user's.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Member {
+    #[prost(string, tag = "1")]
+    pub id: String,
+    #[prost(string, tag = "2")]
+    pub name: String,
+    #[prost(string, tag = "3")]
+    pub version: String,
+}
+
+/// Why a received state as a whole is refused. Nothing of it is used; the old one stays.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StateError {
+    #[error("not a state message: {0}")]
+    Malformed(String),
+    #[error("format version {theirs}, but this program reads version {FORMAT_VERSION}")]
+    Version { theirs: u32 },
+    #[error("the root is {0} bytes long instead of 32")]
+    RootLength(usize),
+    #[error("the objects have root {got}, but {expected} was promised")]
+    WrongRoot { expected: Root, got: Root },
+    #[error("object {key} has {bytes} bytes, more than the {} allowed", Object::MAX_BYTES)]
+    ObjectSize { key: String, bytes: usize },
+    #[error("{0}")]
+    Key(#[from] crate::KeyError),
+    #[error("{0} comes twice")]
+    Repeated(Key),
+}
+
+impl State {
+    pub fn from_snapshot(snapshot: &Snapshot) -> Self {
+        Self {
+            format_version: FORMAT_VERSION,
+            root: Bytes::copy_from_slice(&snapshot.root().0),
+            as_of: Some(as_of_to_wire(snapshot.as_of())),
+            objects: snapshot
+                .objects()
+                .map(|object| StateObject { key: object.key().to_string(), bytes: object.bytes().clone() })
+                .collect(),
+        }
+    }
+
+    /// Decodes and checks a whole state: version, sizes, keys, and that the objects have the promised root.
+    pub fn decode_snapshot(bytes: Bytes) -> Result<Snapshot, StateError> {
+        let state = Self::decode(bytes).map_err(|error| StateError::Malformed(error.to_string()))?;
+        if state.format_version != FORMAT_VERSION {
+            return Err(StateError::Version { theirs: state.format_version });
+        }
+        let expected = Root::from_slice(&state.root).ok_or(StateError::RootLength(state.root.len()))?;
+        let mut keys = HashSet::with_capacity(state.objects.len());
+        let mut objects = Vec::with_capacity(state.objects.len());
+        for StateObject { key, bytes } in state.objects {
+            if bytes.len() > Object::MAX_BYTES {
+                return Err(StateError::ObjectSize { key, bytes: bytes.len() });
+            }
+            let key: Key = key.parse()?;
+            if !keys.insert(key.clone()) {
+                return Err(StateError::Repeated(key));
+            }
+            objects.push(Object::new(key, bytes));
+        }
+        let snapshot = Snapshot::new(objects, as_of_from_wire(state.as_of.unwrap_or_default()));
+        if snapshot.root() == expected {
+            Ok(snapshot)
+        } else {
+            Err(StateError::WrongRoot { expected, got: snapshot.root() })
+        }
+    }
+}
+
+pub fn as_of_to_wire(as_of: &AsOf) -> WireAsOf {
+    let source = |source: &SourceAsOf| WireSource {
+        epoch_id: source.epoch.id.clone(),
+        epoch_created_at: source.epoch.created_at,
+        revisions: source.revisions.iter().map(|(kind, revision)| (kind.to_string(), *revision)).collect(),
+    };
+    WireAsOf { sources: as_of.0.iter().map(|(name, value)| (name.clone(), source(value))).collect() }
+}
+
+pub fn as_of_from_wire(wire: WireAsOf) -> AsOf {
+    let source = |source: WireSource| SourceAsOf {
+        epoch: Epoch { id: source.epoch_id, created_at: source.epoch_created_at },
+        revisions: source
+            .revisions
+            .into_iter()
+            .filter_map(|(kind, revision)| Some((kind.parse::<Kind>().ok()?, revision)))
+            .collect(),
+    };
+    AsOf(wire.sources.into_iter().map(|(name, value)| (name, source(value))).collect())
+}

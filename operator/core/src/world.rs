@@ -1,0 +1,185 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crds::{BackendSpec, RouteSpec};
+use dataplane_snapshot::{AsOf, Key, SourceAsOf};
+
+/// Who owns an object and may change it. The order is the order of precedence when two claim one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Owner {
+    Kubernetes,
+    Files,
+    /// Written through the admin API, kept in the state store.
+    Store,
+}
+
+impl Owner {
+    /// The name of the source in the as-of vector, in logs and in statuses.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Kubernetes => "kubernetes",
+            Self::Files => "files",
+            Self::Store => "store",
+        }
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One object as a source has it. Sources keep the `Arc` of an object that didn't change: `plan` reuses its results by
+/// pointer equality.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observed {
+    pub key: Key,
+    pub spec: Spec,
+    pub labels: BTreeMap<String, String>,
+    /// `metadata.generation` in Kubernetes; elsewhere a number that the source raises with each change of the object.
+    pub generation: i64,
+    pub origin: Origin,
+}
+
+/// What an object says, or why it can't be read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Spec {
+    Backend(Arc<BackendSpec>),
+    Route(Arc<RouteSpec>),
+    /// Its key is known, but it isn't of its type.
+    Invalid(Vec<Problem>),
+}
+
+/// Where an object came from, for people.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Origin {
+    Kubernetes,
+    /// A document of a file; `place` is where the document starts.
+    File(Place),
+    Store,
+}
+
+impl Origin {
+    pub const fn owner(&self) -> Owner {
+        match self {
+            Self::Kubernetes => Owner::Kubernetes,
+            Self::File(_) => Owner::Files,
+            Self::Store => Owner::Store,
+        }
+    }
+}
+
+/// A place in a file; line and column count from 1.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    pub file: Arc<str>,
+    pub line: u64,
+    pub column: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// A user's mistake: what is wrong, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// For instance `spec.targets[0].port`; empty if it is about the whole object.
+    pub field: String,
+    /// A sentence without the place.
+    pub message: String,
+    /// Known at once for what the parser found; for the rest the files source finds it from `field`.
+    pub place: Option<Place>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        if !self.field.is_empty() {
+            write!(f, "{}: ", self.field)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// All that one source has, complete: what isn't in here doesn't exist.
+#[derive(Clone, Debug)]
+pub struct SourceView {
+    pub owner: Owner,
+    pub as_of: SourceAsOf,
+    pub objects: BTreeMap<Key, Arc<Observed>>,
+}
+
+/// A listener, from the settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerSettings {
+    pub name: String,
+    /// Empty: all addresses.
+    pub address: String,
+    pub port: u16,
+    /// The port that clients see, if another.
+    pub advertised_port: Option<u16>,
+    pub protocol: ListenerProtocol,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenerProtocol {
+    Http,
+}
+
+/// Everything that `plan` looks at.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    pub listeners: Arc<Vec<ListenerSettings>>,
+    pub backends: BTreeMap<Key, Arc<Observed>>,
+    pub routes: BTreeMap<Key, Arc<Observed>>,
+    /// Objects whose key a source of higher precedence claims too.
+    pub conflicts: Vec<Claim>,
+    pub as_of: AsOf,
+}
+
+/// An object that lost its key to another source.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim {
+    pub loser: Arc<Observed>,
+    pub winner: Owner,
+}
+
+impl World {
+    /// Joins complete views. A key claimed twice goes kubernetes > files > store.
+    pub fn join<'a>(
+        listeners: Arc<Vec<ListenerSettings>>,
+        views: impl IntoIterator<Item = &'a SourceView>,
+    ) -> Self {
+        let mut world = Self { listeners, ..Self::default() };
+        let mut views: Vec<_> = views.into_iter().collect();
+        views.sort_by_key(|view| view.owner);
+        for view in views {
+            world.as_of.0.insert(view.owner.to_string(), view.as_of.clone());
+            for (key, observed) in &view.objects {
+                world.add(key, observed);
+            }
+        }
+        world
+    }
+
+    fn add(&mut self, key: &Key, observed: &Arc<Observed>) {
+        let objects = match key.kind() {
+            dataplane_snapshot::Kind::Backend => &mut self.backends,
+            dataplane_snapshot::Kind::Route => &mut self.routes,
+            _ => return,
+        };
+        if let Some(winner) = objects.get(key) {
+            let winner = winner.origin.owner();
+            self.conflicts.push(Claim { loser: observed.clone(), winner });
+        } else {
+            objects.insert(key.clone(), observed.clone());
+        }
+    }
+}
