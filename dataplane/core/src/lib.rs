@@ -1,1 +1,5 @@
 //! Under construction.
+
+pub mod served;
+pub mod subscription;
+

@@ -1,0 +1,177 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use dataplane_snapshot::{DecodeError, Key, Kind, Object, Snapshot, diff, wire};
+
+/// What a worker serves: a snapshot, in which the last good version stands in for each object that is held by the leader
+/// or was rejected by this worker's own compile step, if this worker ever had a good one.
+///
+/// A key that is neither held nor rejected serves exactly the snapshot's object. A key that leaves the snapshot takes its
+/// stand-in with it: a deletion is never undone by an old version.
+#[derive(Clone, Debug, Default)]
+pub struct Served {
+    snapshot: Snapshot,
+    /// In service now, by the key that they stand in for.
+    retained: BTreeMap<Key, Good>,
+    /// Not in service, but would be if the compile step rejects the snapshot's object.
+    fallback: BTreeMap<Key, Good>,
+    /// Rejected, with nothing to stand in.
+    rejected: BTreeSet<Key>,
+    /// What is served instead of, or beside, the snapshot's objects; made from `retained`.
+    overlay: BTreeMap<Key, Object>,
+}
+
+/// A good version of an object with the parts that only exist with it: a backend's endpoints, a route's inline backends.
+/// A held object doesn't give its parts, so they would be missing from the snapshot.
+#[derive(Clone, Debug, PartialEq)]
+struct Good {
+    object: Object,
+    parts: Vec<Object>,
+}
+
+impl Served {
+    pub fn new(snapshot: Snapshot) -> Self {
+        Self { snapshot, ..Self::default() }
+    }
+
+    /// From a state file: the snapshot and what [`Self::retained`] gave. Objects that were rejected before are tried again,
+    /// since this program may be a newer one than the one that rejected them.
+    pub fn restore(snapshot: Snapshot, retained: impl IntoIterator<Item = Object>) -> Self {
+        let objects: BTreeMap<_, _> =
+            retained.into_iter().map(|object| (object.key().clone(), object)).collect();
+        let mut served = Self::new(snapshot);
+        for (key, object) in &objects {
+            let good = || Good::new(object.clone(), |part| objects.get(part).cloned());
+            match served.snapshot.get(key) {
+                Some(current) if is_held(current) => served.retained.insert(key.clone(), good()),
+                Some(current) if current != object => served.fallback.insert(key.clone(), good()),
+                _ => None,
+            };
+        }
+        served.make_overlay();
+        served
+    }
+
+    /// What is served after `next`, if the compile step rejects nothing. See [`Self::reject`].
+    pub fn advance(&self, next: Snapshot) -> Self {
+        let changed = diff(&self.snapshot, &next);
+        let candidates = changed.upserts.iter().map(Object::key).chain(self.retained.keys());
+        let mut served = Self::new(next);
+        for key in candidates {
+            let (Some(current), Some(good)) = (served.snapshot.get(key), self.good(key)) else { continue };
+            let place = if is_held(current) { &mut served.retained } else { &mut served.fallback };
+            place.insert(key.clone(), good);
+        }
+        served.make_overlay();
+        served
+    }
+
+    /// Takes note of what the compile step rejected. True if something else is served now, so that the caller must
+    /// compile again; this comes to an end, as each key steps at most from new to last good to none.
+    pub fn reject(&mut self, rejected: &[(Key, String)]) -> bool {
+        let mut changed = false;
+        for (key, _) in rejected {
+            if let Some(good) = self.fallback.remove(key) {
+                self.retained.insert(key.clone(), good);
+                changed = true;
+            } else {
+                changed |= self.retained.remove(key).is_some();
+                self.rejected.insert(key.clone());
+            }
+        }
+        if changed {
+            self.make_overlay();
+        }
+        changed
+    }
+
+    pub const fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// The last good versions in service, with their parts. For the state file; not in the order of keys.
+    pub fn retained(&self) -> impl Iterator<Item = &Object> {
+        self.retained.values().flat_map(|good| std::iter::once(&good.object).chain(&good.parts))
+    }
+
+    /// What is served under `key`: the snapshot's object, or the last good version that stands in for it.
+    pub fn object(&self, key: &Key) -> Option<&Object> {
+        self.overlay.get(key).or_else(|| self.snapshot.get(key))
+    }
+
+    /// The decoded form of [`Self::object`]. [`wire::Payload::Held`] if there never was a good version.
+    pub fn payload(&self, key: &Key) -> Option<Result<wire::Payload, DecodeError>> {
+        self.object(key).map(Object::decode)
+    }
+
+    /// All that is served, each key once, in the order of keys.
+    pub fn iter(&self) -> impl Iterator<Item = (&Key, &Object)> {
+        let mut base = self.snapshot.objects().peekable();
+        let mut over = self.overlay.values().peekable();
+        std::iter::from_fn(move || {
+            let object = match (base.peek(), over.peek()) {
+                (Some(a), Some(b)) if a.key() < b.key() => base.next(),
+                (Some(a), Some(b)) => {
+                    if a.key() == b.key() {
+                        base.next();
+                    }
+                    over.next()
+                }
+                (_, None) => base.next(),
+                (None, _) => over.next(),
+            }?;
+            Some((object.key(), object))
+        })
+    }
+
+    fn good(&self, key: &Key) -> Option<Good> {
+        if let Some(good) = self.retained.get(key) {
+            return Some(good.clone());
+        }
+        let object =
+            self.snapshot.get(key).filter(|object| !is_held(object) && !self.rejected.contains(key))?;
+        Some(Good::new(object.clone(), |part| self.object(part).filter(|part| !is_held(part)).cloned()))
+    }
+
+    fn make_overlay(&mut self) {
+        let mut overlay: BTreeMap<_, _> =
+            self.retained.iter().map(|(key, good)| (key.clone(), good.object.clone())).collect();
+        for part in self.retained.values().flat_map(|good| &good.parts) {
+            // A part that the snapshot has in good order is the newer one: pods move also while their backend is held.
+            if self.snapshot.get(part.key()).is_none_or(is_held) {
+                overlay.entry(part.key().clone()).or_insert_with(|| part.clone());
+            }
+        }
+        self.overlay = overlay;
+    }
+}
+
+impl Good {
+    fn new(object: Object, find: impl Fn(&Key) -> Option<Object>) -> Self {
+        let parts = parts_of(&object).iter().filter_map(find).collect();
+        Self { object, parts }
+    }
+}
+
+/// The keys of what exists only with `object`.
+fn parts_of(object: &Object) -> Vec<Key> {
+    match object.decode() {
+        Ok(wire::Payload::Backend(_)) => vec![object.key().with_kind(Kind::Endpoints)],
+        Ok(wire::Payload::Route(route)) => {
+            let prefix = format!("{}~", object.key().name());
+            let inline = |key: &Key| {
+                key.kind() == Kind::Backend
+                    && key.namespace() == object.key().namespace()
+                    && key.name().starts_with(&prefix)
+            };
+            let destinations = route.rules.iter().flat_map(|rule| &rule.destinations);
+            let backends: BTreeSet<Key> =
+                destinations.filter_map(|to| to.backend.parse().ok()).filter(inline).collect();
+            backends.into_iter().flat_map(|key| [key.with_kind(Kind::Endpoints), key]).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn is_held(object: &Object) -> bool {
+    matches!(object.decode(), Ok(wire::Payload::Held(_)))
+}
