@@ -1,1 +1,57 @@
-fn main() {}
+//! `komainu`: arguments, settings and the wiring of the modes; nothing else.
+
+mod args;
+mod check;
+mod credentials;
+mod echo;
+mod logs;
+mod modes;
+mod observe;
+mod settings;
+mod shutdown;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Arguments, Command, RunArguments};
+use settings::{Mode, Settings};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match dispatch(Arguments::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            // A closed pipe is how `komainu crds | head` ends, and no error of ours.
+            let _ = writeln!(std::io::stderr(), "komainu: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(arguments) => run(&arguments, None),
+        Command::Standalone(arguments) => run(&arguments, Some(Mode::Off)),
+        Command::Leader(arguments) => run(&arguments, Some(Mode::Leader)),
+        Command::Worker(arguments) => run(&arguments, Some(Mode::Worker)),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Crds => {
+            std::io::stdout().write_all(crds::to_yaml().as_bytes())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Echo(arguments) => echo::run(arguments),
+    }
+}
+
+fn run(arguments: &RunArguments, mode: Option<Mode>) -> anyhow::Result<ExitCode> {
+    let mut settings: Settings = settings::load(arguments, |name| std::env::var(name).ok())?;
+    if let Some(mode) = mode {
+        settings.cluster.mode = mode;
+    }
+    logs::start(&settings.log)?;
+    modes::run(settings)
+}

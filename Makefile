@@ -1,0 +1,70 @@
+# Every verb of the project. `make help` lists them; CI (.ci/run) calls the same ones.
+
+CACHE ?= $(HOME)/.cache/komainu
+CARGO ?= cargo
+PROFILE := ci
+BIN := $(CURDIR)/target/$(PROFILE)/komainu
+DIST := $(CURDIR)/target/dist/komainu
+export KOMAINU_BIN ?= $(BIN)
+export KOMAINU_CACHE := $(CACHE)
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart build test test-fast tools fmt fmt-check lint deny purity sizes generate bench-proxy \
+	check-instructions update-instructions accept-foundation
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+quickstart: build ## Run the demo: two upstreams and a gateway on examples/quickstart
+	@KOMAINU_BIN=$(BIN) examples/quickstart/run
+
+build: ## Build the program (profile ci)
+	@echo "building komainu (profile $(PROFILE)); the first time takes some minutes"
+	@$(CARGO) build --locked --profile $(PROFILE) --package komainu
+
+test: needs tools build ## Run all tests (needs Rust, Go >= 1.25, a C compiler, root for namespaces)
+	$(CARGO) test --locked --profile $(PROFILE) --workspace
+
+test-fast: build ## Run the tests that need no root and no cluster
+	$(CARGO) test --locked --profile $(PROFILE) --workspace --exclude komainu-e2e
+	$(CARGO) test --locked --profile $(PROFILE) --package komainu-e2e --test processes
+
+.PHONY: needs
+needs:
+	@.ci/needs
+
+tools: ## Build etcd, kube-apiserver and kubectl into the cache (about 6 minutes the first time)
+	@e2e/tools/kubernetes
+
+fmt: ## Format the code
+	@$(CARGO) fmt --all
+
+fmt-check:
+	@$(CARGO) fmt --all --check
+
+lint: ## Run clippy, warnings are errors
+	@$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+deny: ## Check licences, bans and sources of the dependencies
+	@.ci/deny
+
+purity: ## Check that the pure crates stay pure
+	@.ci/purity
+
+sizes:
+	@.ci/sizes
+
+generate: ## Write generated files: CRDs
+	@UPDATE=1 $(CARGO) test --locked --package komainu-crds --quiet
+
+check-instructions: ## Compare instruction counts with the committed baseline; +2 % fails
+	@benches/instructions check
+
+update-instructions: ## Write a new baseline of instruction counts
+	@benches/instructions update
+
+bench-proxy: ## nginx, HAProxy and Komainu side by side (installs Debian's nginx, haproxy, wrk, nghttp2-client, strace)
+	@benches/proxy/run
+
+accept-foundation: ## One line per point that the foundation must show
+	@e2e/accept/foundation

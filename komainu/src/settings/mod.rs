@@ -1,0 +1,191 @@
+//! The settings of a process: defaults, then the file, then the environment, then the command line.
+
+mod millis;
+mod sources;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use millis::Millis;
+pub(crate) use sources::{SettingsError, load};
+
+/// Everything that can be set. The names in a file are these in camelCase; `admin.port` is `KOMAINU_ADMIN_PORT` in the
+/// environment and `--set admin.port=` on the command line.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Settings {
+    /// A folder of YAML resources; none by default.
+    pub(crate) resources: Option<PathBuf>,
+    /// Where the state store, a worker's state file and generated credentials are kept.
+    pub(crate) data_directory: PathBuf,
+    pub(crate) admin: Admin,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) proxy: Proxy,
+    pub(crate) cluster: Cluster,
+    pub(crate) kubernetes: Kubernetes,
+    pub(crate) log: Log,
+}
+
+/// The port of the admin API, the cluster endpoints, health and metrics. A worker has only health and metrics there, and
+/// its default port is 9001.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Admin {
+    pub(crate) address: String,
+    /// Default 9000; 9001 on a worker.
+    pub(crate) port: Option<u16>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Listener {
+    pub(crate) name: String,
+    /// An IP address; empty: all.
+    #[serde(default)]
+    pub(crate) address: String,
+    pub(crate) port: u16,
+    /// The port that clients see, if another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) advertised_port: Option<u16>,
+    #[serde(default)]
+    pub(crate) protocol: ListenerProtocol,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum ListenerProtocol {
+    #[default]
+    #[serde(rename = "HTTP")]
+    Http,
+    #[serde(rename = "HTTPS")]
+    Https,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Proxy {
+    /// Threads that proxy; 0: one per core that this process may use.
+    pub(crate) threads: usize,
+    /// Addresses or networks whose `X-Forwarded-*` and `Forwarded` headers are believed.
+    pub(crate) trusted_proxies: Vec<String>,
+    /// How long open requests may take to end after a stop was asked for.
+    pub(crate) drain_timeout: Millis,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Cluster {
+    pub(crate) mode: Mode,
+    pub(crate) leader: ClusterLeader,
+    pub(crate) worker: ClusterWorker,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Mode {
+    /// Leader and worker in one process.
+    #[default]
+    Off,
+    Leader,
+    Worker,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct ClusterLeader {
+    /// Where workers find leaders.
+    pub(crate) urls: Vec<String>,
+    pub(crate) client_id: Option<String>,
+    pub(crate) client_secret: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct ClusterWorker {
+    /// The name shown in the list of members; generated if absent.
+    pub(crate) name: Option<String>,
+    pub(crate) state: ClusterWorkerState,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct ClusterWorkerState {
+    /// How long a poll is held by the leader while nothing changes; at most 25 s.
+    pub(crate) poll_every: Millis,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Kubernetes {
+    pub(crate) enabled: bool,
+    /// Namespaces to watch; empty: all.
+    pub(crate) namespaces: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Log {
+    /// What is logged: a level, or levels by target, as in `info,komainu=debug`.
+    pub(crate) filter: String,
+    pub(crate) format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    Text,
+    Json,
+}
+
+impl Settings {
+    pub(crate) fn admin_port(&self) -> u16 {
+        self.admin.port.unwrap_or(if self.cluster.mode == Mode::Worker { 9001 } else { 9000 })
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            resources: None,
+            data_directory: PathBuf::from(".komainu"),
+            admin: Admin::default(),
+            listeners: vec![Listener {
+                name: "http".to_owned(),
+                address: String::new(),
+                port: 8080,
+                advertised_port: None,
+                protocol: ListenerProtocol::Http,
+            }],
+            proxy: Proxy::default(),
+            cluster: Cluster::default(),
+            kubernetes: Kubernetes::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { address: "127.0.0.1".to_owned(), port: None }
+    }
+}
+
+impl Default for Proxy {
+    fn default() -> Self {
+        Self { threads: 0, trusted_proxies: Vec::new(), drain_timeout: Millis(30_000) }
+    }
+}
+
+impl Default for ClusterWorkerState {
+    fn default() -> Self {
+        Self { poll_every: Millis(10_000) }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), format: LogFormat::Auto }
+    }
+}
