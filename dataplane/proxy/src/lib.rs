@@ -1,1 +1,17 @@
-//! Under construction.
+//! The worker's side of the traffic: listeners, the HTTP/1 codec towards clients, and connections to targets.
+//!
+//! [`Proxy`] runs one OS thread per core. A connection lives on the thread that accepted it, with that thread's upstream
+//! pools, buffers and counters, so that a request never locks and never waits for another thread. What is served is a
+//! [`dataplane_core::Router`], swapped as a whole; a request finishes on the router it began with.
+
+pub mod http1;
+mod proxy;
+mod reason;
+mod settings;
+mod stats;
+pub mod worker;
+
+pub use proxy::{DrainReport, ListenError, Proxy, ProxyError};
+pub use reason::Reason;
+pub use settings::{ClientTimeouts, Limits, PoolSettings, ProxySettings};
+pub use stats::{DURATION_BUCKETS, Stats};

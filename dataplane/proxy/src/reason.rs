@@ -1,0 +1,88 @@
+use http::StatusCode;
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $status:literal;)*) => {
+        /// Why the proxy itself answered, or gave up after the answer had begun. A closed list: it is the `reason` of
+        /// error answers and a label of metrics.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum Reason {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Reason {
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The word of answers and metrics.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+
+            const fn code(self) -> u16 {
+                match self {
+                    $(Self::$name => $status,)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The head breaks RFC 9112 in a way that has no entry of its own.
+    MalformedHead = "malformed_head", 400;
+    /// `Content-Length` and `Transfer-Encoding` are both there, repeated or not plain.
+    BadFraming = "bad_framing", 400;
+    /// No `Host`, more than one, or one that isn't a host name or IP address.
+    BadHost = "bad_host", 400;
+    /// The path has characters or dot segments that can't be routed safely.
+    BadPath = "bad_path", 400;
+    /// The chunked body breaks RFC 9112 section 7.1.
+    BadChunk = "bad_chunk", 400;
+    HeadTooLarge = "head_too_large", 431;
+    TargetTooLong = "target_too_long", 414;
+    TrailersTooLarge = "trailers_too_large", 431;
+    UnsupportedVersion = "unsupported_version", 505;
+    UnsupportedTransferCoding = "unsupported_transfer_coding", 501;
+    ConnectRefused = "connect_refused", 405;
+    /// A chunked body for a target that speaks HTTP/1.0.
+    LengthRequired = "length_required", 411;
+    HeadTimeout = "head_timeout", 408;
+    BodyTimeout = "body_timeout", 408;
+    /// The client closed before its request was complete or its answer was written.
+    ClientGone = "client_gone", 499;
+    /// The client did not read its answer for too long.
+    ClientStalled = "client_stalled", 499;
+    /// No router has been given yet.
+    NotReady = "not_ready", 503;
+    NoRoute = "no_route", 404;
+    RouteHeld = "route_held", 503;
+    NoTarget = "no_target", 503;
+    /// The backend's root did not expand to a path.
+    BadRewrite = "bad_rewrite", 502;
+    ResolveFailed = "resolve_failed", 502;
+    ConnectionFailed = "connection_failed", 502;
+    ConnectionTimeout = "connection_timeout", 504;
+    CallTimeout = "call_timeout", 504;
+    GlobalTimeout = "global_timeout", 504;
+    IdleTimeout = "idle_timeout", 504;
+    CallAndStreamTimeout = "call_and_stream_timeout", 504;
+    /// The target closed before a whole response.
+    UpstreamClosed = "upstream_closed", 502;
+    /// The target's response breaks HTTP/1.1 or can't be framed safely.
+    UpstreamMalformed = "upstream_malformed", 502;
+    /// The proxy stopped before the exchange was complete.
+    Stopped = "stopped", 503;
+}
+
+impl Reason {
+    /// The status to answer with. 499 stands for "no answer could be sent" and is never written.
+    pub fn status(self) -> StatusCode {
+        StatusCode::from_u16(self.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    pub(crate) const fn index(self) -> usize {
+        self as usize
+    }
+}

@@ -1,0 +1,151 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::Reason;
+
+/// Upper bounds of the request duration buckets, in microseconds; the last bucket has none.
+pub const DURATION_BUCKETS: [u64; 14] = [
+    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+    10_000_000, 60_000_000,
+];
+
+/// How many reasons there are.
+const REASONS: usize = Reason::ALL.len();
+
+/// A counter with one writer. A plain load and store: no locked instruction on the request path.
+#[derive(Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    pub(crate) fn sub(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).saturating_sub(n), Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The counters of one thread, written by that thread only. Aligned so that two threads never share a cache line.
+#[derive(Default)]
+#[repr(align(128))]
+pub(crate) struct Counters {
+    /// By the first digit of the status, index 0 for anything else.
+    pub(crate) responses: [Counter; 6],
+    pub(crate) reasons: [Counter; REASONS],
+    pub(crate) accepted: Counter,
+    pub(crate) refused: Counter,
+    pub(crate) active: Counter,
+    pub(crate) panics: Counter,
+    pub(crate) upgraded: Counter,
+    pub(crate) received_bytes: Counter,
+    pub(crate) sent_bytes: Counter,
+    pub(crate) upstream_connects: Counter,
+    pub(crate) upstream_reuses: Counter,
+    pub(crate) upstream_retries: Counter,
+    pub(crate) upstream_idle: Counter,
+    pub(crate) durations: [Counter; DURATION_BUCKETS.len() + 1],
+    pub(crate) duration_micros: Counter,
+}
+
+/// Sums over all threads since the start. Gauges say so; the rest only grow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Answers by the first digit of their status; index 0: none could be sent.
+    pub responses: [u64; 6],
+    /// How often each [`Reason`] occurred, in the order of [`Reason::ALL`].
+    pub reasons: Vec<(Reason, u64)>,
+    /// Client connections accepted.
+    pub accepted: u64,
+    /// Client connections closed at once because of the connection limit.
+    pub refused: u64,
+    /// Gauge: client connections open now.
+    pub active: u64,
+    /// Connections ended by a panic, which is a bug of ours.
+    pub panics: u64,
+    /// Exchanges that became a tunnel (WebSocket).
+    pub upgraded: u64,
+    /// Body bytes received from clients.
+    pub received_bytes: u64,
+    /// Bytes sent to clients.
+    pub sent_bytes: u64,
+    pub upstream_connects: u64,
+    pub upstream_reuses: u64,
+    /// Requests sent a second time because a reused connection had been closed.
+    pub upstream_retries: u64,
+    /// Gauge: idle upstream connections.
+    pub upstream_idle: u64,
+    /// Exchanges per bucket of [`DURATION_BUCKETS`], not cumulative; the last is for longer ones.
+    pub durations: [u64; DURATION_BUCKETS.len() + 1],
+    /// Sum of all durations in microseconds, from the end of the request head to the end of the response.
+    pub duration_micros: u64,
+}
+
+impl Counters {
+    pub(crate) fn response(&self, status: u16) {
+        let class = usize::from(status / 100);
+        if let Some(counter) = self.responses.get(if class > 5 { 0 } else { class }) {
+            counter.add(1);
+        }
+    }
+
+    pub(crate) fn reason(&self, reason: Reason) {
+        if let Some(counter) = self.reasons.get(reason.index()) {
+            counter.add(1);
+        }
+    }
+
+    pub(crate) fn duration(&self, micros: u64) {
+        let bucket = DURATION_BUCKETS.partition_point(|bound| *bound < micros);
+        if let Some(counter) = self.durations.get(bucket) {
+            counter.add(1);
+        }
+        self.duration_micros.add(micros);
+    }
+
+    pub(crate) fn add_to(&self, sum: &mut Stats) {
+        for (total, counter) in sum.responses.iter_mut().zip(&self.responses) {
+            *total += counter.get();
+        }
+        for ((_, total), counter) in sum.reasons.iter_mut().zip(&self.reasons) {
+            *total += counter.get();
+        }
+        for (total, counter) in sum.durations.iter_mut().zip(&self.durations) {
+            *total += counter.get();
+        }
+        let pairs = [
+            (&mut sum.accepted, &self.accepted),
+            (&mut sum.refused, &self.refused),
+            (&mut sum.active, &self.active),
+            (&mut sum.panics, &self.panics),
+            (&mut sum.upgraded, &self.upgraded),
+            (&mut sum.received_bytes, &self.received_bytes),
+            (&mut sum.sent_bytes, &self.sent_bytes),
+            (&mut sum.upstream_connects, &self.upstream_connects),
+            (&mut sum.upstream_reuses, &self.upstream_reuses),
+            (&mut sum.upstream_retries, &self.upstream_retries),
+            (&mut sum.upstream_idle, &self.upstream_idle),
+            (&mut sum.duration_micros, &self.duration_micros),
+        ];
+        for (total, counter) in pairs {
+            *total += counter.get();
+        }
+    }
+}
+
+impl Stats {
+    pub(crate) fn sum<'a>(threads: impl Iterator<Item = &'a Counters>) -> Self {
+        let mut sum =
+            Self { reasons: Reason::ALL.iter().map(|reason| (*reason, 0)).collect(), ..Self::default() };
+        threads.for_each(|counters| counters.add_to(&mut sum));
+        sum
+    }
+
+    /// How often `reason` occurred.
+    pub fn reason(&self, reason: Reason) -> u64 {
+        self.reasons.iter().find(|(other, _)| *other == reason).map_or(0, |(_, count)| *count)
+    }
+}

@@ -1,0 +1,1 @@
+//! Subscription of a worker to its leader. Under construction.
