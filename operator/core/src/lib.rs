@@ -1,8 +1,16 @@
-//! The leader's decisions, without I/O: what the sources say becomes one [`World`], and `plan` turns it into the objects of
+//! The leader's decisions, without I/O: what the sources say becomes one [`World`], and [`plan`] turns it into the objects of
 //! a snapshot and the status of each object.
 
+pub mod absence;
+pub mod conditions;
+mod plan;
+pub mod programmed;
+mod status;
 mod world;
 
+pub use plan::{Memo, Plan, plan};
+pub use status::{Acceptance, ObjectStatus, Refusal, RefusalReason, Statuses, Unresolved, UnresolvedReason};
 pub use world::{
-    Claim, ListenerProtocol, ListenerSettings, Observed, Origin, Owner, Place, Problem, SourceView, Spec, World,
+    Claim, ListenerProtocol, ListenerSettings, Observed, Origin, Owner, Place, Problem, SourceView, Spec,
+    World,
 };

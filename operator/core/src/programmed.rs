@@ -1,0 +1,204 @@
+//! Whether the workers behave as an object says: the `Programmed` condition.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use dataplane_snapshot::{AsOf, Key, Root, Snapshot};
+
+use crate::{ObjectStatus, Owner, Statuses};
+
+/// A worker that is counted, and what it last said.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Counted {
+    /// For messages.
+    pub name: String,
+    /// `None`: it is known, but hasn't applied anything yet.
+    pub ack: Option<Applied>,
+    /// It is counted but doesn't answer.
+    pub lost: bool,
+}
+
+/// What a worker has applied.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Applied {
+    pub root: Root,
+    pub as_of: AsOf,
+    /// The objects of that snapshot that it couldn't use, with the reason.
+    pub rejected: BTreeMap<Key, String>,
+}
+
+/// The verdict on one generation of an object. Its text is the message of the condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Programmed {
+    True,
+    /// Never on its way to a worker as it is written.
+    NotAccepted,
+    /// A reference is missing; workers keep the last good version or answer 503.
+    Held,
+    NoWorkers,
+    Propagating {
+        applied: usize,
+        counted: usize,
+    },
+    /// As `Propagating`, but a worker that is missing doesn't answer.
+    WorkerLost {
+        applied: usize,
+        counted: usize,
+        lost: String,
+    },
+    Rejected {
+        worker: String,
+        key: Key,
+        reason: String,
+    },
+}
+
+impl Programmed {
+    pub const fn is_true(&self) -> bool {
+        matches!(self, Self::True)
+    }
+
+    /// The `reason` of the condition.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::True => "Programmed",
+            Self::NotAccepted => "NotAccepted",
+            Self::Held => "Held",
+            Self::NoWorkers => "NoWorkers",
+            Self::Propagating { .. } => "Propagating",
+            Self::WorkerLost { .. } => "WorkerLost",
+            Self::Rejected { .. } => "Rejected",
+        }
+    }
+}
+
+impl fmt::Display for Programmed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::True => Ok(()),
+            Self::NotAccepted => f.write_str("not accepted, see the Accepted condition"),
+            Self::Held => f.write_str("held: a worker with a good version keeps it, any other answers 503"),
+            Self::NoWorkers => f.write_str("no worker is connected"),
+            Self::Propagating { applied, counted } => write!(f, "{applied}/{counted}"),
+            Self::WorkerLost { applied, counted, lost } => {
+                write!(f, "{applied}/{counted}; worker {lost} doesn't answer")
+            }
+            Self::Rejected { worker, key, reason } => write!(f, "worker {worker} rejects {key}: {reason}"),
+        }
+    }
+}
+
+/// The verdict on `status`, whose last change is in every snapshot as of `write` or later. `root` is that of the current
+/// snapshot: who is there has everything, also a write that left the root as it was.
+pub fn verdict(status: &ObjectStatus, write: &AsOf, workers: &[Counted], root: Root) -> Programmed {
+    if status.accepted.is_err() {
+        return Programmed::NotAccepted;
+    }
+    if status.is_held() {
+        return Programmed::Held;
+    }
+    if workers.is_empty() {
+        return Programmed::NoWorkers;
+    }
+    let has_it = |applied: &Applied| applied.root == root || applied.as_of.covers(write);
+    let mut applied = 0;
+    let mut lost = None;
+    for worker in workers {
+        match worker.ack.as_ref().filter(|ack| has_it(ack)) {
+            Some(ack) => {
+                if let Some((key, reason)) = rejection(status, ack) {
+                    return Programmed::Rejected { worker: worker.name.clone(), key, reason };
+                }
+                applied += 1;
+            }
+            None if worker.lost => lost = lost.or(Some(&worker.name)),
+            None => {}
+        }
+    }
+    match (applied, workers.len(), lost) {
+        (applied, counted, _) if applied == counted => Programmed::True,
+        (applied, counted, Some(lost)) => Programmed::WorkerLost { applied, counted, lost: lost.clone() },
+        (applied, counted, None) => Programmed::Propagating { applied, counted },
+    }
+}
+
+fn rejection(status: &ObjectStatus, ack: &Applied) -> Option<(Key, String)> {
+    status.objects.iter().find_map(|key| Some((key.clone(), ack.rejected.get(key)?.clone())))
+}
+
+/// Remembers, per object, the as-of of the write that made it what it is, and which generations have been programmed.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    entries: BTreeMap<Key, Entry>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    status: Arc<ObjectStatus>,
+    write: Arc<AsOf>,
+    latched: bool,
+}
+
+impl Ledger {
+    /// Takes the result of a pass.
+    pub fn record(&mut self, statuses: &Statuses, snapshot: &Snapshot) {
+        self.entries.retain(|key, _| statuses.contains_key(key));
+        let now = Arc::new(snapshot.as_of().clone());
+        for (key, status) in statuses {
+            match self.entries.get_mut(key) {
+                Some(entry) if Arc::ptr_eq(&entry.status, status) => {}
+                Some(entry) => entry.update(status, &now),
+                None => {
+                    let entry = Entry { status: status.clone(), write: now.clone(), latched: false };
+                    self.entries.insert(key.clone(), entry);
+                }
+            }
+        }
+    }
+
+    /// The generation has been programmed, as an earlier leader has told.
+    pub fn latch(&mut self, key: &Key, owner: Owner, generation: i64) {
+        if let Some(entry) = self.entries.get_mut(key)
+            && (entry.status.owner, entry.status.generation) == (owner, generation)
+        {
+            entry.latched = true;
+        }
+    }
+
+    /// The verdict on every object. What has been true for a generation stays true for it, unless the object is refused.
+    pub fn verdicts(&mut self, workers: &[Counted], root: Root) -> BTreeMap<Key, Programmed> {
+        self.entries.iter_mut().map(|(key, entry)| (key.clone(), entry.verdict(workers, root))).collect()
+    }
+
+    /// As [`Self::verdicts`], for one object. `None` if it isn't known.
+    pub fn verdict(&mut self, key: &Key, workers: &[Counted], root: Root) -> Option<Programmed> {
+        self.entries.get_mut(key).map(|entry| entry.verdict(workers, root))
+    }
+}
+
+impl Entry {
+    fn update(&mut self, status: &Arc<ObjectStatus>, now: &Arc<AsOf>) {
+        let of = |status: &ObjectStatus| (status.owner, status.generation);
+        let renewed = of(&self.status) != of(status);
+        // A reference that appears makes another object of the same generation.
+        if renewed || self.status.is_held() != status.is_held() {
+            self.write = now.clone();
+        }
+        self.latched &= !renewed;
+        self.status = status.clone();
+    }
+
+    fn verdict(&mut self, workers: &[Counted], root: Root) -> Programmed {
+        if self.latched && self.status.accepted.is_ok() {
+            return Programmed::True;
+        }
+        let verdict = verdict(&self.status, &self.write, workers, root);
+        self.latched |= verdict.is_true();
+        verdict
+    }
+}
+
+#[cfg(test)]
+#[path = "programmed_tests.rs"]
+mod tests;

@@ -1,0 +1,96 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dataplane_snapshot::Key;
+
+use crate::{Owner, Problem};
+
+/// The status of every object by its key. An unchanged status keeps its `Arc` from pass to pass.
+pub type Statuses = BTreeMap<Key, Arc<ObjectStatus>>;
+
+/// What `plan` made of one object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObjectStatus {
+    pub key: Key,
+    pub owner: Owner,
+    /// The generation that this is about.
+    pub generation: i64,
+    pub accepted: Result<Acceptance, Refusal>,
+    pub resolved_refs: Result<(), Unresolved>,
+    /// What works but is hardly meant, for instance a match that another route shadows.
+    pub warnings: Vec<Problem>,
+    /// The keys that it gave to the snapshot, also when they are held.
+    pub objects: Vec<Key>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acceptance {
+    Active,
+    /// Good, but switched off by `enabled: false`: it gives no object.
+    Disabled,
+}
+
+/// Why an object isn't used as it is written, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub reason: RefusalReason,
+    pub problems: Vec<Problem>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalReason {
+    Invalid,
+    /// Every problem is a property that a later version will support.
+    NotSupportedYet,
+    /// A source of higher precedence has an object with this key.
+    Conflict,
+}
+
+/// Which references lead nowhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unresolved {
+    pub reason: UnresolvedReason,
+    pub problems: Vec<Problem>,
+}
+
+/// In the order of weight: the first that applies is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UnresolvedReason {
+    /// The route is held: without a backend it can't be planned.
+    BackendNotFound,
+    /// The backend exists but is refused; the route is planned, and answers by the backend's last good version or 503.
+    BackendNotAccepted,
+    /// The route is planned for the listeners that exist.
+    ListenerNotFound,
+}
+
+impl ObjectStatus {
+    /// Whether the snapshot has it as [`Held`](dataplane_snapshot::wire::Held) instead of as it is written.
+    pub fn is_held(&self) -> bool {
+        let refused = matches!(&self.accepted, Err(refusal) if refusal.reason != RefusalReason::Conflict);
+        let without_backend = matches!(&self.resolved_refs, Err(unresolved) if unresolved.reason == UnresolvedReason::BackendNotFound);
+        refused || (without_backend && self.accepted != Ok(Acceptance::Disabled))
+    }
+}
+
+impl RefusalReason {
+    /// The `reason` of the condition.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Invalid => "Invalid",
+            Self::NotSupportedYet => "NotSupportedYet",
+            Self::Conflict => "Conflict",
+        }
+    }
+}
+
+impl UnresolvedReason {
+    /// The `reason` of the condition.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BackendNotFound => "BackendNotFound",
+            Self::BackendNotAccepted => "BackendNotAccepted",
+            Self::ListenerNotFound => "ListenerNotFound",
+        }
+    }
+}
