@@ -16,7 +16,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 quickstart: build ## Run the demo: two upstreams and a gateway on examples/quickstart
-	@KOMAINU_BIN=$(BIN) examples/quickstart/run
+	@KOMAINU_BIN=$(BIN) examples/run-quickstart
 
 build: ## Build the program (profile ci)
 	@echo "building komainu (profile $(PROFILE)); the first time takes some minutes"

@@ -1,1 +1,3 @@
-//! Under construction.
+//! What the end-to-end tests are made of: processes of the program, and the real servers that they talk to.
+
+pub mod process;

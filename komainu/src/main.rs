@@ -19,7 +19,7 @@ use args::{Arguments, Command, RunArguments};
 use settings::{Mode, Settings};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: observe::Allocator = observe::Allocator(mimalloc::MiMalloc);
 
 fn main() -> ExitCode {
     match dispatch(Arguments::parse().command) {

@@ -20,6 +20,8 @@ pub(crate) struct Settings {
     /// Where the state store, a worker's state file and generated credentials are kept.
     pub(crate) data_directory: PathBuf,
     pub(crate) admin: Admin,
+    /// Where traffic comes in; if none is given: `http` on port 8080. On a worker they change address and port of the
+    /// leader's listeners with the same name.
     pub(crate) listeners: Vec<Listener>,
     pub(crate) proxy: Proxy,
     pub(crate) cluster: Cluster,
@@ -40,6 +42,8 @@ pub(crate) struct Admin {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Listener {
+    /// Default `http`.
+    #[serde(default = "default_listener")]
     pub(crate) name: String,
     /// An IP address; empty: all.
     #[serde(default)]
@@ -50,6 +54,10 @@ pub(crate) struct Listener {
     pub(crate) advertised_port: Option<u16>,
     #[serde(default)]
     pub(crate) protocol: ListenerProtocol,
+}
+
+fn default_listener() -> String {
+    "http".to_owned()
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,13 +159,7 @@ impl Default for Settings {
             resources: None,
             data_directory: PathBuf::from(".komainu"),
             admin: Admin::default(),
-            listeners: vec![Listener {
-                name: "http".to_owned(),
-                address: String::new(),
-                port: 8080,
-                advertised_port: None,
-                protocol: ListenerProtocol::Http,
-            }],
+            listeners: Vec::new(),
             proxy: Proxy::default(),
             cluster: Cluster::default(),
             kubernetes: Kubernetes::default(),

@@ -1,0 +1,103 @@
+use std::io::{BufReader, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::http;
+
+/// Steady requests on keep-alive connections until it is stopped. Anything but the expected status is a failure.
+pub struct Load {
+    stop: Arc<AtomicBool>,
+    served: Arc<AtomicU64>,
+    threads: Vec<JoinHandle<Vec<String>>>,
+}
+
+/// What a [`Load`] saw.
+#[derive(Debug)]
+pub struct LoadReport {
+    pub requests: u64,
+    /// One sentence per failed request, at most a few kept.
+    pub failures: Vec<String>,
+}
+
+impl Load {
+    /// `connections` clients that ask for `paths` by turns on `port`, each waiting `pause` between two requests.
+    pub fn start(port: u16, paths: &[&str], connections: usize, pause: Duration) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let served = Arc::new(AtomicU64::new(0));
+        let paths: Arc<Vec<String>> = Arc::new(paths.iter().map(ToString::to_string).collect());
+        let client = |number| {
+            let (stop, served, paths) = (stop.clone(), served.clone(), paths.clone());
+            std::thread::spawn(move || run(port, &paths, number, pause, &stop, &served))
+        };
+        let threads = (0..connections).map(client).collect();
+        Self { stop, served, threads }
+    }
+
+    /// Requests answered as expected so far.
+    pub fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    pub fn stop(mut self) -> LoadReport {
+        self.stop.store(true, Ordering::Relaxed);
+        let failures = self.threads.drain(..).flat_map(|thread| thread.join().expect("a client thread")).collect();
+        LoadReport { requests: self.served(), failures }
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+fn run(
+    port: u16,
+    paths: &[String],
+    number: usize,
+    pause: Duration,
+    stop: &AtomicBool,
+    served: &AtomicU64,
+) -> Vec<String> {
+    let mut failures = Vec::new();
+    let mut connection = None;
+    for path in paths.iter().cycle().skip(number) {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        match exchange(&mut connection, port, path) {
+            Ok(200) => {
+                served.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(status) => failures.push(format!("{path}: {status}")),
+            Err(error) => {
+                connection = None;
+                failures.push(format!("{path}: {error}"));
+            }
+        }
+        if failures.len() > 20 {
+            break;
+        }
+        if !pause.is_zero() {
+            std::thread::sleep(pause);
+        }
+    }
+    failures
+}
+
+type Connection = BufReader<std::net::TcpStream>;
+
+fn exchange(connection: &mut Option<Connection>, port: u16, path: &str) -> std::io::Result<u16> {
+    let stream = match connection {
+        Some(stream) => stream,
+        None => connection.insert(BufReader::new(http::connect(port)?)),
+    };
+    stream.get_mut().write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes())?;
+    let response = http::read_response(stream)?;
+    if response.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close")) {
+        *connection = None;
+    }
+    Ok(response.status)
+}

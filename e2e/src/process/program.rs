@@ -1,0 +1,156 @@
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
+
+use super::{get, until};
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
+/// A started process of the program. Its output goes to a file; it is killed when this is dropped.
+pub struct Program {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Program {
+    /// Starts `komainu` with `arguments`; standard error and output go to `log`.
+    pub fn start(arguments: &[String], log: &Path) -> Self {
+        let file = File::options().create(true).append(true).open(log).expect("a log file");
+        let child = Command::new(binary())
+            .args(arguments)
+            .stdout(file.try_clone().expect("the log file once more"))
+            .stderr(file)
+            .spawn()
+            .expect("start komainu");
+        Self { child, log: log.to_owned() }
+    }
+
+    /// An upstream that answers with `name`, on a free port, ready.
+    pub fn echo(name: &str, folder: &Path) -> (Self, u16) {
+        let port = free_port();
+        let arguments = ["echo", "--name", name, "--listen", &format!("127.0.0.1:{port}")].map(str::to_owned);
+        let echo = Self::start(&arguments, &folder.join(format!("echo-{name}.log")));
+        until(&format!("echo {name} answers"), || get(port, "/").ok());
+        (echo, port)
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// SIGKILL: nothing is flushed, nobody is told.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("kill");
+        self.child.wait().expect("wait");
+    }
+
+    /// Sends a signal by its name, as in TERM.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        assert!(status.expect("kill").success());
+    }
+
+    pub fn exited(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("wait")
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- {}\n{}", self.log.display(), self.log());
+        }
+    }
+}
+
+fn binary() -> PathBuf {
+    let path = std::env::var_os("KOMAINU_BIN").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/ci/komainu"),
+        PathBuf::from,
+    );
+    assert!(path.exists(), "{} is missing: run `make build` first, or set KOMAINU_BIN", path.display());
+    path
+}
+
+/// How a leader, worker or standalone process is started, and started again.
+pub struct Gateway {
+    mode: &'static str,
+    folder: PathBuf,
+    settings: Vec<String>,
+    pub admin: u16,
+    pub port: u16,
+}
+
+/// The credentials that all processes of a test use.
+pub const CREDENTIALS: (&str, &str) = ("e2e", "e2e-secret");
+
+impl Gateway {
+    pub fn standalone(folder: &Path, resources: &Path) -> Self {
+        Self::new("standalone", folder).with("resources", resources.display())
+    }
+
+    pub fn leader(folder: &Path, resources: &Path) -> Self {
+        Self::new("leader", folder).with("resources", resources.display())
+    }
+
+    /// A leader without a folder of resources.
+    pub fn bare_leader(folder: &Path) -> Self {
+        Self::new("leader", folder)
+    }
+
+    pub fn worker(folder: &Path, name: &str, leader: &Gateway) -> Self {
+        let url = format!("http://127.0.0.1:{}", leader.admin);
+        Self::new("worker", &folder.join(name)).with("cluster.worker.name", name).with("cluster.leader.urls.0", url)
+    }
+
+    fn new(mode: &'static str, folder: &Path) -> Self {
+        std::fs::create_dir_all(folder).expect("a folder for the process");
+        let (admin, port) = (free_port(), free_port());
+        let gateway = Self { mode, folder: folder.to_owned(), settings: Vec::new(), admin, port };
+        gateway
+            .with("dataDirectory", folder.join(format!("{mode}-data")).display())
+            .with("admin.port", admin)
+            .with("listeners.0.address", "127.0.0.1")
+            .with("listeners.0.port", port)
+            .with("proxy.threads", 2)
+            .with("cluster.leader.clientId", CREDENTIALS.0)
+            .with("cluster.leader.clientSecret", CREDENTIALS.1)
+    }
+
+    pub fn with(mut self, key: &str, value: impl std::fmt::Display) -> Self {
+        self.settings.push(format!("{key}={value}"));
+        self
+    }
+
+    /// Starts the process and returns at once.
+    pub fn start(&self) -> Program {
+        let mut arguments = vec![self.mode.to_owned()];
+        for setting in &self.settings {
+            arguments.extend(["--set".to_owned(), setting.clone()]);
+        }
+        Program::start(&arguments, &self.folder.join(format!("{}.log", self.mode)))
+    }
+
+    /// Starts the process and waits until it says that it is ready.
+    pub fn start_ready(&self) -> Program {
+        let mut program = self.start();
+        until(&format!("{} is ready", self.mode), || {
+            if let Some(status) = program.exited() {
+                panic!("{} ended with {status} instead of becoming ready:\n{}", self.mode, program.log());
+            }
+            get(self.admin, "/ready").ok().filter(|answer| answer.status == 200)
+        });
+        program
+    }
+}

@@ -1,0 +1,16 @@
+//! Whole processes without a cluster: a standalone gateway, a leader with workers, kills and restarts.
+
+#[path = "processes/cluster.rs"]
+mod cluster;
+#[path = "processes/edits.rs"]
+mod edits;
+#[path = "processes/fixture.rs"]
+mod fixture;
+#[path = "processes/quickstart.rs"]
+mod quickstart;
+#[path = "processes/scale.rs"]
+mod scale;
+#[path = "processes/stopping.rs"]
+mod stopping;
+#[path = "processes/writes.rs"]
+mod writes;

@@ -1,0 +1,87 @@
+//! The proxy's counters as metrics. The labels are closed lists: status classes and reasons.
+
+use std::sync::Arc;
+
+use dataplane_proxy::{DURATION_BUCKETS, Proxy, Stats};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+pub(crate) struct Traffic(pub(crate) Arc<Proxy>);
+
+impl std::fmt::Debug for Traffic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Traffic")
+    }
+}
+
+/// By the first digit of the status; the first is for exchanges without an answer.
+const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+
+impl Collector for Traffic {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let stats = self.0.stats();
+        let classes: Vec<_> = CLASSES.into_iter().zip(stats.responses).collect();
+        family(&mut encoder, "komainu_requests", "Requests by the class of their answer", "class", &classes)?;
+        let reasons: Vec<_> = stats.reasons.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
+        let help = "Answers that the proxy itself gave, by reason";
+        family(&mut encoder, "komainu_proxy_errors", help, "reason", &reasons)?;
+        durations(&mut encoder, &stats)?;
+        for (name, help, value) in counters(&stats) {
+            let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            ConstCounter::new(value).encode(metric)?;
+        }
+        for (name, help, value) in gauges(&stats) {
+            let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(metric)?;
+        }
+        Ok(())
+    }
+}
+
+fn counters(stats: &Stats) -> [(&'static str, &'static str, u64); 9] {
+    [
+        ("komainu_connections_accepted", "Client connections accepted", stats.accepted),
+        ("komainu_connections_refused", "Client connections closed because of the limit", stats.refused),
+        ("komainu_connection_panics", "Connections ended by a bug in the proxy", stats.panics),
+        ("komainu_upgrades", "Exchanges that became a tunnel, as WebSockets do", stats.upgraded),
+        ("komainu_received_body_bytes", "Body bytes received from clients", stats.received_bytes),
+        ("komainu_sent_bytes", "Bytes sent to clients", stats.sent_bytes),
+        ("komainu_upstream_connects", "Connections opened to targets", stats.upstream_connects),
+        ("komainu_upstream_reuses", "Requests sent on a kept connection", stats.upstream_reuses),
+        ("komainu_upstream_retries", "Requests repeated as a kept connection was closed", stats.upstream_retries),
+    ]
+}
+
+fn gauges(stats: &Stats) -> [(&'static str, &'static str, u64); 2] {
+    [
+        ("komainu_connections_active", "Client connections open now", stats.active),
+        ("komainu_upstream_idle_connections", "Idle connections to targets", stats.upstream_idle),
+    ]
+}
+
+fn family(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    label: &str,
+    values: &[(&str, u64)],
+) -> Result<(), std::fmt::Error> {
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (value, count) in values {
+        ConstCounter::new(*count).encode(metric.encode_family(&[(label, *value)])?)?;
+    }
+    Ok(())
+}
+
+fn durations(encoder: &mut DescriptorEncoder<'_>, stats: &Stats) -> Result<(), std::fmt::Error> {
+    let bounds = DURATION_BUCKETS.iter().map(|micros| *micros as f64 / 1e6).chain([f64::MAX]);
+    let buckets: Vec<_> = bounds.zip(stats.durations).collect();
+    let count = stats.durations.iter().sum();
+    let help = "From the end of the request head to the end of the answer";
+    let name = "komainu_request_duration_seconds";
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+    metric.encode_histogram::<()>(stats.duration_micros as f64 / 1e6, count, &buckets, None)
+}
