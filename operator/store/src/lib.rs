@@ -1,1 +1,20 @@
-//! Under construction.
+//! The state store: what the leader keeps between restarts, behind one trait.
+//!
+//! It is a source of its own (objects written through the admin API) and the mirror of Kubernetes, from which a leader
+//! serves while the API server is away. Both kinds of objects live side by side, told apart by their owner.
+
+mod embedded;
+mod error;
+mod object;
+mod observe;
+mod store;
+#[cfg(feature = "suite")]
+pub mod suite;
+mod watch;
+
+pub use embedded::{EmbeddedSettings, EmbeddedStore};
+pub use error::StoreError;
+pub use object::{Batch, ChangeSet, Changes, Committed, Draft, Expected, Listing, StoredObject, Write};
+pub use observe::view;
+pub use store::StateStore;
+pub use watch::watch_view;

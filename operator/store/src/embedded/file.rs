@@ -1,0 +1,93 @@
+use std::fs::{File, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use operator_core::Owner;
+use redb::{Database, ReadableDatabase as _};
+
+use super::tables::{
+    COUNTERS, DELETED, EPOCHS, OBJECTS, SCHEMA, SCHEMA_VERSION, SEEN, TOMBSTONES, WRITTEN, counter,
+};
+use crate::StoreError;
+
+/// Pages that redb keeps in memory, in bytes; its own default is 1 GiB. All objects live in the world anyway.
+const CACHE: usize = 16 << 20;
+
+pub(super) fn open(path: &Path) -> Result<Database, StoreError> {
+    let unavailable = |error: io::Error| StoreError::Unavailable { reason: format!("{}: {error}", path.display()) };
+    if !path.try_exists().map_err(unavailable)? {
+        create(path)?;
+    }
+    std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(unavailable)?;
+    let database = builder().open(path).map_err(|error| explain(path, error.into()))?;
+    check_schema(path, &database)?;
+    Ok(database)
+}
+
+fn builder() -> redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE);
+    builder
+}
+
+/// The file appears under its name when it is complete, so a crash while it is made leaves nothing half done.
+fn create(path: &Path) -> Result<(), StoreError> {
+    let unavailable = |error: io::Error| StoreError::Unavailable { reason: format!("{}: {error}", path.display()) };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Of mode 0600 from the start.
+    let draft = tempfile::Builder::new().prefix(".komainu-store-").tempfile_in(folder).map_err(unavailable)?;
+    let database = builder().create(draft.path()).map_err(|error| explain(path, error.into()))?;
+    initialise(&database).map_err(|error| explain(path, error))?;
+    drop(database);
+    match draft.persist_noclobber(path) {
+        Ok(_) => File::open(folder).and_then(|folder| folder.sync_all()).map_err(unavailable),
+        // Another process was faster; whose it is shows at the lock.
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(unavailable(error.error)),
+    }
+}
+
+fn initialise(database: &Database) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    {
+        transaction.open_table(OBJECTS)?;
+        transaction.open_table(WRITTEN)?;
+        transaction.open_table(DELETED)?;
+        transaction.open_table(TOMBSTONES)?;
+        transaction.open_table(SEEN)?;
+        transaction.open_table(COUNTERS)?.insert(SCHEMA, SCHEMA_VERSION)?;
+        let id = uuid::Uuid::new_v4().to_string();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let created_at = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        transaction.open_table(EPOCHS)?.insert(Owner::Store.as_str(), (id.as_str(), created_at))?;
+    }
+    Ok(transaction.commit()?)
+}
+
+fn check_schema(path: &Path, database: &Database) -> Result<(), StoreError> {
+    let read = || -> Result<u64, redb::Error> { Ok(counter(&database.begin_read()?.open_table(COUNTERS)?, SCHEMA)?) };
+    match read().map_err(|error| explain(path, error))? {
+        SCHEMA_VERSION => Ok(()),
+        0 => Err(StoreError::Corrupt { path: path.to_owned(), reason: "it has no schema version".to_owned() }),
+        found => Err(StoreError::NewerSchema { path: path.to_owned(), found, supported: SCHEMA_VERSION }),
+    }
+}
+
+/// What an error of redb means to people.
+pub(super) fn explain(path: &Path, error: redb::Error) -> StoreError {
+    let corrupt = |reason: String| StoreError::Corrupt { path: path.to_owned(), reason };
+    match error {
+        redb::Error::DatabaseAlreadyOpen => StoreError::InUse { path: path.to_owned() },
+        redb::Error::Corrupted(reason) => corrupt(reason),
+        // That is how redb says that the file isn't one of its own.
+        redb::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => corrupt(error.to_string()),
+        error @ (redb::Error::TableDoesNotExist(_)
+        | redb::Error::TableTypeMismatch { .. }
+        | redb::Error::TableIsMultimap(_)
+        | redb::Error::TypeDefinitionChanged { .. }
+        | redb::Error::UpgradeRequired(_)) => corrupt(error.to_string()),
+        error => StoreError::Unavailable { reason: format!("{}: {error}", path.display()) },
+    }
+}

@@ -1,0 +1,49 @@
+use async_trait::async_trait;
+use dataplane_snapshot::{Epoch, Key};
+use operator_core::Owner;
+use tokio::sync::watch;
+
+use crate::{Batch, Changes, Committed, Draft, Expected, Listing, StoreError, StoredObject, Write};
+
+/// What every store promises:
+///
+/// - One revision counter, raised in the transaction of the write; it never goes back within an epoch.
+/// - A batch is written completely or not at all, and an answer means that it is durable.
+/// - A write that changes nothing leaves revision and generation as they are.
+/// - [`StateStore::subscribe`] gives hints, which may be late, merged or lost; the truth is
+///   [`StateStore::changes_since`], read at a hint, after each reconnect and now and then.
+#[async_trait]
+pub trait StateStore: Send + Sync {
+    /// One life of this store; it numbers the objects of [`Owner::Store`] and the files of its leader.
+    fn epoch(&self) -> Epoch;
+
+    async fn get(&self, owner: Owner, key: &Key) -> Result<Option<StoredObject>, StoreError>;
+
+    async fn list(&self, owner: Owner) -> Result<Listing, StoreError>;
+
+    /// What changed after `revision`, which an earlier answer of this store gave.
+    async fn changes_since(&self, owner: Owner, revision: u64) -> Result<Changes, StoreError>;
+
+    async fn commit(&self, batch: Batch) -> Result<Committed, StoreError>;
+
+    /// The next number for what the files source has read; never given twice within an epoch.
+    async fn next_file_revision(&self) -> Result<u64, StoreError>;
+
+    /// A revision at which there may be something new.
+    fn subscribe(&self) -> watch::Receiver<u64>;
+
+    /// Writes one object of [`Owner::Store`].
+    async fn put(&self, key: &Key, expected: Expected, draft: Draft) -> Result<StoredObject, StoreError> {
+        let write = Write { key: key.clone(), expected, draft: Some(draft) };
+        let committed = self.commit(Batch { owner: Owner::Store, writes: vec![write], as_of: None }).await?;
+        committed.objects.into_iter().flatten().next().ok_or_else(|| StoreError::Unavailable {
+            reason: format!("it acknowledged {key} without saying what it wrote"),
+        })
+    }
+
+    /// Deletes one object of [`Owner::Store`].
+    async fn delete(&self, key: &Key, expected: Expected) -> Result<(), StoreError> {
+        let write = Write { key: key.clone(), expected, draft: None };
+        self.commit(Batch { owner: Owner::Store, writes: vec![write], as_of: None }).await.map(drop)
+    }
+}

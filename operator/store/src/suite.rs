@@ -1,0 +1,336 @@
+//! The tests that every store must pass. A store's own tests call [`state_store_suite!`](crate::state_store_suite) with an
+//! async function that makes an empty store which remembers the given number of deletions.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests, kept here so that each store's crate can run them"
+)]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dataplane_snapshot::{Epoch, Key, Kind, SourceAsOf};
+use operator_core::{Owner, Spec};
+
+use crate::{
+    Batch, ChangeSet, Changes, Draft, Expected, StateStore, StoreError, StoredObject, Write, view, watch_view,
+};
+
+/// Defines one test per check. `$open` is an async function from the number of deletions to remember to the store.
+#[macro_export]
+macro_rules! state_store_suite {
+    ($open:path) => {
+        $crate::state_store_suite!($open:
+            writes_are_conditional, a_batch_is_all_or_nothing, revisions_rise_and_idle_writes_do_not_raise_them,
+            a_new_life_has_a_new_generation, changes_tell_the_last_state, old_changes_are_refused, owners_are_apart,
+            a_mirror_keeps_its_as_of, as_of_rises_per_kind, one_of_two_racing_writers_wins,
+            no_increment_is_lost_in_a_race, views_keep_what_did_not_change, a_watch_follows,
+            an_unreadable_spec_is_invalid, files_are_numbered_but_not_kept
+        );
+    };
+    ($open:path: $($check:ident),+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $check() {
+                $crate::suite::$check(async |deletions| $open(deletions).await).await;
+            }
+        )+
+    };
+}
+
+pub fn key(name: &str) -> Key {
+    Key::new(Kind::Backend, "default", name)
+}
+
+pub fn draft(root: &str) -> Draft {
+    Draft {
+        generation: None,
+        labels: BTreeMap::from([("root".to_owned(), root.to_owned())]),
+        spec: format!(r#"{{"root":"/{root}"}}"#).into(),
+    }
+}
+
+fn put(key: Key, expected: Expected, draft: Draft) -> Write {
+    Write { key, expected, draft: Some(draft) }
+}
+
+fn delete(key: Key) -> Write {
+    Write { key, expected: Expected::Present, draft: None }
+}
+
+async fn commit(store: &dyn StateStore, writes: Vec<Write>) -> Result<u64, StoreError> {
+    let batch = Batch { owner: Owner::Store, writes, as_of: None };
+    store.commit(batch).await.map(|committed| committed.revision)
+}
+
+async fn changes(store: &dyn StateStore, owner: Owner, revision: u64) -> ChangeSet {
+    match store.changes_since(owner, revision).await.unwrap() {
+        Changes::Since(changes) => changes,
+        Changes::TooOld => panic!("revision {revision} is too old"),
+    }
+}
+
+type Opened = Arc<dyn StateStore>;
+
+pub async fn writes_are_conditional(open: impl AsyncFn(u64) -> Opened) {
+    let store = open(100).await;
+    let a = key("a");
+    let not_found = Err(StoreError::NotFound { key: a.clone() });
+    assert_eq!(store.put(&a, Expected::Present, draft("1")).await, not_found);
+    assert_eq!(store.put(&a, Expected::Revision(0), draft("1")).await, not_found);
+    assert_eq!(store.delete(&a, Expected::Any).await, Ok(()));
+    let first = store.put(&a, Expected::Absent, draft("1")).await.unwrap();
+    assert_eq!(store.get(Owner::Store, &a).await.unwrap(), Some(first.clone()));
+    assert_eq!(first.spec, draft("1").spec);
+    let exists = Err(StoreError::Exists { key: a.clone() });
+    assert_eq!(store.put(&a, Expected::Absent, draft("2")).await, exists);
+    let second = store.put(&a, Expected::Revision(first.revision), draft("2")).await.unwrap();
+    let conflict =
+        StoreError::Conflict { key: a.clone(), expected: first.revision, actual: second.revision };
+    assert_eq!(store.put(&a, Expected::Revision(first.revision), draft("3")).await, Err(conflict.clone()));
+    assert_eq!(store.delete(&a, Expected::Revision(first.revision)).await, Err(conflict));
+    assert_eq!(store.get(Owner::Store, &a).await.unwrap(), Some(second.clone()));
+    store.delete(&a, Expected::Revision(second.revision)).await.unwrap();
+    assert_eq!(store.get(Owner::Store, &a).await.unwrap(), None);
+    assert_eq!(store.delete(&a, Expected::Present).await, Err(StoreError::NotFound { key: a }));
+}
+
+pub async fn a_batch_is_all_or_nothing(open: impl AsyncFn(u64) -> Opened) {
+    let store = open(100).await;
+    let before = commit(&*store, vec![put(key("a"), Expected::Absent, draft("1"))]).await.unwrap();
+    let failed = commit(
+        &*store,
+        vec![
+            put(key("b"), Expected::Absent, draft("1")),
+            delete(key("a")),
+            put(key("c"), Expected::Present, draft("1")),
+        ],
+    )
+    .await;
+    assert_eq!(failed, Err(StoreError::NotFound { key: key("c") }));
+    let listing = store.list(Owner::Store).await.unwrap();
+    assert_eq!(listing.revision, before);
+    assert_eq!(listing.objects.iter().map(|object| object.key.name()).collect::<Vec<_>>(), ["a"]);
+}
+
+pub async fn revisions_rise_and_idle_writes_do_not_raise_them(open: impl AsyncFn(u64) -> Opened) {
+    let store = open(100).await;
+    let first = store.put(&key("a"), Expected::Any, draft("1")).await.unwrap();
+    let other = store.put(&key("b"), Expected::Any, draft("1")).await.unwrap();
+    assert!(other.revision > first.revision);
+    let same = store.put(&key("a"), Expected::Any, draft("1")).await.unwrap();
+    assert_eq!(same, first);
+    assert_eq!(store.list(Owner::Store).await.unwrap().revision, other.revision);
+    let changed = store.put(&key("a"), Expected::Any, draft("2")).await.unwrap();
+    assert!(changed.revision > other.revision && changed.generation > first.generation);
+    let both = vec![put(key("a"), Expected::Any, draft("3")), put(key("b"), Expected::Any, draft("3"))];
+    let batch = Batch { owner: Owner::Store, writes: both, as_of: None };
+    let committed = store.commit(batch).await.unwrap();
+    let revisions: Vec<_> = committed.objects.iter().flatten().map(|object| object.revision).collect();
+    assert!(revisions[0] > changed.revision && revisions[1] > revisions[0]);
+    assert_eq!(committed.revision, revisions[1]);
+}
+
+pub async fn a_new_life_has_a_new_generation(open: impl AsyncFn(u64) -> Opened) {
+    let store = open(100).await;
+    let first = store.put(&key("a"), Expected::Absent, draft("1")).await.unwrap();
+    store.delete(&key("a"), Expected::Present).await.unwrap();
+    let second = store.put(&key("a"), Expected::Absent, draft("1")).await.unwrap();
+    assert!(second.generation > first.generation, "a status of the first would be taken for the second's");
+}
+
+pub async fn changes_tell_the_last_state(open: impl AsyncFn(u64) -> Opened) {
+    let store = open(100).await;
+    let start = commit(&*store, vec![put(key("a"), Expected::Any, draft("1"))]).await.unwrap();
+    assert_eq!(changes(&*store, Owner::Store, start).await.written, []);
+    store.put(&key("b"), Expected::Any, draft("1")).await.unwrap();
+    store.put(&key("b"), Expected::Any, draft("2")).await.unwrap();
+    store.delete(&key("a"), Expected::Any).await.unwrap();
+    store.put(&key("c"), Expected::Any, draft("1")).await.unwrap();
+    store.delete(&key("c"), Expected::Any).await.unwrap();
+    let back = store.put(&key("c"), Expected::Any, draft("2")).await.unwrap();
+    let changes = changes(&*store, Owner::Store, start).await;
+    assert_eq!(changes.revision, back.revision);
+    let written: Vec<_> = changes.written.iter().map(|object| (object.key.name(), &*object.spec)).collect();
+    assert_eq!(written, [("b", &*draft("2").spec), ("c", &*draft("2").spec)]);
+    assert_eq!(changes.deleted, [key("a")]);
+}
+
+pub async fn old_changes_are_refused(open: impl AsyncFn(u64) -> Opened) {
+    let store = open(2).await;
+    let mut revisions = Vec::new();
+    for name in ["a", "b", "c", "d"] {
+        store.put(&key(name), Expected::Any, draft("1")).await.unwrap();
+        let write = vec![delete(key(name))];
+        revisions.push(commit(&*store, write).await.unwrap());
+    }
+    assert_eq!(store.changes_since(Owner::Store, 0).await.unwrap(), Changes::TooOld);
+    assert_eq!(store.changes_since(Owner::Store, revisions[0]).await.unwrap(), Changes::TooOld);
+    assert_eq!(changes(&*store, Owner::Store, revisions[1]).await.deleted, [key("c"), key("d")]);
+    let future = store.changes_since(Owner::Store, revisions[3] + 1).await.unwrap();
+    assert_eq!(future, Changes::TooOld, "a revision of another life of the store");
+}
+
+fn mirrored(name: &str, generation: i64, epoch: &str, revision: u64) -> Batch {
+    let draft = Draft { generation: Some(generation), ..draft("mirror") };
+    let epoch = Epoch { id: epoch.to_owned(), created_at: 7 };
+    Batch {
+        owner: Owner::Kubernetes,
+        writes: vec![put(key(name), Expected::Any, draft)],
+        as_of: Some(SourceAsOf { epoch, revisions: BTreeMap::from([(Kind::Backend, revision)]) }),
+    }
+}
+
+pub async fn owners_are_apart(open: impl AsyncFn(u64) -> Opened) {
+    let store = open(100).await;
+    let own = store.put(&key("a"), Expected::Absent, draft("own")).await.unwrap();
+    store.commit(mirrored("a", 3, "cluster", 10)).await.unwrap();
+    store.commit(mirrored("b", 4, "cluster", 11)).await.unwrap();
+    assert_eq!(store.get(Owner::Store, &key("a")).await.unwrap(), Some(own.clone()));
+    assert_eq!(store.list(Owner::Store).await.unwrap().objects, [own]);
+    let names = |objects: &[StoredObject]| -> Vec<_> {
+        objects.iter().map(|object| (object.key.name().to_owned(), object.generation)).collect()
+    };
+    let mirror = [("a".to_owned(), 3), ("b".to_owned(), 4)];
+    assert_eq!(names(&store.list(Owner::Kubernetes).await.unwrap().objects), mirror);
+    assert_eq!(names(&changes(&*store, Owner::Kubernetes, 0).await.written), mirror);
+    assert_eq!(changes(&*store, Owner::Store, 0).await.written.len(), 1);
+}
+
+pub async fn a_mirror_keeps_its_as_of(open: impl AsyncFn(u64) -> Opened) {
+    let store = open(100).await;
+    assert!(view(&*store, Owner::Kubernetes).await.unwrap().is_none(), "an empty mirror isn't an empty cluster");
+    let first = mirrored("a", 1, "cluster", 10);
+    let committed = store.commit(first.clone()).await.unwrap();
+    let seen = view(&*store, Owner::Kubernetes).await.unwrap().unwrap();
+    assert_eq!(Some(seen.as_of), first.as_of);
+    let later = Batch { writes: Vec::new(), ..mirrored("a", 1, "cluster", 12) };
+    let raised = store.commit(later.clone()).await.unwrap();
+    assert!(raised.revision > committed.revision, "who follows must hear of it");
+    assert_eq!(changes(&*store, Owner::Kubernetes, committed.revision).await.as_of, later.as_of);
+    assert_eq!(store.commit(later).await.unwrap().revision, raised.revision);
+    let mut renewed = Batch { writes: Vec::new(), ..mirrored("a", 1, "another cluster", 3) };
+    renewed.as_of.as_mut().unwrap().revisions = BTreeMap::from([(Kind::Route, 3)]);
+    store.commit(renewed.clone()).await.unwrap();
+    assert_eq!(store.list(Owner::Kubernetes).await.unwrap().as_of, renewed.as_of);
+}
+
+pub async fn as_of_rises_per_kind(open: impl AsyncFn(u64) -> Opened) {
+    let store = open(100).await;
+    let epoch = store.epoch();
+    let as_of = async || store.list(Owner::Store).await.unwrap().as_of.unwrap();
+    assert_eq!(as_of().await, SourceAsOf { epoch: epoch.clone(), revisions: BTreeMap::new() });
+    let backend = store.put(&key("a"), Expected::Any, draft("1")).await.unwrap();
+    let route = Key::new(Kind::Route, "default", "r");
+    let route = store.put(&route, Expected::Any, Draft { spec: "{}".into(), ..draft("1") }).await.unwrap();
+    store.commit(mirrored("m", 1, "cluster", 900)).await.unwrap();
+    let revisions = BTreeMap::from([(Kind::Backend, backend.revision), (Kind::Route, route.revision)]);
+    assert_eq!(as_of().await, SourceAsOf { epoch, revisions });
+    store.delete(&key("a"), Expected::Any).await.unwrap();
+    let after = as_of().await.revisions;
+    assert!(after[&Kind::Backend] > route.revision, "a deletion is a write too");
+    assert_eq!(after[&Kind::Route], route.revision);
+}
+
+pub async fn one_of_two_racing_writers_wins(open: impl AsyncFn(u64) -> Opened) {
+    let store = open(100).await;
+    let start = store.put(&key("a"), Expected::Any, draft("0")).await.unwrap();
+    let expected = Expected::Revision(start.revision);
+    let (a, b) = (key("a"), key("a"));
+    let (one, two) = tokio::join!(store.put(&a, expected, draft("1")), store.put(&b, expected, draft("2")));
+    let (won, lost) = if one.is_ok() { (one, two) } else { (two, one) };
+    let won = won.expect("one of them is first");
+    assert_eq!(store.get(Owner::Store, &key("a")).await.unwrap(), Some(won.clone()));
+    let conflict = StoreError::Conflict { key: key("a"), expected: start.revision, actual: won.revision };
+    assert_eq!(lost, Err(conflict));
+}
+
+pub async fn no_increment_is_lost_in_a_race(open: impl AsyncFn(u64) -> Opened) {
+    let store = open(100).await;
+    store.put(&key("a"), Expected::Any, draft("0")).await.unwrap();
+    let writers: Vec<_> = (0..4).map(|_| tokio::spawn(increment(store.clone(), 10))).collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    assert_eq!(store.get(Owner::Store, &key("a")).await.unwrap().unwrap().labels["root"], "40");
+}
+
+async fn increment(store: Opened, times: usize) {
+    for _ in 0..times {
+        loop {
+            let current = store.get(Owner::Store, &key("a")).await.unwrap().unwrap();
+            let next = draft(&(current.labels["root"].parse::<u64>().unwrap() + 1).to_string());
+            match store.put(&key("a"), Expected::Revision(current.revision), next).await {
+                Ok(_) => break,
+                Err(StoreError::Conflict { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}
+
+pub async fn views_keep_what_did_not_change(open: impl AsyncFn(u64) -> Opened) {
+    let store = open(1).await;
+    let (views, mut seen) = tokio::sync::watch::channel(None);
+    for name in ["a", "b", "c", "d"] {
+        store.put(&key(name), Expected::Any, draft("1")).await.unwrap();
+    }
+    tokio::spawn(watch_view(store.clone(), Owner::Store, views));
+    let first = seen.wait_for(Option::is_some).await.unwrap().clone().unwrap();
+    store.put(&key("b"), Expected::Any, draft("2")).await.unwrap();
+    let changed = |view: &Option<Arc<operator_core::SourceView>>| {
+        view.as_ref().is_some_and(|view| view.objects[&key("b")] != first.objects[&key("b")])
+    };
+    let second = seen.wait_for(changed).await.unwrap().clone().unwrap();
+    // More deletions at once than are remembered: read all, and keep what is the same.
+    commit(&*store, vec![delete(key("b")), delete(key("c"))]).await.unwrap();
+    let shrunk = |view: &Option<Arc<operator_core::SourceView>>| {
+        view.as_ref().is_some_and(|view| view.objects.len() == 2)
+    };
+    let third = seen.wait_for(shrunk).await.unwrap().clone().unwrap();
+    for later in [&second, &third] {
+        for name in ["a", "d"] {
+            assert!(Arc::ptr_eq(&first.objects[&key(name)], &later.objects[&key(name)]), "{name}");
+        }
+    }
+}
+
+pub async fn a_watch_follows(open: impl AsyncFn(u64) -> Opened) {
+    let store = open(100).await;
+    let (views, mut seen) = tokio::sync::watch::channel(None);
+    let watching = tokio::spawn(watch_view(store.clone(), Owner::Store, views));
+    seen.wait_for(|view| view.as_ref().is_some_and(|view| view.objects.is_empty())).await.unwrap();
+    for n in 0..20_usize {
+        let object = store.put(&key(&format!("{n}")), Expected::Any, draft("1")).await.unwrap();
+        let current = |view: &Option<Arc<operator_core::SourceView>>| {
+            view.as_ref().is_some_and(|view| view.objects.len() == n + 1)
+        };
+        let view = seen.wait_for(current).await.unwrap().clone().unwrap();
+        assert_eq!(view.as_of.revisions[&Kind::Backend], object.revision);
+    }
+    drop(seen);
+    watching.await.expect("it ends when nobody listens");
+}
+
+pub async fn an_unreadable_spec_is_invalid(open: impl AsyncFn(u64) -> Opened) {
+    let store = open(100).await;
+    let unreadable = Draft { spec: r#"{"root":"/","wheels":4}"#.into(), ..draft("1") };
+    store.put(&key("a"), Expected::Any, unreadable).await.unwrap();
+    store.put(&key("b"), Expected::Any, draft("1")).await.unwrap();
+    let view = view(&*store, Owner::Store).await.unwrap().unwrap();
+    let Spec::Invalid(problems) = &view.objects[&key("a")].spec else { panic!("{view:?}") };
+    assert!(problems[0].message.contains("wheels"), "{problems:?}");
+    assert!(matches!(&view.objects[&key("b")].spec, Spec::Backend(backend) if backend.root == "/1"));
+}
+
+pub async fn files_are_numbered_but_not_kept(open: impl AsyncFn(u64) -> Opened) {
+    let store = open(100).await;
+    let first = store.next_file_revision().await.unwrap();
+    let second = store.next_file_revision().await.unwrap();
+    assert!(0 < first && first < second);
+    let batch = Batch { owner: Owner::Files, ..mirrored("a", 1, "folder", 1) };
+    assert_eq!(store.commit(batch).await, Err(StoreError::NotKept { owner: Owner::Files }));
+}
