@@ -211,4 +211,17 @@ mod tests {
         assert!(message("admin.port=70000").contains("admin.port"));
         assert!(message("nonsense").contains("key=value"));
     }
+
+    #[test]
+    fn the_documented_keys_are_all_there_are() {
+        let page = include_str!("../../../docs/settings.md");
+        let mut documented: Vec<_> = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once('`').map(|(key, _)| key.to_owned()))
+            .collect();
+        let mut known = leaf_keys(&to_value(&Settings::default()));
+        documented.sort();
+        known.sort();
+        assert_eq!(documented, known);
+    }
 }
