@@ -5,10 +5,11 @@ pub mod absence;
 pub mod conditions;
 mod plan;
 pub mod programmed;
+pub mod session;
 mod status;
 mod world;
 
-pub use plan::{Memo, Plan, plan};
+pub use plan::{Memo, Plan, check_listeners, plan};
 pub use status::{Acceptance, ObjectStatus, Refusal, RefusalReason, Statuses, Unresolved, UnresolvedReason};
 pub use world::{
     Claim, ListenerProtocol, ListenerSettings, Observed, Origin, Owner, Place, Problem, SourceView, Spec,

@@ -1,0 +1,221 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use dataplane_snapshot::Recency;
+
+use crate::programmed::{Applied, Counted};
+
+/// How long a worker that isn't heard of stays a member, and so is waited for by Programmed.
+pub const MEMBER_TTL: Duration = Duration::from_secs(60);
+
+/// After this time without a word a member is shown as lost. The longest pause of a worker that looks for its leader.
+pub const LOST_AFTER: Duration = Duration::from_secs(10);
+
+/// A member that isn't heard of for this time is forgotten if a later one has its name: the same worker, restarted.
+pub const SUPERSEDED_AFTER: Duration = Duration::from_secs(3);
+
+/// The most members. A client with good credentials could else fill the leader's memory with invented ids.
+pub const MAX_MEMBERS: usize = 16_384;
+
+/// Who a worker says it is. The id is new per process, the name is the user's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub id: String,
+    pub name: String,
+    pub version: String,
+}
+
+/// The live workers, by id.
+#[derive(Debug, Default)]
+pub struct Members {
+    by_id: BTreeMap<String, Member>,
+    changes: u64,
+}
+
+#[derive(Debug)]
+struct Member {
+    identity: Identity,
+    joined: Duration,
+    presence: Presence,
+    /// As last told to whoever watches the members.
+    shown_lost: bool,
+    applied: Option<Applied>,
+    refused: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Presence {
+    /// In this process.
+    Local,
+    /// A poll of it is held.
+    Waiting,
+    Away {
+        since: Duration,
+    },
+}
+
+/// One member, for people.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemberStatus {
+    pub identity: Identity,
+    /// Time since it was last heard of; zero while a poll of it is held.
+    pub silent_for: Duration,
+    pub lost: bool,
+    pub applied: Option<Applied>,
+    /// Why it refused a state as a whole, if that is how it stands.
+    pub refused: Option<String>,
+}
+
+impl Members {
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// All members, in the order of their ids.
+    pub fn list(&self, now: Duration) -> impl Iterator<Item = MemberStatus> {
+        self.by_id.values().map(move |member| MemberStatus {
+            identity: member.identity.clone(),
+            silent_for: member.silent_for(now),
+            lost: member.is_lost(now),
+            applied: member.applied.clone(),
+            refused: member.refused.clone(),
+        })
+    }
+
+    /// The members as Programmed counts them: all, until their time is over.
+    pub fn counted(&self, now: Duration) -> Vec<Counted> {
+        let counted = |member: &Member| Counted {
+            name: member.identity.name.clone(),
+            ack: member.applied.clone(),
+            lost: member.is_lost(now),
+        };
+        self.by_id.values().map(counted).collect()
+    }
+
+    /// Grows with each change of what [`Self::list`] tells, times aside.
+    pub(super) const fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// Heard of. False if there is no room for one more.
+    pub(super) fn seen(&mut self, identity: Identity, now: Duration) -> bool {
+        let presence = Presence::Away { since: now };
+        if let Some(member) = self.by_id.get_mut(&identity.id) {
+            member.presence = presence;
+            let changed = member.shown_lost || member.identity != identity;
+            member.shown_lost = false;
+            member.identity = identity;
+            self.changes += u64::from(changed);
+            return true;
+        }
+        if self.by_id.len() >= MAX_MEMBERS {
+            return false;
+        }
+        let id = identity.id.clone();
+        let member =
+            Member { identity, joined: now, presence, shown_lost: false, applied: None, refused: None };
+        self.by_id.insert(id, member);
+        self.changes += 1;
+        true
+    }
+
+    /// A poll of this member is held now.
+    pub(super) fn waits(&mut self, id: &str) {
+        self.set_presence(id, Presence::Waiting);
+    }
+
+    /// The held poll of this member has ended.
+    pub(super) fn left(&mut self, id: &str, now: Duration) {
+        self.set_presence(id, Presence::Away { since: now });
+    }
+
+    /// An acknowledgement that is behind the one known came late and is dropped.
+    pub(super) fn ack(
+        &mut self,
+        identity: Identity,
+        applied: Applied,
+        refused: Option<String>,
+        now: Duration,
+    ) {
+        let id = identity.id.clone();
+        let waiting = self.by_id.get(&id).is_some_and(|member| member.presence == Presence::Waiting);
+        if !self.seen(identity, now) {
+            return;
+        }
+        let Some(member) = self.by_id.get_mut(&id) else { return };
+        if waiting {
+            member.presence = Presence::Waiting;
+        }
+        let late = |known: &Applied| known.as_of.recency_of(&applied.as_of) == Recency::Stale;
+        if member.applied.as_ref().is_some_and(late) {
+            return;
+        }
+        if member.applied.as_ref() != Some(&applied) || member.refused != refused {
+            member.applied = Some(applied);
+            member.refused = refused;
+            self.changes += 1;
+        }
+    }
+
+    pub(super) fn local_ack(
+        &mut self,
+        identity: Identity,
+        applied: Applied,
+        refused: Option<String>,
+        now: Duration,
+    ) {
+        let id = identity.id.clone();
+        self.ack(identity, applied, refused, now);
+        self.set_presence(&id, Presence::Local);
+    }
+
+    pub(super) fn forget(&mut self, id: &str) {
+        self.changes += u64::from(self.by_id.remove(id).is_some());
+    }
+
+    /// Drops who is gone, and takes note of who is lost.
+    pub(super) fn sweep(&mut self, now: Duration) {
+        let mut newest: BTreeMap<&str, Duration> = BTreeMap::new();
+        for member in self.by_id.values() {
+            let joined = newest.entry(&member.identity.name).or_default();
+            *joined = (*joined).max(member.joined);
+        }
+        let is_gone = |member: &Member| {
+            let silent = member.silent_for(now);
+            let successor = newest.get(member.identity.name.as_str()).is_some_and(|at| *at > member.joined);
+            silent >= MEMBER_TTL || (successor && silent >= SUPERSEDED_AFTER)
+        };
+        let gone: Vec<String> =
+            self.by_id.iter().filter(|(_, member)| is_gone(member)).map(|(id, _)| id.clone()).collect();
+        gone.iter().for_each(|id| self.forget(id));
+        for member in self.by_id.values_mut() {
+            if !member.shown_lost && member.is_lost(now) {
+                member.shown_lost = true;
+                self.changes += 1;
+            }
+        }
+    }
+
+    fn set_presence(&mut self, id: &str, presence: Presence) {
+        if let Some(member) = self.by_id.get_mut(id) {
+            member.presence = presence;
+        }
+    }
+}
+
+impl Member {
+    fn silent_for(&self, now: Duration) -> Duration {
+        match self.presence {
+            Presence::Local | Presence::Waiting => Duration::ZERO,
+            Presence::Away { since } => now.saturating_sub(since),
+        }
+    }
+
+    fn is_lost(&self, now: Duration) -> bool {
+        self.silent_for(now) >= LOST_AFTER
+    }
+}

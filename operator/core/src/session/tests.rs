@@ -1,0 +1,238 @@
+use std::collections::BTreeMap;
+
+use dataplane_snapshot::{AsOf, Epoch, Kind, SourceAsOf};
+
+use super::*;
+
+const HOLD: Duration = Duration::from_secs(25);
+const A: Root = Root([1; 32]);
+const B: Root = Root([2; 32]);
+
+fn at(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+fn member(id: &str, name: &str) -> Identity {
+    Identity { id: id.into(), name: name.into(), version: "1".into() }
+}
+
+fn poll(poll: u64, id: &str, known: Option<Root>, hold: Duration) -> Event {
+    Event::Poll { poll: PollId(poll), member: member(id, id), known, hold }
+}
+
+fn applied(root: Root, revision: u64) -> Applied {
+    let epoch = Epoch { id: "e".into(), created_at: 1 };
+    let revisions = BTreeMap::from([(Kind::Route, revision)]);
+    let as_of = AsOf(BTreeMap::from([("files".into(), SourceAsOf { epoch, revisions })]));
+    Applied { root, as_of, rejected: BTreeMap::new() }
+}
+
+fn ack(id: &str, root: Root, revision: u64) -> Event {
+    Event::Ack { member: member(id, id), applied: applied(root, revision), refused: None }
+}
+
+fn answers(actions: &[Action]) -> Vec<(u64, Reply)> {
+    actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Answer { poll, reply } => Some((poll.0, *reply)),
+            _ => None,
+        })
+        .collect()
+}
+
+fn published(root: Root) -> Session {
+    let mut session = Session::default();
+    session.handle(Event::Published { root }, at(0));
+    session
+}
+
+#[test]
+fn another_root_is_answered_at_once() {
+    let mut session = published(A);
+    for (number, known) in [(1, None), (2, Some(B))] {
+        let actions = session.handle(poll(number, "w", known, HOLD), at(1));
+        assert_eq!(answers(&actions), [(number, Reply::State)]);
+    }
+}
+
+#[test]
+fn the_current_root_is_held_until_it_changes() {
+    let mut session = published(A);
+    assert_eq!(answers(&session.handle(poll(1, "v", Some(A), HOLD), at(1))), []);
+    assert_eq!(answers(&session.handle(poll(2, "w", Some(A), HOLD), at(1))), []);
+    assert_eq!(answers(&session.handle(Event::Published { root: A }, at(2))), [], "equal content is no news");
+    assert_eq!(session.held(), 2);
+    let actions = session.handle(Event::Published { root: B }, at(3));
+    assert_eq!(answers(&actions), [(1, Reply::State), (2, Reply::State)]);
+    assert_eq!(session.held(), 0);
+}
+
+#[test]
+fn a_hold_ends_with_not_modified_at_its_time() {
+    let mut session = published(A);
+    let actions = session.handle(poll(1, "w", Some(A), at(700)), at(100));
+    assert!(actions.contains(&Action::SetTimer(at(800))), "{actions:?}");
+    assert_eq!(answers(&session.handle(Event::Timer, at(799))), []);
+    assert_eq!(answers(&session.handle(Event::Timer, at(800))), [(1, Reply::NotModified)]);
+    assert_eq!(answers(&session.handle(Event::Timer, at(900))), []);
+}
+
+#[test]
+fn no_hold_is_longer_than_allowed() {
+    let mut session = published(A);
+    session.handle(poll(1, "w", Some(A), Duration::from_secs(3600)), at(0));
+    assert_eq!(answers(&session.handle(Event::Timer, MAX_HOLD)), [(1, Reply::NotModified)]);
+}
+
+#[test]
+fn without_hold_the_answer_comes_at_once() {
+    let mut session = published(A);
+    let actions = session.handle(poll(1, "w", Some(A), Duration::ZERO), at(1));
+    assert_eq!(answers(&actions), [(1, Reply::NotModified)]);
+}
+
+#[test]
+fn before_the_first_state_a_poll_waits_or_comes_back() {
+    let mut session = Session::default();
+    assert_eq!(answers(&session.handle(poll(1, "v", None, Duration::ZERO), at(1))), [(1, Reply::NotNow)]);
+    session.handle(poll(2, "v", None, at(10)), at(1));
+    session.handle(poll(3, "w", Some(A), HOLD), at(1));
+    assert_eq!(answers(&session.handle(Event::Timer, at(11))), [(2, Reply::NotNow)]);
+    session.handle(poll(4, "v", Some(B), HOLD), at(12));
+    let actions = session.handle(Event::Published { root: A }, at(13));
+    assert_eq!(answers(&actions), [(4, Reply::State)], "3 has it already and stays held");
+}
+
+#[test]
+fn a_newer_poll_of_a_worker_ends_its_older_one() {
+    let mut session = published(A);
+    session.handle(poll(1, "w", Some(A), HOLD), at(1));
+    let actions = session.handle(poll(2, "w", Some(A), HOLD), at(2));
+    assert_eq!(answers(&actions), [(1, Reply::NotModified)]);
+    // The server notices the dead connection late.
+    session.handle(Event::Cancelled { poll: PollId(1) }, at(3));
+    assert_eq!(session.members().list(at(50_000)).next().unwrap().silent_for, Duration::ZERO);
+    assert_eq!(answers(&session.handle(Event::Published { root: B }, at(4))), [(2, Reply::State)]);
+}
+
+#[test]
+fn a_cancelled_poll_is_not_answered() {
+    let mut session = published(A);
+    session.handle(poll(1, "w", Some(A), HOLD), at(1));
+    session.handle(Event::Cancelled { poll: PollId(1) }, at(2));
+    assert_eq!(answers(&session.handle(Event::Published { root: B }, at(3))), []);
+    assert_eq!(session.members().list(at(1002)).next().unwrap().silent_for, at(1000));
+}
+
+#[test]
+fn members_have_what_they_acknowledged() {
+    let mut session = published(A);
+    assert!(session.handle(poll(1, "w", None, HOLD), at(1)).contains(&Action::MembersChanged));
+    assert_eq!(session.members().counted(at(1))[0].ack, None);
+    assert!(session.handle(ack("w", A, 5), at(2)).contains(&Action::MembersChanged));
+    assert_eq!(session.members().counted(at(2))[0].ack, Some(applied(A, 5)));
+    assert!(!session.handle(ack("w", A, 5), at(3)).contains(&Action::MembersChanged), "a repeat is no news");
+    session.handle(ack("w", B, 4), at(4));
+    assert_eq!(session.members().counted(at(4))[0].ack, Some(applied(A, 5)), "that one came late");
+    session.handle(ack("w", B, 6), at(5));
+    assert_eq!(session.members().counted(at(5))[0].ack, Some(applied(B, 6)));
+}
+
+#[test]
+fn an_acknowledgement_alone_makes_a_member() {
+    let mut session = Session::default();
+    session.handle(ack("w", A, 1), at(1));
+    assert_eq!(session.members().len(), 1);
+}
+
+#[test]
+fn a_silent_member_is_lost_and_then_forgotten() {
+    let mut session = published(A);
+    session.handle(ack("w", A, 1), at(0));
+    session.handle(Event::Timer, LOST_AFTER - at(1));
+    assert!(!session.members().counted(LOST_AFTER - at(1))[0].lost);
+    assert!(session.handle(Event::Timer, LOST_AFTER + at(1000)).contains(&Action::MembersChanged));
+    assert!(session.members().counted(LOST_AFTER)[0].lost);
+    assert!(session.handle(Event::Timer, MEMBER_TTL + at(2000)).contains(&Action::MembersChanged));
+    assert!(session.members().is_empty());
+}
+
+#[test]
+fn a_lost_member_that_speaks_again_is_no_longer_lost() {
+    let mut session = published(A);
+    session.handle(ack("w", A, 1), at(0));
+    session.handle(Event::Timer, at(15_000));
+    let actions = session.handle(poll(1, "w", Some(A), HOLD), at(16_000));
+    assert!(actions.contains(&Action::MembersChanged));
+    let member = session.members().list(at(16_000)).next().unwrap();
+    assert!(!member.lost);
+    assert_eq!(member.applied, Some(applied(A, 1)), "it still has what it had");
+}
+
+#[test]
+fn a_waiting_member_is_never_lost() {
+    let mut session = published(A);
+    session.handle(poll(1, "w", Some(A), HOLD), at(0));
+    session.handle(ack("w", A, 1), at(1));
+    session.handle(Event::Timer, at(20_000));
+    assert!(!session.members().counted(at(20_000))[0].lost);
+}
+
+#[test]
+fn a_restarted_worker_replaces_itself_by_its_name() {
+    let mut session = published(A);
+    let named = |poll, id: &str| Event::Poll {
+        poll: PollId(poll),
+        member: member(id, "edge"),
+        known: Some(A),
+        hold: HOLD,
+    };
+    session.handle(named(1, "old"), at(0));
+    session.handle(Event::Cancelled { poll: PollId(1) }, at(100));
+    session.handle(named(2, "new"), at(200));
+    assert_eq!(session.members().len(), 2, "it may be a second worker with the same name");
+    session.handle(Event::Timer, at(100) + SUPERSEDED_AFTER + at(1000));
+    let ids: Vec<_> = session.members().list(at(0)).map(|member| member.identity.id).collect();
+    assert_eq!(ids, ["new"]);
+}
+
+#[test]
+fn two_living_workers_may_share_a_name() {
+    let mut session = published(A);
+    for (number, id) in [(1, "a"), (2, "b")] {
+        let member = member(id, "edge");
+        session.handle(Event::Poll { poll: PollId(number), member, known: Some(A), hold: HOLD }, at(number));
+    }
+    session.handle(Event::Timer, at(20_000));
+    assert_eq!(session.members().len(), 2);
+}
+
+#[test]
+fn the_worker_in_this_process_is_never_lost() {
+    let mut session = published(A);
+    let local = Event::LocalAck { member: member("l", "l"), applied: applied(A, 1), refused: None };
+    session.handle(local, at(0));
+    session.handle(Event::Timer, at(1_000_000));
+    assert!(!session.members().counted(at(1_000_000))[0].lost);
+}
+
+#[test]
+fn a_forgotten_member_is_gone() {
+    let mut session = published(A);
+    session.handle(ack("w", A, 1), at(0));
+    assert!(session.handle(Event::Forget { id: "w".into() }, at(1)).contains(&Action::MembersChanged));
+    assert!(session.members().is_empty());
+}
+
+#[test]
+fn there_is_room_for_so_many_members_only() {
+    let mut session = published(A);
+    for number in 0..MAX_MEMBERS {
+        session.handle(ack(&number.to_string(), A, 1), at(0));
+    }
+    let actions = session.handle(poll(1, "one more", None, HOLD), at(1));
+    assert_eq!(answers(&actions), [(1, Reply::NotNow)]);
+    assert_eq!(session.members().len(), MAX_MEMBERS);
+    assert_eq!(answers(&session.handle(poll(2, "0", None, HOLD), at(1))), [(2, Reply::State)]);
+}
