@@ -67,9 +67,8 @@ pub enum UnresolvedReason {
 impl ObjectStatus {
     /// Whether the snapshot has it as [`Held`](dataplane_snapshot::wire::Held) instead of as it is written.
     pub fn is_held(&self) -> bool {
-        let refused = matches!(&self.accepted, Err(refusal) if refusal.reason != RefusalReason::Conflict);
         let without_backend = matches!(&self.resolved_refs, Err(unresolved) if unresolved.reason == UnresolvedReason::BackendNotFound);
-        refused || (without_backend && self.accepted != Ok(Acceptance::Disabled))
+        !self.objects.is_empty() && (self.accepted.is_err() || without_backend)
     }
 }
 

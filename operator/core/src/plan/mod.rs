@@ -1,14 +1,32 @@
-//! World -> snapshot and statuses.
+//! World -> snapshot and statuses, in named steps: `validate` (spec -> valid model), `resolve` (what references lead to),
+//! `translate` (valid model -> wire objects), `overlap` (routes that shadow each other).
 
+mod findings;
+mod listeners;
+mod model;
+mod objects;
+mod overlap;
+mod planned;
+mod resolve;
+mod translate;
+mod validate;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dataplane_snapshot::Snapshot;
+use dataplane_snapshot::{Key, Object, Snapshot};
 
 use crate::{ObjectStatus, Statuses, World};
+use listeners::Listeners;
+use planned::{Pass, Planned, changes, pass};
+use resolve::{Resolver, restood};
+
+pub use listeners::check_listeners;
 
 /// What the whole world comes to.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
+    /// Held objects included, as of the world that was planned.
     pub snapshot: Snapshot,
     pub statuses: Statuses,
     /// Objects that lost their key to another source; [`Self::statuses`] has the winner's.
@@ -19,10 +37,79 @@ pub struct Plan {
 #[derive(Clone, Debug, Default)]
 pub struct Memo {
     snapshot: Snapshot,
+    listeners: Listeners,
+    backends: Pass,
+    routes: Pass,
+    /// The statuses of shadowed routes, which depend on other routes too.
+    shadowed: BTreeMap<Key, Arc<ObjectStatus>>,
 }
 
 /// One full pass. The result depends on `world` alone; `memo`, from the pass before or empty, only saves work.
+///
+/// A bad object stops no other: it is held, and its status says why.
 pub fn plan(world: &World, memo: &Memo) -> (Plan, Memo) {
-    let snapshot = memo.snapshot.with_as_of(world.as_of.clone());
-    (Plan { snapshot: snapshot.clone(), ..Plan::default() }, Memo { snapshot })
+    let listeners = Listeners::plan(&world.listeners, &memo.listeners);
+    let backends = pass(&world.backends, &memo.backends, |_| true, objects::backend);
+
+    let restood = restood(&memo.backends, &backends);
+    let same_listeners = Arc::ptr_eq(&listeners.names, &memo.listeners.names);
+    let is_same = |route: &Planned| {
+        same_listeners && route.reference.as_ref().is_none_or(|backend| !restood.contains(backend))
+    };
+    let resolver = Resolver { backends: &backends, listeners: &listeners.names };
+    let routes =
+        pass(&world.routes, &memo.routes, is_same, |key, route| objects::route(key, route, &resolver));
+
+    let shadowed = shadowed(&routes, &listeners, memo);
+    let statuses = backends
+        .iter()
+        .chain(&routes)
+        .map(|planned| {
+            (planned.key().clone(), shadowed.get(planned.key()).unwrap_or(&planned.status).clone())
+        })
+        .collect();
+    let conflicts = world.conflicts.iter().map(|claim| Arc::new(objects::conflict(claim))).collect();
+    let snapshot = snapshot(world, memo, &listeners, [&backends, &routes]);
+    let memo = Memo { snapshot: snapshot.clone(), listeners, backends, routes, shadowed };
+    (Plan { snapshot, statuses, conflicts }, memo)
+}
+
+fn shadowed(routes: &Pass, listeners: &Listeners, memo: &Memo) -> BTreeMap<Key, Arc<ObjectStatus>> {
+    let with_warnings = |(index, warnings)| {
+        let planned: &Arc<Planned> = routes.get(index)?;
+        let status = ObjectStatus { warnings, ..ObjectStatus::clone(&planned.status) };
+        let earlier = memo.shadowed.get(planned.key()).filter(|earlier| ***earlier == status);
+        Some((planned.key().clone(), earlier.cloned().unwrap_or_else(|| Arc::new(status))))
+    };
+    overlap::warnings(routes, &listeners.names).into_iter().filter_map(with_warnings).collect()
+}
+
+/// The memo's snapshot, edited by what is another result now.
+fn snapshot(world: &World, memo: &Memo, listeners: &Listeners, passes: [&Pass; 2]) -> Snapshot {
+    let mut edit = Edit::default();
+    edit.replace(&memo.listeners.objects, &listeners.objects);
+    for (earlier, next) in [&memo.backends, &memo.routes].into_iter().zip(passes) {
+        for (old, new) in changes(earlier, next) {
+            edit.replace(old.map_or(&[], |old| &old.objects), new.map_or(&[], |new| &new.objects));
+        }
+    }
+    let as_of = world.as_of.clone();
+    if edit.upserts.is_empty() && edit.removals.is_empty() {
+        return memo.snapshot.with_as_of(as_of);
+    }
+    memo.snapshot.edit(edit.upserts, &edit.removals, as_of)
+}
+
+#[derive(Default)]
+struct Edit {
+    upserts: Vec<Object>,
+    removals: Vec<Key>,
+}
+
+impl Edit {
+    fn replace(&mut self, old: &[Object], new: &[Object]) {
+        let gone = old.iter().map(Object::key).filter(|key| new.iter().all(|object| object.key() != *key));
+        self.removals.extend(gone.cloned());
+        self.upserts.extend(new.iter().filter(|object| !old.contains(object)).cloned());
+    }
 }

@@ -1,0 +1,77 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use dataplane_snapshot::{Key, Kind, Object, wire};
+
+use super::findings::{Field, Findings};
+use crate::{ListenerProtocol, ListenerSettings, Problem};
+
+/// The namespace of what comes from settings.
+const NAMESPACE: &str = "settings";
+
+/// The listeners of the settings as objects.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Listeners {
+    settings: Arc<Vec<ListenerSettings>>,
+    pub(super) names: Arc<BTreeSet<String>>,
+    pub(super) objects: Arc<Vec<Object>>,
+}
+
+impl Listeners {
+    pub(super) fn plan(settings: &Arc<Vec<ListenerSettings>>, earlier: &Self) -> Self {
+        if Arc::ptr_eq(settings, &earlier.settings) {
+            return earlier.clone();
+        }
+        let names = Arc::new(settings.iter().map(|listener| listener.name.clone()).collect::<BTreeSet<_>>());
+        // Equal names keep their address, so that routes needn't be resolved again.
+        let names = if names == earlier.names { earlier.names.clone() } else { names };
+        // Of several with one name the last one counts, as in a snapshot.
+        let objects: BTreeMap<_, _> =
+            settings.iter().map(|listener| (&listener.name, object(listener))).collect();
+        Self { settings: settings.clone(), names, objects: Arc::new(objects.into_values().collect()) }
+    }
+}
+
+fn object(listener: &ListenerSettings) -> Object {
+    let protocol = match listener.protocol {
+        ListenerProtocol::Http => wire::ListenerProtocol::Http,
+    };
+    let payload = wire::Payload::Listener(wire::Listener {
+        address: listener.address.clone(),
+        port: u32::from(listener.port),
+        advertised_port: listener.advertised_port.map_or(0, u32::from),
+        protocol: protocol.into(),
+    });
+    Object::encode(Key::new(Kind::Listener, NAMESPACE, &*listener.name), &payload.into())
+}
+
+/// What is wrong with listeners. Settings are read at start, and a program with wrong ones doesn't start: so `plan` takes
+/// them as they are, and whoever reads them asks here first.
+pub fn check_listeners(settings: &[ListenerSettings]) -> Vec<Problem> {
+    let mut findings = Findings::default();
+    let root = Field::Root("listeners");
+    for (index, listener) in settings.iter().enumerate() {
+        let at = root.index(index);
+        let is_named = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if listener.name.is_empty() || listener.name.len() > 63 || !listener.name.bytes().all(is_named) {
+            findings.invalid(&at.name("name"), "write 1 to 63 lower-case letters, digits or '-'");
+        }
+        if !listener.address.is_empty() && listener.address.parse::<IpAddr>().is_err() {
+            let message =
+                format!("{:?} is no IP address: write for instance 127.0.0.1 or ::1", listener.address);
+            findings.invalid(&at.name("address"), message);
+        }
+        let earlier = settings.iter().take(index);
+        for (other, earlier) in earlier.enumerate() {
+            if earlier.name == listener.name {
+                findings.invalid(&at.name("name"), format!("listeners[{other}] has this name too"));
+            }
+            if listener.port != 0 && (&earlier.address, earlier.port) == (&listener.address, listener.port) {
+                findings
+                    .invalid(&at.name("port"), format!("listeners[{other}] has this address and port too"));
+            }
+        }
+    }
+    findings.into_refusal().map(|refusal| refusal.problems).unwrap_or_default()
+}

@@ -1,0 +1,86 @@
+//! What is left of a spec once it has been validated: no option that isn't meant, no text that doesn't parse.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+
+use crds::{ConditionType, PathType};
+use dataplane_snapshot::Key;
+
+pub(super) struct ValidBackend<'a> {
+    pub(super) name: &'a str,
+    pub(super) metadata: &'a BTreeMap<String, String>,
+    pub(super) root: &'a str,
+    pub(super) rewrite: bool,
+    pub(super) timeouts: Timeouts,
+    /// By path pattern; the first that matches counts.
+    pub(super) custom_timeouts: Vec<(&'a str, Timeouts)>,
+    pub(super) targets: Vec<ValidTarget<'a>>,
+}
+
+/// In milliseconds; 0: no limit.
+#[derive(Clone, Copy)]
+pub(super) struct Timeouts {
+    pub(super) connection: u64,
+    pub(super) idle: u64,
+    pub(super) call: u64,
+    pub(super) call_and_stream: u64,
+    pub(super) global: u64,
+}
+
+pub(super) struct ValidTarget<'a> {
+    /// Unique within the backend.
+    pub(super) id: Cow<'a, str>,
+    pub(super) hostname: &'a str,
+    pub(super) port: NonZeroU16,
+    pub(super) weight: u32,
+    pub(super) ip_address: Option<IpAddr>,
+    pub(super) protocol: TargetProtocol,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum TargetProtocol {
+    Http10,
+    Http11,
+}
+
+pub(super) struct ValidRoute<'a> {
+    pub(super) name: &'a str,
+    pub(super) metadata: &'a BTreeMap<String, String>,
+    pub(super) listeners: &'a [String],
+    /// Only the good parts, if something was found.
+    pub(super) matches: Vec<ValidMatch<'a>>,
+    pub(super) strip_path: bool,
+    pub(super) override_host: bool,
+    pub(super) weight: u32,
+    /// `None` only if something was found.
+    pub(super) destination: Option<Destination<'a>>,
+}
+
+pub(super) enum Destination<'a> {
+    Reference(Key),
+    Inline(ValidBackend<'a>),
+}
+
+pub(super) struct ValidMatch<'a> {
+    /// Its place in the spec.
+    pub(super) index: usize,
+    /// Lower-case. Empty: any.
+    pub(super) hostnames: Vec<String>,
+    /// Empty: any.
+    pub(super) paths: Vec<(PathType, &'a str)>,
+    /// Upper-case. Empty: any.
+    pub(super) methods: Vec<&'a str>,
+    pub(super) headers: Vec<ValidCondition<'a>>,
+    pub(super) query: Vec<ValidCondition<'a>>,
+    pub(super) cookies: Vec<ValidCondition<'a>>,
+}
+
+pub(super) struct ValidCondition<'a> {
+    /// Lower-case for headers.
+    pub(super) name: Cow<'a, str>,
+    pub(super) type_: ConditionType,
+    /// Empty for `Present` and `Absent`.
+    pub(super) value: &'a str,
+}

@@ -1,0 +1,167 @@
+//! One object: its spec validated, resolved and translated, or held.
+
+use std::sync::Arc;
+
+use dataplane_snapshot::{Key, Kind, Object, wire};
+
+use super::findings::{Field, Findings};
+use super::model::{Destination, ValidBackend, ValidRoute};
+use super::overlap::footprints;
+use super::planned::Planned;
+use super::resolve::Resolver;
+use super::{translate, validate};
+use crate::{
+    Acceptance, ObjectStatus, Observed, Problem, Refusal, RefusalReason, Spec, Unresolved, UnresolvedReason,
+};
+
+pub(super) fn backend(key: &Key, observed: &Arc<Observed>) -> Planned {
+    let spec = match &observed.spec {
+        Spec::Backend(spec) => spec,
+        other => return unreadable(key, observed, other),
+    };
+    let mut findings = Findings::default();
+    validate::key(key, &mut findings);
+    let is_key_good = findings.is_empty();
+    let valid =
+        validate::backend(spec, key.name(), &Field::SPEC, &mut findings).filter(|_| findings.is_empty());
+    let objects = valid.map(|valid| backend_objects(key, observed, &valid)).unwrap_or_default();
+    sized(&objects, &mut findings);
+    let refusal = findings.into_refusal();
+    let objects = match &refusal {
+        None => objects,
+        Some(_) if !is_key_good => Vec::new(),
+        Some(refusal) => vec![translate::held(key, &observed.labels, &refusal.problems, None)],
+    };
+    let warnings = if refusal.is_none() && spec.targets.is_empty() { vec![no_targets()] } else { Vec::new() };
+    let accepted = refusal.map_or(Ok(Acceptance::Active), Err);
+    let status = ObjectStatus { warnings, ..status(key, observed, accepted, &objects) };
+    Planned {
+        observed: observed.clone(),
+        objects,
+        status: Arc::new(status),
+        reference: None,
+        footprints: Vec::new(),
+    }
+}
+
+pub(super) fn route(key: &Key, observed: &Arc<Observed>, resolver: &Resolver<'_>) -> Planned {
+    let spec = match &observed.spec {
+        Spec::Route(spec) => spec,
+        other => return unreadable(key, observed, other),
+    };
+    let mut findings = Findings::default();
+    validate::key(key, &mut findings);
+    let is_key_good = findings.is_empty();
+    let valid = validate::route(spec, key, &mut findings);
+    let reference = match &valid.destination {
+        Some(Destination::Reference(backend)) => Some(backend.clone()),
+        _ => None,
+    };
+    let resolved_refs = resolver.resolve(reference.as_ref(), &spec.listeners);
+    let objects = if findings.is_empty() { route_objects(key, observed, &valid) } else { Vec::new() };
+    sized(&objects, &mut findings);
+    let refusal = findings.into_refusal();
+    let hold = |problems: &[Problem]| {
+        let matches = translate::matches_only(&valid, key);
+        vec![translate::held(key, &observed.labels, problems, Some(matches))]
+    };
+    let objects = match (&refusal, missing_backend(&resolved_refs)) {
+        _ if !spec.enabled || !is_key_good => Vec::new(),
+        (Some(refusal), _) => hold(&refusal.problems),
+        (None, Some(unresolved)) => hold(&unresolved.problems),
+        (None, None) => objects,
+    };
+    let active = if spec.enabled { Acceptance::Active } else { Acceptance::Disabled };
+    let accepted = refusal.map_or(Ok(active), Err);
+    let status = ObjectStatus { resolved_refs, ..status(key, observed, accepted, &objects) };
+    let taken =
+        if objects.is_empty() { Vec::new() } else { footprints(&translate::matches_only(&valid, key)) };
+    Planned { observed: observed.clone(), objects, status: Arc::new(status), reference, footprints: taken }
+}
+
+/// The status of an object that lost its key to another source.
+pub(super) fn conflict(claim: &crate::Claim) -> ObjectStatus {
+    let loser = &claim.loser;
+    let message = format!(
+        "{} has an object with this key too, which goes before that of {}: rename or remove one of them",
+        claim.winner,
+        loser.origin.owner()
+    );
+    let problems = vec![Problem { field: String::new(), message, place: None }];
+    status(&loser.key, loser, Err(Refusal { reason: RefusalReason::Conflict, problems }), &[])
+}
+
+fn backend_objects(key: &Key, observed: &Observed, valid: &ValidBackend<'_>) -> Vec<Object> {
+    let backend = wire::Payload::Backend(translate::backend(valid));
+    let endpoints = wire::Payload::Endpoints(translate::endpoints(valid));
+    vec![
+        translate::object(key.clone(), &observed.labels, backend),
+        translate::object(key.with_kind(Kind::Endpoints), &observed.labels, endpoints),
+    ]
+}
+
+fn route_objects(key: &Key, observed: &Observed, valid: &ValidRoute<'_>) -> Vec<Object> {
+    let Some(wire) = translate::route(valid, key) else { return Vec::new() };
+    let mut objects = vec![translate::object(key.clone(), &observed.labels, wire::Payload::Route(wire))];
+    if let Some(Destination::Inline(backend)) = &valid.destination {
+        objects.extend(backend_objects(&key.inline_backend(0), observed, backend));
+    }
+    objects
+}
+
+/// An object that the source couldn't read. Nothing of it is known but its key.
+fn unreadable(key: &Key, observed: &Arc<Observed>, spec: &Spec) -> Planned {
+    let problems = match spec {
+        Spec::Invalid(problems) => problems.clone(),
+        Spec::Backend(_) | Spec::Route(_) => {
+            let message = format!("this is no {}, though its key says so", key.kind());
+            vec![Problem { field: String::new(), message, place: None }]
+        }
+    };
+    let mut findings = Findings::default();
+    validate::key(key, &mut findings);
+    let objects = match findings.is_empty() {
+        true => vec![translate::held(key, &observed.labels, &problems, None)],
+        false => Vec::new(),
+    };
+    let refusal = Refusal { reason: RefusalReason::Invalid, problems };
+    let status = Arc::new(status(key, observed, Err(refusal), &objects));
+    Planned { observed: observed.clone(), objects, status, reference: None, footprints: Vec::new() }
+}
+
+fn status(
+    key: &Key,
+    observed: &Observed,
+    accepted: Result<Acceptance, Refusal>,
+    objects: &[Object],
+) -> ObjectStatus {
+    ObjectStatus {
+        key: key.clone(),
+        owner: observed.origin.owner(),
+        generation: observed.generation,
+        accepted,
+        resolved_refs: Ok(()),
+        warnings: Vec::new(),
+        objects: objects.iter().map(|object| object.key().clone()).collect(),
+    }
+}
+
+fn missing_backend(resolved: &Result<(), Unresolved>) -> Option<&Unresolved> {
+    resolved.as_ref().err().filter(|unresolved| unresolved.reason == UnresolvedReason::BackendNotFound)
+}
+
+fn sized(objects: &[Object], findings: &mut Findings) {
+    for object in objects.iter().filter(|object| !translate::fits(object)) {
+        let message = format!(
+            "takes {} bytes as sent to workers, at most {} are possible: split it",
+            object.bytes().len(),
+            Object::MAX_BYTES
+        );
+        findings.invalid(&Field::WHOLE, message);
+    }
+}
+
+fn no_targets() -> Problem {
+    let message = "is empty: every request is answered with 503".to_owned();
+    Problem { field: Field::SPEC.name("targets").to_string(), message, place: None }
+}

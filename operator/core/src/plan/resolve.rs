@@ -1,0 +1,77 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use dataplane_snapshot::Key;
+
+use super::findings::{Field, problem};
+use super::planned::{Planned, changes};
+use crate::{Problem, Unresolved, UnresolvedReason};
+
+/// What a route can refer to.
+pub(super) struct Resolver<'a> {
+    pub(super) backends: &'a [Arc<Planned>],
+    /// In order.
+    pub(super) listeners: &'a BTreeSet<String>,
+}
+
+/// How a Backend stands as something to refer to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Good,
+    Refused,
+}
+
+impl Standing {
+    fn of(planned: &Planned) -> Self {
+        if planned.status.accepted.is_ok() { Self::Good } else { Self::Refused }
+    }
+}
+
+/// The Backends that came, went, or are accepted now and weren't before, or the other way round: routes that name them are
+/// resolved anew.
+pub(super) fn restood(earlier: &[Arc<Planned>], next: &[Arc<Planned>]) -> BTreeSet<Key> {
+    changes(earlier, next)
+        .filter(|(old, new)| old.map(Standing::of) != new.map(Standing::of))
+        .filter_map(|(old, new)| Some(old.or(new)?.key().clone()))
+        .collect()
+}
+
+impl Resolver<'_> {
+    pub(super) fn resolve(&self, backend: Option<&Key>, listeners: &[String]) -> Result<(), Unresolved> {
+        let backend = backend.and_then(|key| self.backend(key));
+        let listeners = listeners.iter().enumerate().filter_map(|(index, name)| {
+            Some((UnresolvedReason::ListenerNotFound, self.listener(index, name)?))
+        });
+        let (reasons, problems): (Vec<_>, Vec<_>) = backend.into_iter().chain(listeners).unzip();
+        match reasons.into_iter().min() {
+            None => Ok(()),
+            Some(reason) => Err(Unresolved { reason, problems }),
+        }
+    }
+
+    fn backend(&self, key: &Key) -> Option<(UnresolvedReason, Problem)> {
+        let at = Field::SPEC.name("backends");
+        let found = self.backends.binary_search_by(|planned| planned.key().cmp(key));
+        match found.ok().and_then(|index| self.backends.get(index)).map(|planned| Standing::of(planned)) {
+            Some(Standing::Good) => None,
+            Some(Standing::Refused) => {
+                let message = format!("Backend {} isn't accepted: its own status says why", key.name());
+                Some((UnresolvedReason::BackendNotAccepted, problem(&at.index(0).name("ref"), message)))
+            }
+            None => {
+                let (namespace, name) = (key.namespace(), key.name());
+                let message = format!("there is no Backend {name} in namespace {namespace}");
+                Some((UnresolvedReason::BackendNotFound, problem(&at.index(0).name("ref"), message)))
+            }
+        }
+    }
+
+    fn listener(&self, index: usize, name: &str) -> Option<Problem> {
+        if name.is_empty() || self.listeners.contains(name) {
+            return None;
+        }
+        let known = self.listeners.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let message = format!("there is no listener {name:?}: the settings have {known}");
+        Some(problem(&Field::SPEC.name("listeners").index(index), message))
+    }
+}

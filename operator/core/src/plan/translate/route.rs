@@ -1,0 +1,83 @@
+use crds::{ConditionType, PathType};
+use dataplane_snapshot::{Key, wire};
+
+use super::precedence;
+use crate::plan::model::{Destination, ValidCondition, ValidMatch, ValidRoute};
+
+/// The wire form, if there is a destination.
+pub(in crate::plan) fn route(route: &ValidRoute<'_>, key: &Key) -> Option<wire::Route> {
+    let backend = match route.destination.as_ref()? {
+        Destination::Reference(backend) => backend.to_string(),
+        Destination::Inline(_) => key.inline_backend(0).to_string(),
+    };
+    let mut wire = matches_only(route, key);
+    for rule in &mut wire.rules {
+        rule.filters = filters(route);
+        rule.destinations =
+            vec![wire::Destination { backend: backend.clone(), weight: route.weight, filters: Vec::new() }];
+    }
+    Some(wire)
+}
+
+/// As much of the wire form as says which requests it takes.
+pub(in crate::plan) fn matches_only(route: &ValidRoute<'_>, key: &Key) -> wire::Route {
+    let rule = wire::Rule {
+        matches: route.matches.iter().map(|one| matched(one, key)).collect(),
+        filters: Vec::new(),
+        destinations: Vec::new(),
+    };
+    wire::Route {
+        name: route.name.to_owned(),
+        metadata: route.metadata.clone(),
+        listeners: route.listeners.to_vec(),
+        rules: vec![rule],
+    }
+}
+
+fn filters(route: &ValidRoute<'_>) -> Vec<wire::Filter> {
+    let filter = |kind: wire::FilterKind, on: bool| on.then(|| wire::Filter { kind: kind.into() });
+    [
+        filter(wire::FilterKind::StripPath, route.strip_path),
+        filter(wire::FilterKind::OverrideHost, route.override_host),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn matched(one: &ValidMatch<'_>, key: &Key) -> wire::Match {
+    let paths = one.paths.iter().map(|(type_, pattern)| {
+        let kind = match type_ {
+            PathType::Prefix => wire::PathKind::Prefix,
+            PathType::Exact => wire::PathKind::Exact,
+        };
+        wire::PathMatch { kind: kind.into(), pattern: (*pattern).to_owned() }
+    });
+    wire::Match {
+        hostnames: one.hostnames.clone(),
+        paths: paths.collect(),
+        methods: one.methods.iter().map(|method| (*method).to_owned()).collect(),
+        headers: conditions(&one.headers),
+        query: conditions(&one.query),
+        cookies: conditions(&one.cookies),
+        precedence: precedence::of(one, key),
+    }
+}
+
+fn conditions(conditions: &[ValidCondition<'_>]) -> Vec<wire::Condition> {
+    let condition = |condition: &ValidCondition<'_>| {
+        let kind = match condition.type_ {
+            ConditionType::Exact => wire::ConditionKind::Exact,
+            ConditionType::Regex => wire::ConditionKind::Regex,
+            ConditionType::Wildcard => wire::ConditionKind::Wildcard,
+            ConditionType::Present => wire::ConditionKind::Present,
+            ConditionType::Absent => wire::ConditionKind::Absent,
+        };
+        wire::Condition {
+            name: condition.name.clone().into_owned(),
+            kind: kind.into(),
+            value: condition.value.to_owned(),
+        }
+    };
+    conditions.iter().map(condition).collect()
+}

@@ -1,0 +1,61 @@
+use std::collections::HashMap;
+
+use crds::{BackendSpec, LoadBalancingType};
+
+use super::{client, syntax, target};
+use crate::plan::findings::{Field, Findings};
+use crate::plan::model::{ValidBackend, ValidTarget};
+
+/// `None` only if something was found; `Some` doesn't mean that nothing was.
+pub(in crate::plan) fn backend<'a>(
+    spec: &'a BackendSpec,
+    name: &'a str,
+    at: &Field<'_>,
+    findings: &mut Findings,
+) -> Option<ValidBackend<'a>> {
+    root(spec, &at.name("root"), findings);
+    if spec.load_balancing.type_ != LoadBalancingType::RoundRobin {
+        findings.unsupported(&at.name("loadBalancing").name("type"), "write RoundRobin");
+    }
+    if spec.health_check.as_ref().is_some_and(|check| check.enabled) {
+        findings.unsupported(&at.name("healthCheck").name("enabled"), "write false");
+    }
+    let (timeouts, custom_timeouts) = client::timeouts(&spec.client, &at.name("client"), findings);
+    let at_targets = at.name("targets");
+    let targets: Vec<_> = (0..)
+        .zip(&spec.targets)
+        .map(|(index, spec)| target::target(spec, &at_targets.index(index), findings))
+        .collect();
+    unique_ids(&targets, &at_targets, findings);
+    Some(ValidBackend {
+        name: spec.display_name.as_deref().unwrap_or(name),
+        metadata: &spec.metadata,
+        root: &spec.root,
+        rewrite: spec.rewrite,
+        timeouts,
+        custom_timeouts,
+        targets: targets.into_iter().collect::<Option<_>>()?,
+    })
+}
+
+fn root(spec: &BackendSpec, at: &Field<'_>, findings: &mut Findings) {
+    if !spec.root.starts_with('/') && !spec.root.starts_with("${") {
+        findings.invalid(at, format!("{:?} must start with '/', for instance /api", spec.root));
+    }
+    if let Err(message) = syntax::template(&spec.root) {
+        findings.invalid(at, message);
+    }
+}
+
+/// Counters and health are kept per target id, so two targets mustn't share one.
+fn unique_ids(targets: &[Option<ValidTarget<'_>>], at: &Field<'_>, findings: &mut Findings) {
+    let mut first = HashMap::new();
+    for (index, target) in targets.iter().enumerate() {
+        let Some(target) = target else { continue };
+        if let Some(first) = first.insert(&*target.id, index) {
+            let message =
+                format!("targets[{first}] has the id {:?} too: give each target an id of its own", target.id);
+            findings.invalid(&at.index(index).name("id"), message);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+use crds::{RouteBackend, RouteSpec};
+use dataplane_snapshot::{Key, Kind};
+
+use super::{backend, matches};
+use crate::plan::findings::{Field, Findings};
+use crate::plan::model::{Destination, ValidRoute};
+
+/// The model of what is good; all of the route only if nothing was found.
+pub(in crate::plan) fn route<'a>(
+    spec: &'a RouteSpec,
+    key: &'a Key,
+    findings: &mut Findings,
+) -> ValidRoute<'a> {
+    let at = Field::SPEC;
+    for (index, name) in spec.listeners.iter().enumerate() {
+        if name.is_empty() {
+            findings.invalid(&at.name("listeners").index(index), "write the name of a listener");
+        }
+    }
+    let matches = matches::matches(&spec.matches, &at.name("matches"), findings);
+    let destination = destination(&spec.backends, key, &at.name("backends"), findings);
+    ValidRoute {
+        name: spec.display_name.as_deref().unwrap_or(key.name()),
+        metadata: &spec.metadata,
+        listeners: &spec.listeners,
+        matches,
+        strip_path: spec.strip_path,
+        override_host: spec.override_host,
+        weight: spec.backends.first().map_or(1, |backend| backend.weight),
+        destination,
+    }
+}
+
+fn destination<'a>(
+    backends: &'a [RouteBackend],
+    key: &'a Key,
+    at: &Field<'_>,
+    findings: &mut Findings,
+) -> Option<Destination<'a>> {
+    let [backend] = backends else {
+        if backends.is_empty() {
+            findings.invalid(at, "write one backend, by ref or inline");
+        } else {
+            findings.unsupported(at, "write one backend");
+        }
+        return None;
+    };
+    let at = at.index(0);
+    match (&backend.reference, &backend.inline) {
+        (Some(reference), None) => {
+            let at = at.name("ref");
+            if reference.name.is_empty() {
+                findings.invalid(&at.name("name"), "write the name of a Backend");
+            }
+            if reference.namespace.as_deref().is_some_and(|namespace| namespace != key.namespace()) {
+                let instead = format!("name a Backend in the route's own namespace, {}", key.namespace());
+                findings.unsupported(&at.name("namespace"), instead);
+            }
+            Some(Destination::Reference(Key::new(Kind::Backend, key.namespace(), &*reference.name)))
+        }
+        (None, Some(spec)) => {
+            backend::backend(spec, key.name(), &at.name("inline"), findings).map(Destination::Inline)
+        }
+        (Some(_), Some(_)) => {
+            findings.invalid(&at, "has both ref and inline: write only one of them");
+            None
+        }
+        (None, None) => {
+            findings
+                .invalid(&at, "write ref, the name of a Backend, or inline, a backend of the route's own");
+            None
+        }
+    }
+}

@@ -1,0 +1,133 @@
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::num::NonZeroU16;
+
+use crds::{Predicate, Protocol, Target, TlsConfig};
+
+use crate::plan::findings::{Field, Findings};
+use crate::plan::model::{TargetProtocol, ValidTarget};
+
+/// The longest host name in bytes, without a final dot (RFC 1035 section 2.3.4).
+const MAX_HOSTNAME: usize = 253;
+/// The longest label in bytes.
+const MAX_LABEL: usize = 63;
+
+pub(super) fn target<'a>(
+    spec: &'a Target,
+    at: &Field<'_>,
+    findings: &mut Findings,
+) -> Option<ValidTarget<'a>> {
+    unsupported(spec, at, findings);
+    let protocol = protocol(spec.protocol, &at.name("protocol"), findings);
+    let ip_address = ip_address(spec.ip_address.as_deref(), &at.name("ipAddress"), findings);
+    if spec.service.is_some() {
+        findings.unsupported(&at.name("service"), "write hostname and port");
+        return None;
+    }
+    let hostname = hostname(spec.hostname.as_deref(), &at.name("hostname"), findings);
+    let port = port(spec.port, &at.name("port"), findings);
+    let (hostname, port) = (hostname?, port?);
+    let id = match spec.id.as_deref() {
+        Some("") => {
+            findings.invalid(&at.name("id"), "write at least one character, or leave it out");
+            return None;
+        }
+        Some(id) => Cow::Borrowed(id),
+        None => Cow::Owned(format!("http://{hostname}:{port}")),
+    };
+    Some(ValidTarget {
+        id,
+        hostname,
+        port,
+        weight: spec.weight,
+        ip_address: ip_address?,
+        protocol: protocol?,
+    })
+}
+
+fn unsupported(spec: &Target, at: &Field<'_>, findings: &mut Findings) {
+    if spec.tls {
+        findings.unsupported(&at.name("tls"), "write false, and a port that speaks clear-text HTTP");
+    }
+    if spec.tls_config != TlsConfig::default() {
+        findings.unsupported(&at.name("tlsConfig"), "leave it out");
+    }
+    if spec.predicate != Predicate::default() {
+        findings.unsupported(&at.name("predicate"), "write AlwaysMatch");
+    }
+    if spec.backup {
+        findings.unsupported(&at.name("backup"), "write false");
+    }
+}
+
+fn protocol(protocol: Protocol, at: &Field<'_>, findings: &mut Findings) -> Option<TargetProtocol> {
+    match protocol {
+        Protocol::Http10 => Some(TargetProtocol::Http10),
+        Protocol::Http11 => Some(TargetProtocol::Http11),
+        Protocol::Http2 | Protocol::Http3 => {
+            findings.unsupported(at, "write HTTP/1.1");
+            None
+        }
+    }
+}
+
+/// `None` if something was found.
+#[expect(clippy::option_option, reason = "found something; good and absent; good and there")]
+fn ip_address(text: Option<&str>, at: &Field<'_>, findings: &mut Findings) -> Option<Option<IpAddr>> {
+    let Some(text) = text else { return Some(None) };
+    match text.parse() {
+        Ok(address) => Some(Some(address)),
+        Err(_) => {
+            findings
+                .invalid(at, format!("{text:?} is no IP address: write for instance 10.0.0.7 or fd00::7"));
+            None
+        }
+    }
+}
+
+fn port(port: Option<u16>, at: &Field<'_>, findings: &mut Findings) -> Option<NonZeroU16> {
+    let port = port.and_then(NonZeroU16::new);
+    if port.is_none() {
+        findings.invalid(at, "write the target's port, 1 to 65535");
+    }
+    port
+}
+
+fn hostname<'a>(hostname: Option<&'a str>, at: &Field<'_>, findings: &mut Findings) -> Option<&'a str> {
+    let Some(hostname) = hostname else {
+        findings.invalid(at, "write the target's host name or IP address");
+        return None;
+    };
+    if is_ip_address(hostname) || is_dns_name(hostname) {
+        return Some(hostname);
+    }
+    let hint = if hostname.contains("://") || hostname.contains('/') {
+        "write it without scheme and path"
+    } else if hostname.contains(':') {
+        "write it without a port"
+    } else {
+        "write for instance users.example.com or 10.0.0.7"
+    };
+    findings.invalid(at, format!("{hostname:?} is no host name: {hint}"));
+    None
+}
+
+fn is_ip_address(text: &str) -> bool {
+    let bracketed = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    match bracketed {
+        Some(text) => text.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => text.parse::<IpAddr>().is_ok(),
+    }
+}
+
+/// RFC 1123 labels; underscores too, since resolvers and container networks know such names.
+fn is_dns_name(text: &str) -> bool {
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let is_label = |label: &str| {
+        (1..=MAX_LABEL).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    name.len() <= MAX_HOSTNAME && name.split('.').all(is_label)
+}
