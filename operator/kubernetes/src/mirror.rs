@@ -1,0 +1,160 @@
+//! The mirror of the cluster in the state store: what a leader serves that starts while the API server is away.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dataplane_snapshot::{Key, SourceAsOf};
+use operator_core::{Observed, Owner, SourceView};
+use operator_store::{Batch, Draft, Expected, StateStore, StoreError, StoredObject, Write};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use crate::read::{Seen, mirrored};
+use crate::watched::View;
+
+/// How long the store may take to give the mirror before the leader goes on without.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pause after the first failed write, and the longest; doubled from one to the next.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// Writes per batch, so that a transaction is bounded.
+const BATCH: usize = 500;
+
+/// What the mirror had when the leader started.
+#[derive(Debug)]
+pub(crate) struct Mirrored {
+    pub(crate) as_of: SourceAsOf,
+    pub(crate) objects: BTreeMap<Key, Seen>,
+}
+
+impl Mirrored {
+    pub(crate) fn source_view(&self) -> SourceView {
+        let observed = |(key, seen): (&Key, &Seen)| (key.clone(), seen.observed.clone());
+        SourceView {
+            owner: Owner::Kubernetes,
+            as_of: self.as_of.clone(),
+            objects: self.objects.iter().map(observed).collect(),
+        }
+    }
+}
+
+/// What the mirror has of the namespaces that `is_watched`; `None` if there never was one, or if the store can't be read.
+pub(crate) async fn load(store: &dyn StateStore, is_watched: impl Fn(&str) -> bool) -> Option<Mirrored> {
+    let listing = match timeout(LOAD_TIMEOUT, store.list(Owner::Kubernetes)).await {
+        Ok(Ok(listing)) => listing,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the mirror of Kubernetes can't be read; only the API server can tell what there is");
+            return None;
+        }
+        Err(_) => {
+            tracing::warn!(
+                "the state store doesn't give the mirror of Kubernetes in time; going on without it"
+            );
+            return None;
+        }
+    };
+    let objects = listing.objects.into_iter().filter(|object| is_watched(object.key.namespace()));
+    Some(Mirrored { as_of: listing.as_of?, objects: objects.map(mirrored).collect() })
+}
+
+/// Writes each view into the store; what comes while it writes is merged. Runs until there are no more views.
+pub(crate) async fn keep(store: Arc<dyn StateStore>, mut views: watch::Receiver<Option<Arc<View>>>) {
+    let mut stored = None;
+    let mut pause = PAUSE.0;
+    while views.changed().await.is_ok() {
+        // After a failure the newest view is taken, which may be another one by then.
+        loop {
+            let Some(view) = views.borrow_and_update().clone() else { break };
+            let Err(error) = bring(&*store, &mut stored, &view).await else {
+                pause = PAUSE.0;
+                break;
+            };
+            tracing::warn!(%error, "Kubernetes objects can't be mirrored; they are served all the same");
+            stored = None;
+            sleep(pause).await;
+            pause = (pause * 2).min(PAUSE.1);
+        }
+    }
+}
+
+/// What the store is known to have.
+struct Stored {
+    as_of: Option<SourceAsOf>,
+    objects: BTreeMap<Key, Kept>,
+}
+
+/// What counts when two versions of an object are compared.
+#[derive(Clone, Debug, PartialEq)]
+struct Kept {
+    generation: i64,
+    labels: BTreeMap<String, String>,
+    spec: Arc<str>,
+}
+
+impl Kept {
+    fn of(object: StoredObject) -> (Key, Self) {
+        (object.key, Self { generation: object.generation, labels: object.labels, spec: object.spec })
+    }
+
+    fn wanted((observed, spec): &(Arc<Observed>, Arc<str>)) -> Self {
+        Self { generation: observed.generation, labels: observed.labels.clone(), spec: spec.clone() }
+    }
+
+    fn is(&self, (observed, spec): &(Arc<Observed>, Arc<str>)) -> bool {
+        self.generation == observed.generation && self.labels == observed.labels && self.spec == *spec
+    }
+}
+
+async fn bring(store: &dyn StateStore, stored: &mut Option<Stored>, view: &View) -> Result<(), StoreError> {
+    let known = match stored {
+        Some(known) => known,
+        None => {
+            let listing = store.list(Owner::Kubernetes).await?;
+            let objects = listing.objects.into_iter().map(Kept::of).collect();
+            stored.insert(Stored { as_of: listing.as_of, objects })
+        }
+    };
+    let writes = difference(&known.objects, view);
+    let is_same_cluster = known.as_of.as_ref().is_some_and(|as_of| as_of.epoch == view.as_of.epoch);
+    if writes.is_empty() && is_same_cluster {
+        return Ok(());
+    }
+    for batch in batches(writes, &view.as_of) {
+        store.commit(batch).await?;
+    }
+    known.as_of = Some(view.as_of.clone());
+    known.objects = view.objects.iter().map(|(key, wanted)| (key.clone(), Kept::wanted(wanted))).collect();
+    Ok(())
+}
+
+/// What has to be written so that `stored` becomes `view`.
+fn difference(stored: &BTreeMap<Key, Kept>, view: &View) -> Vec<Write> {
+    let write = |key: &Key, draft| Write { key: key.clone(), expected: Expected::Any, draft };
+    let changed =
+        view.objects.iter().filter(|(key, wanted)| !stored.get(*key).is_some_and(|kept| kept.is(wanted)));
+    let changed = changed.map(|(key, wanted)| {
+        let Kept { generation, labels, spec } = Kept::wanted(wanted);
+        write(key, Some(Draft { generation: Some(generation), labels, spec }))
+    });
+    let gone = stored.keys().filter(|key| !view.objects.contains_key(key));
+    changed.chain(gone.map(|key| write(key, None))).collect()
+}
+
+/// The last batch alone claims the as-of of the view: a mirror that got a part of it has seen no more than before.
+fn batches(writes: Vec<Write>, as_of: &SourceAsOf) -> Vec<Batch> {
+    let mut chunks: Vec<_> = writes.chunks(BATCH).map(<[Write]>::to_vec).collect();
+    if chunks.is_empty() {
+        chunks.push(Vec::new());
+    }
+    let last = chunks.len() - 1;
+    let batch = |(index, writes)| Batch {
+        owner: Owner::Kubernetes,
+        writes,
+        as_of: (index == last).then(|| as_of.clone()),
+    };
+    chunks.into_iter().enumerate().map(batch).collect()
+}
+
+#[cfg(test)]
+#[path = "mirror_tests.rs"]
+mod tests;

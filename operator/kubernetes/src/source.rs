@@ -1,0 +1,233 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kube::Client;
+use operator_core::SourceView;
+use operator_store::StateStore;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::sleep_until;
+
+use crate::collection::Outcome;
+use crate::error::SourceError;
+use crate::follow::{Follower, Heard};
+use crate::mirror::{self, Mirrored};
+use crate::read::{key_of, present};
+use crate::scope::Scope;
+use crate::status::{Told, Verdicts, show};
+use crate::watched::{View, Watched};
+
+/// Events that wait to be taken; more make the watches wait.
+const WAITING_EVENTS: usize = 1024;
+
+#[derive(Clone, Debug)]
+pub struct KubernetesSettings {
+    /// The namespaces to watch; empty: all.
+    pub namespaces: Vec<String>,
+    /// How long the API server may be silent at the start before the mirror is served. Default 2 s.
+    pub mirror_after: Duration,
+}
+
+impl Default for KubernetesSettings {
+    fn default() -> Self {
+        Self { namespaces: Vec::new(), mirror_after: Duration::from_secs(2) }
+    }
+}
+
+/// What the source is joined to.
+pub struct Links {
+    /// Keeps the mirror.
+    pub store: Arc<dyn StateStore>,
+    /// Gets every complete view, and nothing before the first.
+    pub views: watch::Sender<Option<Arc<SourceView>>>,
+    /// What there is to say about the objects.
+    pub verdicts: watch::Receiver<Arc<Verdicts>>,
+}
+
+/// Watches the API server, publishes what there is, mirrors it, and writes statuses, until `stop` resolves. The API server
+/// may come and go; what was last known stays.
+pub async fn run(client: Client, settings: KubernetesSettings, links: Links, stop: impl Future<Output = ()>) {
+    let scopes = Scope::all(&settings.namespaces);
+    let mirrored =
+        mirror::load(&*links.store, |namespace| scopes.iter().any(|scope| scope.covers(namespace))).await;
+    let (heard, events) = mpsc::channel(WAITING_EVENTS);
+    let (told, news) = mpsc::unbounded_channel();
+    let (to_mirror, to_be_mirrored) = watch::channel(None);
+
+    let mut tasks = JoinSet::new();
+    tasks.spawn(mirror::keep(links.store, to_be_mirrored));
+    tasks.spawn(show(client.clone(), news, links.verdicts));
+    let mut again = Vec::new();
+    for (index, scope) in scopes.iter().enumerate() {
+        let notify = Arc::new(Notify::new());
+        again.push(notify.clone());
+        let follower = Follower {
+            index,
+            scope: scope.clone(),
+            client: client.clone(),
+            heard: heard.clone(),
+            again: notify,
+        };
+        tasks.spawn(follower.run());
+    }
+
+    let empty = BTreeMap::new();
+    let objects = mirrored.as_ref().map_or(&empty, |mirrored| &mirrored.objects);
+    let epoch = mirrored.as_ref().map(|mirrored| &mirrored.as_of.epoch);
+    let source = Source {
+        watched: Watched::new(scopes, objects, epoch),
+        views: links.views,
+        to_mirror,
+        told,
+        again,
+        list_again: BTreeMap::new(),
+        troubles: BTreeMap::new(),
+        is_published: false,
+    };
+    tokio::select! {
+        () = source.run(events, mirrored, settings.mirror_after) => {}
+        () = stop => {}
+    }
+    tasks.shutdown().await;
+}
+
+struct Source {
+    watched: Watched,
+    views: watch::Sender<Option<Arc<SourceView>>>,
+    to_mirror: watch::Sender<Option<Arc<View>>>,
+    told: mpsc::UnboundedSender<Told>,
+    /// Per scope: asks its loop for a new list.
+    again: Vec<Arc<Notify>>,
+    /// Per scope: when to ask.
+    list_again: BTreeMap<usize, Instant>,
+    /// Per scope: what was last said to be wrong, so that it is said once.
+    troubles: BTreeMap<usize, SourceError>,
+    is_published: bool,
+}
+
+impl Source {
+    async fn run(
+        mut self,
+        mut events: mpsc::Receiver<(usize, Heard)>,
+        mut mirrored: Option<Mirrored>,
+        mirror_after: Duration,
+    ) {
+        let give_up = Instant::now() + mirror_after;
+        loop {
+            let list_again = self.list_again.values().min().copied();
+            tokio::select! {
+                event = events.recv() => {
+                    let Some((index, heard)) = event else { return };
+                    let mut changed = self.take(index, heard);
+                    // What has come meanwhile becomes one view.
+                    while let Ok((index, heard)) = events.try_recv() {
+                        changed |= self.take(index, heard);
+                    }
+                    if changed {
+                        self.publish();
+                    }
+                }
+                () = sleep_until(give_up.into()), if mirrored.is_some() => {
+                    if let Some(mirrored) = mirrored.take().filter(|_| !self.is_published) {
+                        self.publish_mirror(&mirrored);
+                    }
+                }
+                () = sleep_until(list_again.unwrap_or(give_up).into()), if list_again.is_some() => self.ask_again(),
+            }
+        }
+    }
+
+    /// Whether there may be another view.
+    fn take(&mut self, index: usize, heard: Heard) -> bool {
+        let Some(collection) = self.watched.collections.get_mut(index) else { return false };
+        let kind = collection.scope().kind();
+        let (outcome, told) = match heard {
+            Heard::Failed(error) => {
+                self.failed(index, error);
+                return false;
+            }
+            Heard::Reached(revision) => {
+                collection.reach(Some(revision));
+                (Outcome::default(), None)
+            }
+            Heard::Applied(object) => {
+                let told = key_of(kind, &object).map(|key| Told::Shown(key, present(&object)));
+                (collection.apply(&object), told)
+            }
+            Heard::Deleted(object) => (collection.delete(&object), key_of(kind, &object).map(Told::Gone)),
+            Heard::Listed(listed) => {
+                let shown = listed.objects.iter();
+                let shown =
+                    shown.filter_map(|object| Some((key_of(kind, object)?, present(object)))).collect();
+                let told = Told::Listed(collection.scope().clone(), shown);
+                let outcome = collection.list(listed, Instant::now());
+                self.schedule(index, outcome.list_again);
+                (outcome, Some(told))
+            }
+        };
+        self.recovered(index);
+        // The status writer ends only together with this loop.
+        let _ = told.map(|told| self.told.send(told));
+        outcome.changed
+    }
+
+    fn schedule(&mut self, index: usize, list_again: Option<Instant>) {
+        let Some(at) = list_again else {
+            self.list_again.remove(&index);
+            return;
+        };
+        self.list_again.insert(index, at);
+        if let Some(collection) = self.watched.collections.get(index) {
+            tracing::warn!(
+                source = "kubernetes",
+                "a new list lacks more than half of the {}; they are kept until a second list, 30 s later, lacks them too",
+                collection.scope()
+            );
+        }
+    }
+
+    fn ask_again(&mut self) {
+        let now = Instant::now();
+        let (due, later) = std::mem::take(&mut self.list_again).into_iter().partition(|(_, at)| *at <= now);
+        self.list_again = later;
+        let due: BTreeMap<usize, Instant> = due;
+        for notify in due.keys().filter_map(|index| self.again.get(*index)) {
+            notify.notify_one();
+        }
+    }
+
+    fn publish(&mut self) {
+        let Some(view) = self.watched.view() else { return };
+        let view = Arc::new(view);
+        if !std::mem::replace(&mut self.is_published, true) {
+            tracing::info!(objects = view.objects.len(), "Kubernetes: everything is listed and watched");
+        }
+        self.views.send_replace(Some(Arc::new(view.source_view())));
+        self.to_mirror.send_replace(Some(view));
+    }
+
+    fn publish_mirror(&self, mirrored: &Mirrored) {
+        tracing::warn!(
+            objects = mirrored.objects.len(),
+            "Kubernetes: the API server hasn't told yet what there is; serving what was last mirrored"
+        );
+        self.views.send_replace(Some(Arc::new(mirrored.source_view())));
+    }
+
+    fn failed(&mut self, index: usize, error: SourceError) {
+        let Some(collection) = self.watched.collections.get(index) else { return };
+        if self.troubles.get(&index) != Some(&error) {
+            tracing::warn!(scope = %collection.scope(), %error, "Kubernetes: no news; what was last known stays");
+        }
+        self.troubles.insert(index, error);
+    }
+
+    fn recovered(&mut self, index: usize) {
+        if self.troubles.remove(&index).is_some()
+            && let Some(collection) = self.watched.collections.get(index)
+        {
+            tracing::info!(scope = %collection.scope(), "Kubernetes: watching again");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use dataplane_snapshot::Key;
+use jiff::{Timestamp, Unit};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::Client;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::sleep_until;
+
+use super::Verdicts;
+use super::apply::{Applied, apply};
+use super::pace::Pace;
+use crate::error::SourceError;
+use crate::read::Present;
+use crate::scope::Scope;
+
+/// Status writes at one time.
+const IN_FLIGHT: usize = 8;
+
+/// What the source tells about statuses as the API server shows them.
+pub(crate) enum Told {
+    Shown(Key, Present),
+    Gone(Key),
+    /// All objects of a scope.
+    Listed(Scope, BTreeMap<Key, Present>),
+}
+
+/// Writes what there is to say, until the source tells nothing any more.
+pub(crate) async fn show(
+    client: Client,
+    mut told: mpsc::UnboundedReceiver<Told>,
+    mut verdicts: watch::Receiver<Arc<Verdicts>>,
+) {
+    let mut pace = Pace::new(Instant::now());
+    let mut writes = JoinSet::new();
+    let mut last_error = None;
+    pace.judged(&verdicts.borrow_and_update());
+    loop {
+        let now = Instant::now();
+        for write in pace.due(IN_FLIGHT.saturating_sub(writes.len()), now, &clock()) {
+            writes.spawn(apply(client.clone(), write));
+        }
+        let next = pace.next(now).filter(|_| writes.len() < IN_FLIGHT);
+        tokio::select! {
+            news = told.recv() => {
+                let Some(news) = news else { return };
+                take(&mut pace, news);
+                while let Ok(news) = told.try_recv() {
+                    take(&mut pace, news);
+                }
+            }
+            Ok(()) = verdicts.changed() => pace.judged(&verdicts.borrow_and_update()),
+            Some(applied) = writes.join_next() => match applied {
+                Ok(applied) => ended(&mut pace, applied, &mut last_error),
+                Err(error) => tracing::error!(%error, "a status write ended unexpectedly"),
+            },
+            () = sleep_until(next.unwrap_or(now).into()), if next.is_some() => {}
+        }
+    }
+}
+
+fn take(pace: &mut Pace, news: Told) {
+    match news {
+        Told::Shown(key, present) => pace.shown(key, present),
+        Told::Gone(key) => pace.gone(&key),
+        Told::Listed(scope, listed) => {
+            pace.only(&listed, |key| key.kind() == scope.kind() && scope.covers(key.namespace()));
+            for (key, present) in listed {
+                pace.shown(key, present);
+            }
+        }
+    }
+}
+
+fn ended(pace: &mut Pace, applied: Applied, last_error: &mut Option<SourceError>) {
+    let Applied { key, result } = applied;
+    match result {
+        Ok(present) => {
+            *last_error = None;
+            pace.done(key, present);
+        }
+        Err(error) => {
+            pace.failed(&key, Instant::now());
+            match &error {
+                // Deleted, or deleted and created anew: the watch tells.
+                SourceError::Refused { code: 404 | 409, .. } => {
+                    tracing::debug!(%key, %error, "no status written")
+                }
+                error if last_error.as_ref() == Some(error) => {}
+                error => tracing::warn!(%key, %error, "the status can't be written; it is tried again"),
+            }
+            *last_error = Some(error);
+        }
+    }
+}
+
+/// Times of conditions have whole seconds.
+fn clock() -> Time {
+    let now = Timestamp::now();
+    Time(now.round(Unit::Second).unwrap_or(now))
+}
