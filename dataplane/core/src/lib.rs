@@ -1,5 +1,48 @@
-//! Under construction.
+//! What a worker does with a request, without doing it: which route, which backend, which target, which path.
+//!
+//! A [`Router`] is compiled from what a worker serves ([`served::Served`]) and is immutable; a change makes another one
+//! that shares with it all that stayed the same. Only [`BackendStates`] lives on from one to the next.
+//!
+//! This crate is pure: no clock, no socket, no randomness.
 
+pub mod backend;
+pub mod balance;
+pub mod condition;
+mod cookie;
+mod decision;
+pub mod expression;
+mod glob;
+mod head;
+pub mod hostname;
+mod listener;
+pub mod path;
+pub mod pattern;
+mod query;
+mod regex;
+mod rewrite;
+mod route;
+mod router;
+#[cfg(test)]
+mod sample;
 pub mod served;
+mod state;
 pub mod subscription;
+mod timeouts;
 
+pub use backend::{CompiledBackend, CompiledTarget};
+pub use balance::Schedule;
+pub use condition::{Condition, ConditionError, Place};
+pub use decision::{Decision, Matched};
+pub use expression::{ExpressionError, Template};
+pub use glob::Glob;
+pub use head::RequestHead;
+pub use hostname::{HostError, HostPattern};
+pub use listener::{CompiledListener, ListenerId};
+pub use path::BadPath;
+pub use pattern::{PathPattern, PatternError};
+pub use regex::{FullRegex, RegexError};
+pub use rewrite::{RewriteError, Root, RootError};
+pub use route::{CompiledDestination, CompiledRoute, CompiledRule};
+pub use router::{Compiled, Router};
+pub use state::{BackendStates, InFlight, TargetState};
+pub use timeouts::Timeouts;

@@ -1,0 +1,195 @@
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use dataplane_snapshot::{Key, wire};
+
+use crate::state::Cursor;
+use crate::timeouts::TimeoutRules;
+use crate::{BackendStates, RequestHead, Root, Schedule, TargetState, Timeouts};
+
+/// A backend with its targets, ready for requests.
+#[derive(Debug)]
+pub struct CompiledBackend {
+    pub key: Key,
+    pub root: Root,
+    timeouts: TimeoutRules,
+    targets: Arc<Targets>,
+}
+
+/// What a backend's Endpoints give.
+#[derive(Debug)]
+pub(crate) struct Targets {
+    list: Box<[CompiledTarget]>,
+    schedule: Schedule,
+    cursor: Arc<Cursor>,
+}
+
+/// One server that requests can be sent to.
+#[derive(Debug)]
+pub struct CompiledTarget {
+    pub id: Box<str>,
+    /// To resolve, unless there is an address.
+    pub hostname: Box<str>,
+    pub port: u16,
+    pub ip_address: Option<IpAddr>,
+    pub protocol: wire::Protocol,
+    /// The `Host` of requests that don't keep the client's: host name, and the port unless it is 80.
+    pub host_header: Box<str>,
+    pub state: Arc<TargetState>,
+}
+
+impl CompiledBackend {
+    /// The timeouts for this request: those of the first custom pattern that matches its path with its query.
+    pub fn timeouts<H: RequestHead>(&self, head: &H) -> &Timeouts {
+        self.timeouts.of(head.path(), head.query())
+    }
+
+    pub fn targets(&self) -> &[CompiledTarget] {
+        &self.targets.list
+    }
+
+    /// The target whose turn it is, by weighted round robin over all threads; `None` if there is none with a weight.
+    pub fn pick(&self) -> Option<&CompiledTarget> {
+        let Targets { list, schedule, cursor } = &*self.targets;
+        list.get(schedule.at(cursor.advance())?)
+    }
+
+    pub(crate) fn compile(key: Key, backend: &wire::Backend, targets: Arc<Targets>) -> Result<Self, String> {
+        let policy = backend.load_balancing.as_ref().map_or(0, |balancing| balancing.policy);
+        if wire::LoadBalancingPolicy::try_from(policy).is_err() {
+            return Err(format!("{policy} is no load balancing that this version knows"));
+        }
+        let root = Root::parse(&backend.root, backend.rewrite).map_err(|error| format!("root: {error}"))?;
+        let timeouts = TimeoutRules::parse(backend.client.as_ref())?;
+        Ok(Self { key, root, timeouts, targets })
+    }
+
+    /// The same backend with other targets.
+    pub(crate) fn with_targets(&self, targets: Arc<Targets>) -> Self {
+        Self { key: self.key.clone(), root: self.root.clone(), timeouts: self.timeouts.clone(), targets }
+    }
+}
+
+impl Targets {
+    /// `backend` is the key under which the states of the targets are kept.
+    pub(crate) fn compile(
+        backend: &Key,
+        endpoints: &wire::Endpoints,
+        states: &BackendStates,
+    ) -> Result<Self, String> {
+        if endpoints.targets.len() > Schedule::MAX_ENTRIES {
+            return Err(format!("more than {} targets", Schedule::MAX_ENTRIES));
+        }
+        let mut ids = HashSet::new();
+        let mut list = Vec::with_capacity(endpoints.targets.len());
+        for (index, target) in endpoints.targets.iter().enumerate() {
+            let at = |reason: String| format!("targets[{index}]: {reason}");
+            if !ids.insert(&target.id) {
+                return Err(at(format!("the id {:?} comes twice", target.id)));
+            }
+            list.push(CompiledTarget::compile(backend, target, states).map_err(at)?);
+        }
+        let schedule = Schedule::new(endpoints.targets.iter().map(|target| target.weight));
+        Ok(Self { list: list.into(), schedule, cursor: states.cursor(backend) })
+    }
+
+    /// No target at all, as long as a backend's Endpoints are missing or held.
+    pub(crate) fn none(backend: &Key, states: &BackendStates) -> Self {
+        Self { list: Box::default(), schedule: Schedule::default(), cursor: states.cursor(backend) }
+    }
+}
+
+impl CompiledTarget {
+    fn compile(backend: &Key, target: &wire::Target, states: &BackendStates) -> Result<Self, String> {
+        if target.id.is_empty() {
+            return Err("it has no id".to_owned());
+        }
+        let port = u16::try_from(target.port)
+            .ok()
+            .filter(|port| *port > 0)
+            .ok_or_else(|| format!("{} is not a port: write 1 to 65535", target.port))?;
+        let ip_address = match target.ip_address.as_str() {
+            "" => None,
+            text => Some(text.parse().map_err(|_| format!("the address {text:?} is not an IP address"))?),
+        };
+        let protocol = wire::Protocol::try_from(target.protocol)
+            .map_err(|_| format!("{} is no protocol that this version knows", target.protocol))?;
+        let host = host_text(&target.hostname)?;
+        let host_header = if port == 80 { host } else { format!("{host}:{port}") };
+        Ok(Self {
+            id: target.id.as_str().into(),
+            hostname: target.hostname.as_str().into(),
+            port,
+            ip_address,
+            protocol,
+            host_header: host_header.into(),
+            state: states.target(backend, &target.id),
+        })
+    }
+}
+
+/// The host name as it stands in a `Host` field. It is written into request heads, so nothing else may be in it.
+fn host_text(hostname: &str) -> Result<String, String> {
+    if hostname.parse::<std::net::Ipv6Addr>().is_ok() {
+        return Ok(format!("[{hostname}]"));
+    }
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if hostname.is_empty() || hostname.len() > 253 || !hostname.bytes().all(allowed) {
+        return Err(format!("{hostname:?} is not a host name or an IP address"));
+    }
+    Ok(hostname.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(id: &str, weight: u32) -> wire::Target {
+        wire::Target { id: id.into(), hostname: "a.test".into(), port: 8080, weight, ..Default::default() }
+    }
+
+    fn compile(targets: Vec<wire::Target>) -> Result<CompiledBackend, String> {
+        let key: Key = "backend/default/users".parse().unwrap();
+        let states = BackendStates::new();
+        let targets = Targets::compile(&key, &wire::Endpoints { targets }, &states)?;
+        CompiledBackend::compile(key, &wire::Backend::default(), Arc::new(targets))
+    }
+
+    #[test]
+    fn picks_by_weight() {
+        let backend = compile(vec![target("a", 1), target("b", 0), target("c", 2)]).unwrap();
+        let picks: Vec<_> = (0..6).map(|_| &*backend.pick().unwrap().id).collect();
+        assert_eq!(picks, ["c", "a", "c", "c", "a", "c"]);
+        assert!(compile(vec![target("a", 0)]).unwrap().pick().is_none());
+        assert!(compile(vec![]).unwrap().pick().is_none());
+    }
+
+    #[test]
+    fn host_header_names_unusual_ports() {
+        let of = |hostname: &str, port| {
+            let target = wire::Target { hostname: hostname.into(), port, ..target("a", 1) };
+            compile(vec![target]).unwrap().targets()[0].host_header.to_string()
+        };
+        assert_eq!(of("a.test", 80), "a.test");
+        assert_eq!(of("a.test", 8080), "a.test:8080");
+        assert_eq!(of("::1", 8080), "[::1]:8080");
+    }
+
+    #[test]
+    fn refuses_targets_that_are_not_whole() {
+        for bad in [
+            wire::Target::default(),
+            wire::Target { id: String::new(), ..target("a", 1) },
+            wire::Target { port: 0, ..target("a", 1) },
+            wire::Target { port: 70_000, ..target("a", 1) },
+            wire::Target { hostname: "a\r\nb".into(), ..target("a", 1) },
+            wire::Target { ip_address: "x".into(), ..target("a", 1) },
+            wire::Target { protocol: 9, ..target("a", 1) },
+        ] {
+            let reason = compile(vec![bad.clone()]).unwrap_err();
+            assert!(reason.starts_with("targets[0]: "), "{reason}");
+        }
+        assert!(compile(vec![target("a", 1), target("a", 1)]).is_err());
+    }
+}

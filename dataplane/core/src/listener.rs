@@ -1,0 +1,61 @@
+use std::net::IpAddr;
+
+use dataplane_snapshot::{Key, wire};
+
+/// Which of a router's listeners. It is only valid for that router; ask again by name after a swap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ListenerId(pub(crate) usize);
+
+/// Where connections are accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompiledListener {
+    pub name: Box<str>,
+    /// `None`: all addresses, IPv6 and IPv4.
+    pub address: Option<IpAddr>,
+    /// 0: any free one.
+    pub port: u16,
+    /// The port that clients see.
+    pub advertised_port: u16,
+    pub protocol: wire::ListenerProtocol,
+}
+
+impl CompiledListener {
+    pub(crate) fn compile(key: &Key, listener: &wire::Listener) -> Result<Self, String> {
+        let address = match listener.address.as_str() {
+            "" => None,
+            text => Some(text.parse().map_err(|_| format!("the address {text:?} is not an IP address"))?),
+        };
+        let number = |port: u32| u16::try_from(port).map_err(|_| format!("{port} is not a port: at most 65535"));
+        let port = number(listener.port)?;
+        let advertised_port = match number(listener.advertised_port)? {
+            0 => port,
+            advertised => advertised,
+        };
+        let protocol = match wire::ListenerProtocol::try_from(listener.protocol) {
+            Ok(protocol @ wire::ListenerProtocol::Http) => protocol,
+            _ => return Err(format!("{} is no protocol that this version knows", listener.protocol)),
+        };
+        Ok(Self { name: key.name().into(), address, port, advertised_port, protocol })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_is_whole() {
+        let key: Key = "listener/settings/http".parse().unwrap();
+        let good = wire::Listener { address: "::1".into(), port: 8080, advertised_port: 0, protocol: 1 };
+        let listener = CompiledListener::compile(&key, &good).unwrap();
+        assert_eq!((&*listener.name, listener.port, listener.advertised_port), ("http", 8080, 8080));
+        for bad in [
+            wire::Listener::default(),
+            wire::Listener { address: "localhost".into(), ..good.clone() },
+            wire::Listener { port: 65_536, ..good.clone() },
+            wire::Listener { protocol: 9, ..good.clone() },
+        ] {
+            assert!(CompiledListener::compile(&key, &bad).is_err(), "{bad:?}");
+        }
+    }
+}

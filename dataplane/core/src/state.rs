@@ -1,0 +1,121 @@
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use dataplane_snapshot::Key;
+
+/// What is remembered about backends and targets from one router to the next. A record lives as long as a router that
+/// uses it, so what vanished is forgotten; one that comes back begins anew.
+#[derive(Debug, Default)]
+pub struct BackendStates {
+    /// Locked by the compile step only, never by a request.
+    records: Mutex<HashMap<Key, Record>>,
+}
+
+#[derive(Debug, Default)]
+struct Record {
+    cursor: Weak<Cursor>,
+    targets: HashMap<Box<str>, Weak<TargetState>>,
+}
+
+/// Whose turn it is. On cache lines of its own: threads that serve different backends don't slow each other down.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Cursor(AtomicUsize);
+
+impl Cursor {
+    /// The number of earlier calls, modulo the width of a word.
+    #[inline]
+    pub fn advance(&self) -> usize {
+        self.0.fetch_add(1, Relaxed)
+    }
+}
+
+/// What the whole process knows about one target of a backend.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct TargetState {
+    in_flight: AtomicU64,
+}
+
+impl TargetState {
+    /// Counts a request until the result is dropped.
+    pub fn enter(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Relaxed);
+        InFlight(Arc::clone(self))
+    }
+
+    /// The requests that are with the target now, of all threads.
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight.load(Relaxed)
+    }
+}
+
+/// A request that is with a target.
+#[derive(Debug)]
+pub struct InFlight(Arc<TargetState>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+impl BackendStates {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn cursor(&self, backend: &Key) -> Arc<Cursor> {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        revive(&mut records.entry(backend.clone()).or_default().cursor)
+    }
+
+    pub(crate) fn target(&self, backend: &Key, id: &str) -> Arc<TargetState> {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        revive(records.entry(backend.clone()).or_default().targets.entry(id.into()).or_default())
+    }
+
+    /// Drops the records that no router uses any more.
+    pub(crate) fn forget_vanished(&self) {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        records.retain(|_, record| {
+            record.targets.retain(|_, target| target.strong_count() > 0);
+            record.cursor.strong_count() > 0 || !record.targets.is_empty()
+        });
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.records.lock().unwrap().len()
+    }
+}
+
+fn revive<T: Default>(slot: &mut Weak<T>) -> Arc<T> {
+    slot.upgrade().unwrap_or_else(|| {
+        let fresh = Arc::new(T::default());
+        *slot = Arc::downgrade(&fresh);
+        fresh
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_live_as_long_as_they_are_used() {
+        let (states, key): (_, Key) = (BackendStates::new(), "backend/a/b".parse().unwrap());
+        let cursor = states.cursor(&key);
+        assert_eq!([cursor.advance(), states.cursor(&key).advance()], [0, 1]);
+        let request = states.target(&key, "t").enter();
+        assert_eq!(states.target(&key, "t").in_flight(), 1);
+        drop(cursor);
+        states.forget_vanished();
+        assert_eq!(states.len(), 1, "a request still holds the target");
+        drop(request);
+        states.forget_vanished();
+        assert_eq!(states.len(), 0);
+        assert_eq!(states.cursor(&key).advance(), 0);
+    }
+}
