@@ -1,0 +1,144 @@
+//! Judges files without running anything: `komainu check`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use dataplane_snapshot::{Epoch, Kind, SourceAsOf};
+use operator_core::{
+    ListenerProtocol, ListenerSettings, Memo, ObjectStatus, Observed, Origin, Owner, Problem, SourceView,
+    Spec, World,
+};
+
+use crate::folder::FolderSource;
+use crate::parse::file_problem;
+use crate::scan::{Listing, Stamp};
+
+/// What is to be said of the files, each with its place, in the order of files and lines.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// What keeps an object from being used as it is written.
+    pub problems: Vec<Problem>,
+    /// What works but is hardly meant.
+    pub warnings: Vec<Problem>,
+    pub files: usize,
+    pub backends: usize,
+    pub routes: usize,
+}
+
+impl Report {
+    /// Whether every object can be used as it is written.
+    pub fn ok(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+impl fmt::Display for Report {
+    /// A line for each problem and warning, and one that sums up.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for problem in &self.problems {
+            writeln!(f, "{problem}")?;
+        }
+        for warning in &self.warnings {
+            writeln!(f, "warning: {warning}")?;
+        }
+        let count = |count: usize, thing: &str| match count {
+            1 => format!("1 {thing}"),
+            count => format!("{count} {thing}s"),
+        };
+        let (files, backends) = (count(self.files, "file"), count(self.backends, "backend"));
+        write!(f, "{files}: {backends} and {}, ", count(self.routes, "route"))?;
+        write!(f, "{}, {}", count(self.problems.len(), "problem"), count(self.warnings.len(), "warning"))
+    }
+}
+
+/// Reads the files, and the resource files below the folders, as one world and plans it.
+///
+/// `listeners` are those of the settings that the files are meant for; without them any listener that a route names is
+/// taken to exist.
+pub fn check(paths: &[PathBuf], listeners: Option<Arc<Vec<ListenerSettings>>>) -> Report {
+    let (files, mut problems) = files(paths);
+    let mut report = Report { files: files.len(), ..Report::default() };
+    let mut source = FolderSource::of(files);
+    let (of_files, _) = source.settle(&mut || 1);
+    problems.extend(of_files);
+
+    let listeners = listeners.unwrap_or_else(|| Arc::new(named_listeners(&source)));
+    let as_of = SourceAsOf { epoch: Epoch { id: String::new(), created_at: 0 }, revisions: BTreeMap::new() };
+    let view = SourceView { owner: Owner::Files, as_of, objects: source.objects().clone() };
+    let (plan, _) = operator_core::plan(&World::join(listeners, [&view]), &Memo::default());
+    for (key, observed) in source.objects() {
+        match key.kind() {
+            Kind::Backend => report.backends += 1,
+            _ => report.routes += 1,
+        }
+        if let Some(status) = plan.statuses.get(key) {
+            problems.extend(told(&source, observed, of_status(status)));
+            report.warnings.extend(told(&source, observed, &status.warnings));
+        }
+    }
+    problems.sort_by(|one, other| one.place.cmp(&other.place));
+    report.warnings.sort_by(|one, other| one.place.cmp(&other.place));
+    report.problems = problems;
+    report
+}
+
+/// All files that the paths stand for, and what can't be looked at.
+fn files(paths: &[PathBuf]) -> (BTreeMap<PathBuf, Stamp>, Vec<Problem>) {
+    let mut files = BTreeMap::new();
+    let mut problems = Vec::new();
+    for path in paths {
+        let listing = if path.is_dir() { Listing::of(path) } else { Listing::of_file(path) };
+        files.extend(listing.files);
+        let unreadable = listing.failed.iter();
+        problems.extend(unreadable.map(|(path, error)| {
+            file_problem(&path.to_string_lossy().into(), format!("can't be read: {error}"))
+        }));
+    }
+    (files, problems)
+}
+
+fn of_status(status: &ObjectStatus) -> impl IntoIterator<Item = &Problem> {
+    let refused = status.accepted.as_ref().err().map(|refusal| &refusal.problems);
+    let unresolved = status.resolved_refs.as_ref().err().map(|unresolved| &unresolved.problems);
+    refused.into_iter().chain(unresolved).flatten()
+}
+
+/// The problems of an object with their places.
+fn told<'p>(
+    source: &FolderSource,
+    observed: &Observed,
+    problems: impl IntoIterator<Item = &'p Problem>,
+) -> Vec<Problem> {
+    let placed = |problem: &Problem| {
+        let found = match &observed.origin {
+            Origin::File(document) => {
+                source.locate(document, &problem.field).or_else(|| Some(document.clone()))
+            }
+            _ => None,
+        };
+        Problem { place: problem.place.clone().or(found), ..problem.clone() }
+    };
+    problems.into_iter().map(placed).collect()
+}
+
+fn named_listeners(source: &FolderSource) -> Vec<ListenerSettings> {
+    let routes = source.objects().values().filter_map(|observed| match &observed.spec {
+        Spec::Route(route) => Some(route),
+        _ => None,
+    });
+    let names: BTreeSet<_> = routes.flat_map(|route| &route.listeners).collect();
+    let listener = |name: &String| ListenerSettings {
+        name: name.clone(),
+        address: String::new(),
+        port: 0,
+        advertised_port: None,
+        protocol: ListenerProtocol::Http,
+    };
+    names.into_iter().map(listener).collect()
+}
+
+#[cfg(test)]
+#[path = "check_tests.rs"]
+mod tests;
