@@ -1,13 +1,14 @@
 use std::collections::BTreeMap;
 
-use kube::CustomResource;
-use schemars::JsonSchema;
+use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use crate::{BackendStatus, ClientSettings, Duration};
+use crate::bounds::{MAX_PATTERN, MAX_TARGETS};
+use crate::{BackendStatus, ClientSettings, HealthCheck, LoadBalancing, Target};
 
-/// A list of targets and how requests are sent to them.
-#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// Servers that requests are forwarded to, and how: load balancing, health check, timeouts and retries. The properties and
+/// their defaults are those of Otoroshi's Backends page.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "komainu.dev",
     version = "v1alpha1",
@@ -16,28 +17,83 @@ use crate::{BackendStatus, ClientSettings, Duration};
     status = "BackendStatus",
     shortname = "kbe",
     category = "komainu",
-    derive = "PartialEq"
+    derive = "PartialEq",
+    doc = "A list of target servers and how requests are sent to them. Routes refer to it by name.",
+    printcolumn(
+        name = "Accepted",
+        type_ = "string",
+        description = "Whether the leader takes the Backend as it is.",
+        json_path = ".status.conditions[?(@.type==\"Accepted\")].status"
+    ),
+    printcolumn(
+        name = "Programmed",
+        type_ = "string",
+        description = "Whether every worker serves by this generation.",
+        json_path = ".status.conditions[?(@.type==\"Programmed\")].status"
+    ),
+    printcolumn(
+        name = "Policy",
+        type_ = "string",
+        description = "How a target is chosen.",
+        json_path = ".spec.loadBalancing.type"
+    ),
+    printcolumn(
+        name = "Target",
+        type_ = "string",
+        description = "The host name of the first target.",
+        json_path = ".spec.targets[0].hostname"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        description = "Why it is accepted or not.",
+        json_path = ".status.conditions[?(@.type==\"Accepted\")].reason",
+        priority = "1"
+    )
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BackendSpec {
+    /// The name shown to people. If absent: the object's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
     pub display_name: Option<String>,
+    /// What the backend is for, in free text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
     pub description: Option<String>,
+    /// Words to find the backend by. At most 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::bounds::tags")]
     pub tags: Vec<String>,
+    /// Free key-value pairs, at most 64. The gateway itself gives them no meaning.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "crate::bounds::metadata")]
     pub metadata: BTreeMap<String, String>,
+    /// The servers, at most 128. Without any, requests are answered 503.
     #[serde(default)]
+    #[schemars(length(max = MAX_TARGETS))]
+    #[x_kube(validation = Rule::new(
+        "self.all(a, !has(a.id) || self.exists_one(b, has(b.id) && b.id == a.id))"
+    ).message("two targets have the same id; give each its own, or none").reason(Reason::FieldValueDuplicate))]
     pub targets: Vec<Target>,
+    /// What is put in front of each request's path; with `rewrite`, the whole new path. May hold expressions such as
+    /// `${req.pathparams.id}`. Starts with `/` or with an expression. Default: `/`.
     #[serde(default = "default_root")]
+    #[schemars(length(min = 1, max = MAX_PATTERN))]
+    #[x_kube(validation = Rule::new("self.startsWith('/') || self.startsWith('${')")
+        .message("root is a path: it starts with / (or with an expression ${...})"))]
     pub root: String,
+    /// Replace the request's path by `root` instead of putting `root` in front. The query string is kept. Default: false.
     #[serde(default)]
     pub rewrite: bool,
+    /// How a target is chosen for a request. Default: RoundRobin.
     #[serde(default)]
     pub load_balancing: LoadBalancing,
+    /// Regular requests that find out which targets are healthy. If absent: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_check: Option<HealthCheck>,
+    /// How the gateway connects to targets: timeouts, retries, circuit breaker, connections.
     #[serde(default)]
     pub client: ClientSettings,
 }
@@ -61,117 +117,4 @@ impl Default for BackendSpec {
             client: ClientSettings::default(),
         }
     }
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Target {
-    /// Unique within the backend; if absent: `scheme://hostname:port`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hostname: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub port: Option<u16>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub service: Option<ServiceReference>,
-    #[serde(default)]
-    pub tls: bool,
-    #[serde(default = "default_weight")]
-    pub weight: u32,
-    #[serde(default)]
-    pub protocol: Protocol,
-    #[serde(default)]
-    pub predicate: Predicate,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ip_address: Option<String>,
-    #[serde(default)]
-    pub tls_config: TlsConfig,
-    #[serde(default)]
-    pub backup: bool,
-}
-
-pub(crate) fn default_weight() -> u32 {
-    1
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ServiceReference {
-    pub name: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
-    /// Port number or port name.
-    pub port: k8s_openapi::apimachinery::pkg::util::intstr::IntOrString,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Protocol {
-    #[serde(rename = "HTTP/1.0")]
-    Http10,
-    #[default]
-    #[serde(rename = "HTTP/1.1")]
-    Http11,
-    #[serde(rename = "HTTP/2.0")]
-    Http2,
-    #[serde(rename = "HTTP/3.0")]
-    Http3,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Predicate {
-    #[serde(default, rename = "type")]
-    pub type_: PredicateType,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum PredicateType {
-    #[default]
-    AlwaysMatch,
-    NetworkLocationMatch,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct TlsConfig {
-    #[serde(default)]
-    pub enabled: bool,
-    #[serde(default)]
-    pub loose: bool,
-    #[serde(default)]
-    pub trust_all: bool,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub certs: Vec<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub trusted_certs: Vec<String>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LoadBalancing {
-    #[serde(default, rename = "type")]
-    pub type_: LoadBalancingType,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum LoadBalancingType {
-    #[default]
-    RoundRobin,
-    Random,
-    Sticky,
-    IpAddressHash,
-    BestResponseTime,
-    WeightedBestResponseTime,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct HealthCheck {
-    #[serde(default)]
-    pub enabled: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timeout: Option<Duration>,
 }

@@ -2,23 +2,35 @@
 //!
 //! The types are the one source of the CRDs in `generated/` (`komainu crds` prints them).
 
-mod backend;
-mod client;
-mod duration;
-mod route;
-mod status;
+#![expect(
+    unreachable_pub,
+    reason = "the KubeSchema macro repeats each type within a function, with its visibility"
+)]
 
-pub use backend::{
-    Backend, BackendSpec, HealthCheck, LoadBalancing, LoadBalancingType, Predicate, PredicateType, Protocol,
-    ServiceReference, Target, TlsConfig,
-};
-pub use client::{ClientSettings, ConnectionCache, CustomTimeouts, UpstreamProxy};
+mod backend;
+mod balancing;
+pub mod bounds;
+mod client;
+mod definitions;
+mod duration;
+mod health;
+mod route;
+mod route_match;
+mod status;
+mod target;
+mod upstream_proxy;
+
+pub use backend::{Backend, BackendSpec};
+pub use balancing::{LoadBalancing, LoadBalancingType};
+pub use client::{ClientSettings, ConnectionCache, CustomTimeouts};
+pub use definitions::{crds, to_yaml};
 pub use duration::{Duration, DurationError};
-pub use route::{
-    BackendReference, Condition, ConditionType, InlineBackend, PathMatch, PathType, Route, RouteBackend, RouteMatch,
-    RouteSpec,
-};
+pub use health::HealthCheck;
+pub use route::{BackendReference, InlineBackend, Route, RouteBackend, RouteSpec};
+pub use route_match::{Condition, ConditionType, PathMatch, PathType, RouteMatch};
 pub use status::{BackendStatus, RouteStatus};
+pub use target::{Predicate, PredicateType, Protocol, ServiceReference, Target, TlsConfig};
+pub use upstream_proxy::{ProxyProtocol, UpstreamProxy};
 
 /// The API group of all kinds.
 pub const GROUP: &str = "komainu.dev";

@@ -1,13 +1,14 @@
 use std::collections::BTreeMap;
 
-use kube::CustomResource;
-use schemars::JsonSchema;
+use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use crate::{BackendSpec, RouteStatus, backend::default_weight};
+use crate::bounds::{MAX_HOSTNAME, MAX_LABEL, MAX_MATCHES, MAX_ROUTE_BACKENDS, MAX_WEIGHT};
+use crate::target::default_weight;
+use crate::{BackendSpec, RouteMatch, RouteStatus};
 
 /// Which requests go to which backend.
-#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "komainu.dev",
     version = "v1alpha1",
@@ -16,103 +17,138 @@ use crate::{BackendSpec, RouteStatus, backend::default_weight};
     status = "RouteStatus",
     shortname = "krt",
     category = "komainu",
-    derive = "PartialEq"
+    derive = "PartialEq",
+    doc = "Which requests go to which backend.",
+    printcolumn(
+        name = "Hosts",
+        type_ = "string",
+        description = "The hostnames of the first match.",
+        json_path = ".spec.matches[0].hostnames"
+    ),
+    printcolumn(
+        name = "Path",
+        type_ = "string",
+        description = "The first path of the first match.",
+        json_path = ".spec.matches[0].paths[0].value"
+    ),
+    printcolumn(
+        name = "Backend",
+        type_ = "string",
+        description = "The first Backend referred to.",
+        json_path = ".spec.backends[0].ref.name"
+    ),
+    printcolumn(
+        name = "Accepted",
+        type_ = "string",
+        description = "Whether the leader takes the Route as it is.",
+        json_path = ".status.conditions[?(@.type==\"Accepted\")].status"
+    ),
+    printcolumn(
+        name = "Programmed",
+        type_ = "string",
+        description = "Whether every worker serves by this generation.",
+        json_path = ".status.conditions[?(@.type==\"Programmed\")].status"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        description = "Why it is accepted or not.",
+        json_path = ".status.conditions[?(@.type==\"Accepted\")].reason",
+        priority = "1"
+    )
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RouteSpec {
+    /// The name shown to people. If absent: the object's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
     pub display_name: Option<String>,
+    /// What the route is for, in free text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
     pub description: Option<String>,
+    /// Words to find the route by. At most 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::bounds::tags")]
     pub tags: Vec<String>,
+    /// Free key-value pairs, at most 64. Expressions can use them as `${route.metadata.<key>}`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "crate::bounds::metadata")]
     pub metadata: BTreeMap<String, String>,
+    /// A route that isn't enabled gets no requests. Default: true.
     #[serde(default = "default_true")]
     pub enabled: bool,
-    /// Names of listeners; empty: all.
+    /// The names of the listeners that the route is reached at, at most 32. Empty: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::bounds::listeners")]
     pub listeners: Vec<String>,
+    /// Which requests the route gets: those that meet any of these. 1 to 32.
     #[serde(default)]
+    #[schemars(length(min = 1, max = MAX_MATCHES))]
     pub matches: Vec<RouteMatch>,
-    /// Remove the matched part of the path before the backend's root is put in front.
+    /// Remove the matched part of the path before the backend's root is put in front. Default: true.
     #[serde(default = "default_true")]
     pub strip_path: bool,
-    /// Send the target's host name as `Host`; otherwise the client's is kept.
+    /// Send the target's host name as `Host`; otherwise the client's is kept. Default: false.
     #[serde(default)]
     pub override_host: bool,
+    /// Where requests go, in proportion to the weights. 1 to 16; more than one is not supported yet.
     #[serde(default)]
+    #[schemars(length(min = 1, max = MAX_ROUTE_BACKENDS))]
     pub backends: Vec<RouteBackend>,
 }
 
-fn default_true() -> bool {
+const fn default_true() -> bool {
     true
 }
 
-/// The product of hostnames and paths, with conditions that all must hold.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct RouteMatch {
-    pub hostnames: Vec<String>,
-    pub paths: Vec<PathMatch>,
-    pub methods: Vec<String>,
-    pub headers: Vec<Condition>,
-    pub query: Vec<Condition>,
-    pub cookies: Vec<Condition>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PathMatch {
-    #[serde(default, rename = "type")]
-    pub type_: PathType,
-    pub value: String,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum PathType {
-    #[default]
-    Prefix,
-    Exact,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Condition {
-    pub name: String,
-    #[serde(default, rename = "type")]
-    pub type_: ConditionType,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum ConditionType {
-    #[default]
-    Exact,
-    Regex,
-    Wildcard,
-    Present,
-    Absent,
+impl Default for RouteSpec {
+    /// No match and no backend yet, the rest as documented.
+    fn default() -> Self {
+        Self {
+            display_name: None,
+            description: None,
+            tags: Vec::new(),
+            metadata: BTreeMap::new(),
+            enabled: true,
+            listeners: Vec::new(),
+            matches: Vec::new(),
+            strip_path: true,
+            override_host: false,
+            backends: Vec::new(),
+        }
+    }
 }
 
 /// One destination: `ref` or `inline`, not both.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new("has(self.ref) != has(self.inline)")
+    .message("give either ref, the name of a Backend, or inline, the properties of one: exactly one of them"))]
 pub struct RouteBackend {
+    /// A Backend by its name.
     #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
     pub reference: Option<BackendReference>,
+    /// A backend of this route alone, with the properties of a Backend.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inline: Option<InlineBackend>,
+    /// The share of requests in proportion to the other backends' weights; 0: none. Default: 1.
     #[serde(default = "default_weight")]
+    #[schemars(range(max = MAX_WEIGHT))]
     pub weight: u32,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// The name of a Backend.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BackendReference {
+    /// The Backend's name.
+    #[schemars(length(min = 1, max = MAX_HOSTNAME))]
     pub name: String,
+    /// The Backend's namespace. If absent: that of the route; another one is not supported yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_LABEL))]
     pub namespace: Option<String>,
 }
 

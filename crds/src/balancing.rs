@@ -1,0 +1,59 @@
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How a target is chosen for a request.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("!has(self.ratio) || self.type == 'WeightedBestResponseTime'")
+        .message("ratio only goes with type WeightedBestResponseTime"),
+    validation = Rule::new("!has(self.headerName) || self.type == 'HeaderHash'")
+        .message("headerName only goes with type HeaderHash"),
+    validation = Rule::new("!has(self.cookieName) || self.type == 'CookieHash'")
+        .message("cookieName only goes with type CookieHash"),
+    validation = Rule::new("!has(self.queryName) || self.type == 'QueryHash'")
+        .message("queryName only goes with type QueryHash")
+)]
+pub struct LoadBalancing {
+    /// RoundRobin (each target in its turn), Random, Sticky (by a cookie), IpAddressHash (by the client's address),
+    /// BestResponseTime, WeightedBestResponseTime, LeastConnections, PowerOfTwoRandomChoices, NaiveFailover (the first that
+    /// works), HeaderHash, CookieHash or QueryHash. Default: RoundRobin; the others are not supported yet.
+    #[serde(default, rename = "type")]
+    pub type_: LoadBalancingType,
+    /// For WeightedBestResponseTime: the share of requests that prefer the fastest target, 0 to 0.99. If absent: 0.5.
+    // A float, against the Kubernetes convention, because Otoroshi's is one and nothing exact is computed from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 0.99))]
+    pub ratio: Option<f64>,
+    /// For HeaderHash: the header whose value is hashed. If absent: session-id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub header_name: Option<String>,
+    /// For CookieHash: the cookie whose value is hashed. If absent: session-id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub cookie_name: Option<String>,
+    /// For QueryHash: the query parameter whose value is hashed. If absent: session-id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub query_name: Option<String>,
+}
+
+/// The ways to choose a target. The first six are on Otoroshi's page, its code has the others too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum LoadBalancingType {
+    #[default]
+    RoundRobin,
+    Random,
+    Sticky,
+    IpAddressHash,
+    BestResponseTime,
+    WeightedBestResponseTime,
+    LeastConnections,
+    PowerOfTwoRandomChoices,
+    NaiveFailover,
+    HeaderHash,
+    CookieHash,
+    QueryHash,
+}

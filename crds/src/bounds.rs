@@ -1,0 +1,182 @@
+//! Pieces of schema that several fields share. Every list, map and string of the custom resources has a maximum: the API server
+//! can then bound the cost of the validation rules, and an object the memory it takes. Raising a maximum later is compatible,
+//! lowering one isn't.
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+
+/// Targets of one backend.
+pub const MAX_TARGETS: u32 = 128;
+/// Matches of one route.
+pub const MAX_MATCHES: u32 = 32;
+/// Hostnames, paths, or conditions of one kind in one match.
+pub const MAX_PER_MATCH: u32 = 32;
+/// Backends of one route.
+pub const MAX_ROUTE_BACKENDS: u32 = 16;
+/// The most that a weight can be, as in the Gateway API.
+pub const MAX_WEIGHT: u32 = 1_000_000;
+/// RFC 1035, section 2.3.4, without the final dot.
+pub const MAX_HOSTNAME: u32 = 253;
+/// RFC 1123, section 2.1: a DNS label.
+pub const MAX_LABEL: u32 = 63;
+/// A path pattern, a root, or the value of a condition, in characters.
+pub const MAX_PATTERN: u32 = 1024;
+
+const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+const HOSTNAME: &str = r"^(\\*\\.)?([a-z0-9_]([-a-z0-9_]*[a-z0-9_])?\\.)*[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?$";
+const HEADER_NAME: &str = "^[-!#$%&*+.^_`|~0-9A-Za-z]+$";
+
+/// Words for people and searches; a word counts once.
+pub(crate) fn tags(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 64,
+        "x-kubernetes-list-type": "set",
+        "items": { "type": "string", "minLength": 1, "maxLength": 128 },
+    })
+}
+
+/// Free key-value pairs. A structural schema can't bound keys, so a rule does.
+pub(crate) fn metadata(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 64,
+        "additionalProperties": { "type": "string", "maxLength": 2048 },
+        "x-kubernetes-validations": [{
+            "rule": "self.all(key, size(key) <= 128)",
+            "message": "a key of metadata has at most 128 characters",
+        }],
+    })
+}
+
+/// Names of listeners.
+pub(crate) fn listeners(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 32,
+        "x-kubernetes-list-type": "set",
+        "items": { "type": "string", "minLength": 1, "maxLength": MAX_LABEL, "pattern": LABEL },
+    })
+}
+
+/// Hostnames of a match: exact, or with `*.` in front.
+pub(crate) fn hostnames(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": MAX_PER_MATCH,
+        "x-kubernetes-list-type": "set",
+        "items": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_HOSTNAME,
+            "x-kubernetes-validations": [{
+                "rule": format!("self.matches('{HOSTNAME}')"),
+                "message": "a hostname is lower-case, without scheme and port; a wildcard is only allowed as its first \
+                            label: api.example.com or *.example.com",
+            }],
+        },
+    })
+}
+
+/// Methods of a match. RFC 9110, section 9.1: they are case-sensitive, the registered ones are upper-case.
+pub(crate) fn methods(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 16,
+        "x-kubernetes-list-type": "set",
+        "items": { "type": "string", "minLength": 1, "maxLength": 32, "pattern": "^[A-Z][A-Z0-9_-]*$" },
+    })
+}
+
+/// The rule for names of headers (RFC 9110, section 5.6.2, without the apostrophe, which would end CEL's string).
+pub(crate) fn header_names() -> kube::core::Rule {
+    kube::core::Rule::new(format!("self.all(condition, condition.name.matches('{HEADER_NAME}'))"))
+        .message("a header's name has only letters, digits and !#$%&*+-.^_`|~")
+}
+
+/// Names of certificates: those of Secrets in a cluster, of file pairs elsewhere.
+pub(crate) fn certificates(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 16,
+        "x-kubernetes-list-type": "set",
+        "items": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_HOSTNAME,
+            "pattern": "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        },
+    })
+}
+
+/// Status codes of HTTP.
+pub(crate) fn statuses(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 64,
+        "x-kubernetes-list-type": "set",
+        "items": { "type": "integer", "format": "int32", "minimum": 100, "maximum": 599 },
+    })
+}
+
+/// A port by number or by name, as in Kubernetes' own types.
+pub(crate) fn port_or_name(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "x-kubernetes-int-or-string": true,
+        "anyOf": [{ "type": "integer" }, { "type": "string" }],
+        "minimum": 1,
+        "maximum": 65535,
+        "minLength": 1,
+        "maxLength": MAX_LABEL,
+    })
+}
+
+/// `metav1.Condition`, one per type.
+pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": 8,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["type"],
+        "items": {
+            "type": "object",
+            "required": ["lastTransitionTime", "message", "reason", "status", "type"],
+            "properties": {
+                "type": {
+                    "description": "What the condition is about: Accepted or Programmed.",
+                    "type": "string",
+                    "maxLength": 316,
+                    "pattern": "^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$",
+                },
+                "status": {
+                    "description": "Whether it holds: True, False or Unknown.",
+                    "type": "string",
+                    "enum": ["True", "False", "Unknown"],
+                },
+                "observedGeneration": {
+                    "description": "The metadata.generation that the condition is about. An older one than the object has \
+                                    now means that the newest change hasn't been looked at yet.",
+                    "type": "integer",
+                    "format": "int64",
+                    "minimum": 0,
+                },
+                "lastTransitionTime": {
+                    "description": "When status last changed.",
+                    "type": "string",
+                    "format": "date-time",
+                },
+                "reason": {
+                    "description": "One word for programs that says why.",
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": 1024,
+                    "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
+                },
+                "message": {
+                    "description": "A sentence for people: what is wrong, and what would be right. May be empty.",
+                    "type": "string",
+                    "maxLength": 32768,
+                },
+            },
+        },
+    })
+}

@@ -1,0 +1,201 @@
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::bounds::{MAX_HOSTNAME, MAX_LABEL, MAX_WEIGHT};
+
+/// A server: `hostname` and `port`, or a Kubernetes `service`.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("has(self.hostname) != has(self.service)")
+        .message("a target is either a hostname with a port, or a service: give exactly one of them"),
+    validation = Rule::new("!has(self.hostname) || has(self.port)")
+        .message("a hostname needs a port, for instance port: 8080").reason(Reason::FieldValueRequired),
+    validation = Rule::new("!has(self.service) || (!has(self.port) && !has(self.ipAddress))")
+        .message("port and ipAddress go with hostname; with a service, write service.port")
+)]
+pub struct Target {
+    /// Names the target in logs, metrics and status, uniquely within the backend. If absent: `scheme://hostname:port`, or
+    /// `scheme://hostname@ipAddress:port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub id: Option<String>,
+    /// A host name or an IP address, without scheme, port and path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_HOSTNAME))]
+    #[x_kube(validation = Rule::new(
+        "self.matches('^[A-Za-z0-9_]([-A-Za-z0-9_.]*[A-Za-z0-9_])?$') || isIP(self)"
+    ).message("a hostname is a name or an IP address, without scheme, port and path: api.internal or 10.0.0.7"))]
+    pub hostname: Option<String>,
+    /// The port at `hostname`, 1 to 65535.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<u16>,
+    /// A Kubernetes Service, followed to its pods. Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceReference>,
+    /// Call the target by HTTPS. Default: false. Not supported yet.
+    #[serde(default)]
+    pub tls: bool,
+    /// The share of requests in proportion to the other targets' weights; 0 drains the target. Default: 1.
+    #[serde(default = "default_weight")]
+    #[schemars(range(max = MAX_WEIGHT))]
+    pub weight: u32,
+    /// The HTTP version spoken with the target: HTTP/1.0, HTTP/1.1, HTTP/2.0 or HTTP/3.0. Default: HTTP/1.1; HTTP/2.0 and
+    /// HTTP/3.0 are not supported yet.
+    #[serde(default)]
+    pub protocol: Protocol,
+    /// When the target takes part. Default: always.
+    #[serde(default)]
+    pub predicate: Predicate,
+    /// Connect to this address instead of resolving `hostname`, which is still sent as the name of the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 45))]
+    #[x_kube(validation = Rule::new("isIP(self)").message("ipAddress is an IPv4 or IPv6 address, for instance 10.0.0.7"))]
+    pub ip_address: Option<String>,
+    /// TLS settings of this target. Not supported yet.
+    #[serde(default)]
+    pub tls_config: TlsConfig,
+    /// Use the target only while no target without `backup` is available. Default: false. Not supported yet.
+    #[serde(default)]
+    pub backup: bool,
+}
+
+impl Default for Target {
+    /// No server yet, the rest as documented.
+    fn default() -> Self {
+        Self {
+            id: None,
+            hostname: None,
+            port: None,
+            service: None,
+            tls: false,
+            weight: default_weight(),
+            protocol: Protocol::default(),
+            predicate: Predicate::default(),
+            ip_address: None,
+            tls_config: TlsConfig::default(),
+            backup: false,
+        }
+    }
+}
+
+impl Target {
+    /// What the target is called without an id: `http://api.internal:8080`, `https://api.internal@10.0.0.7:8443`, or for a
+    /// service `http://name.namespace:port`.
+    pub fn default_id(&self) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        if let Some(ServiceReference { name, namespace, port }) = &self.service {
+            let namespace = namespace.iter().map(|namespace| format!(".{namespace}")).collect::<String>();
+            let port = match port {
+                IntOrString::Int(port) => port.to_string(),
+                IntOrString::String(port) => port.clone(),
+            };
+            return format!("{scheme}://{name}{namespace}:{port}");
+        }
+        let hostname = self.hostname.as_deref().unwrap_or_default();
+        let address = self.ip_address.iter().map(|address| format!("@{address}")).collect::<String>();
+        format!("{scheme}://{hostname}{address}:{}", self.port.unwrap_or_default())
+    }
+}
+
+pub(crate) const fn default_weight() -> u32 {
+    1
+}
+
+/// A port of a Kubernetes Service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceReference {
+    /// The Service's name.
+    #[schemars(length(min = 1, max = MAX_LABEL), regex(pattern = "^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// The Service's namespace. If absent: that of the object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_LABEL), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub namespace: Option<String>,
+    /// The Service's port, by number (1 to 65535) or by name.
+    #[schemars(schema_with = "crate::bounds::port_or_name")]
+    pub port: IntOrString,
+}
+
+/// The HTTP version spoken with a target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Protocol {
+    #[serde(rename = "HTTP/1.0")]
+    Http10,
+    #[default]
+    #[serde(rename = "HTTP/1.1")]
+    Http11,
+    #[serde(rename = "HTTP/2.0")]
+    Http2,
+    #[serde(rename = "HTTP/3.0")]
+    Http3,
+}
+
+/// When a target takes part.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new(
+    "self.type == 'NetworkLocationMatch' || !(has(self.provider) || has(self.region) || has(self.zone) || \
+     has(self.dataCenter) || has(self.rack))"
+).message("provider, region, zone, dataCenter and rack only go with type NetworkLocationMatch"))]
+pub struct Predicate {
+    /// AlwaysMatch, or NetworkLocationMatch: the worker's own location has to meet the patterns below. Default: AlwaysMatch;
+    /// NetworkLocationMatch is not supported yet.
+    #[serde(default, rename = "type")]
+    pub type_: PredicateType,
+    /// The provider that the worker runs at, `*` stands for any characters. If absent: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub provider: Option<String>,
+    /// The region that the worker runs in, `*` stands for any characters. If absent: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub region: Option<String>,
+    /// The zone that the worker runs in, `*` stands for any characters. If absent: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub zone: Option<String>,
+    /// The data center that the worker runs in, `*` stands for any characters. If absent: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub data_center: Option<String>,
+    /// The rack that the worker runs in, `*` stands for any characters. If absent: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub rack: Option<String>,
+}
+
+/// What a predicate looks at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PredicateType {
+    #[default]
+    AlwaysMatch,
+    NetworkLocationMatch,
+}
+
+/// TLS with one target.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TlsConfig {
+    /// Use these settings instead of the gateway's own. Default: false.
+    #[serde(default)]
+    pub enabled: bool,
+    /// As on Otoroshi's page: block every TLS configuration that isn't trusted. Default: false.
+    #[serde(default)]
+    pub loose: bool,
+    /// Take any certificate of the target, also a self-signed one. Default: false.
+    #[serde(default)]
+    pub trust_all: bool,
+    /// Client certificates shown to the target: names of Secrets in a cluster, of file pairs elsewhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::bounds::certificates")]
+    pub certs: Vec<String>,
+    /// Certificates that the target's one has to be, or to be signed by: names of Secrets in a cluster, of files elsewhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::bounds::certificates")]
+    pub trusted_certs: Vec<String>,
+}
