@@ -1,0 +1,68 @@
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use dataplane_snapshot::{Root, wire};
+use operator_core::programmed::Applied;
+use operator_core::session::{Event, Identity};
+use prost::Message as _;
+
+use super::Cluster;
+use super::worker_headers::{Worker, is_good};
+
+/// Why an acknowledgement isn't one.
+#[derive(Debug, thiserror::Error)]
+enum AckError {
+    #[error("not an ack message: {0}")]
+    Malformed(#[from] prost::DecodeError),
+    #[error("the root is {0} bytes long instead of 32")]
+    RootLength(usize),
+    #[error("the member's id, name or version is empty, too long, or has characters that aren't visible")]
+    Member,
+}
+
+/// `POST /api/cluster/ack`: what a worker has in service.
+pub(super) async fn ack(
+    State(cluster): State<Arc<Cluster>>,
+    Worker(sender): Worker,
+    body: Bytes,
+) -> Response {
+    match read(body, sender) {
+        Ok(event) => {
+            cluster.counters.ack();
+            cluster.handle(event);
+            StatusCode::NO_CONTENT.into_response()
+        }
+        Err(error) => {
+            cluster.counters.refused();
+            (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response()
+        }
+    }
+}
+
+fn read(body: Bytes, sender: Identity) -> Result<Event, AckError> {
+    let ack = wire::Ack::decode(body)?;
+    let root = Root::from_slice(&ack.root).ok_or(AckError::RootLength(ack.root.len()))?;
+    let as_of = wire::as_of_from_wire(ack.as_of.unwrap_or_default());
+    // The rejection of no object in particular is the refusal of a whole state.
+    let (whole, single): (Vec<_>, Vec<_>) = ack.rejected.into_iter().partition(|of| of.key.is_empty());
+    let refused = whole.into_iter().next().map(|of| of.reason);
+    // A key of a kind that this leader doesn't know isn't in its snapshot either.
+    let rejected = single.into_iter().filter_map(|of| Some((of.key.parse().ok()?, of.reason))).collect();
+    let member = match ack.member {
+        None => sender,
+        Some(member) => identity(member)?,
+    };
+    Ok(Event::Ack { member, applied: Applied { root, as_of, rejected }, refused })
+}
+
+fn identity(member: wire::Member) -> Result<Identity, AckError> {
+    let wire::Member { id, name, version } = member;
+    if [&id, &name, &version].into_iter().all(|text| is_good(text)) {
+        Ok(Identity { id, name, version })
+    } else {
+        Err(AckError::Member)
+    }
+}

@@ -1,0 +1,194 @@
+//! The endpoints that workers talk to: `/api/cluster/state`, `/api/cluster/ack` and `/api/cluster/members`.
+//!
+//! When to answer whom is decided by [`operator_core::session`]; this module moves the bytes. A state is encoded once per
+//! root and shared by all answers.
+
+mod acknowledge;
+mod authenticate;
+mod counters;
+mod members;
+mod poll;
+mod state;
+mod worker_headers;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{delete, get, post};
+use dataplane_snapshot::{Root, Snapshot};
+use operator_core::programmed::{Applied, Counted};
+use operator_core::session::{Action, Event, Identity, MemberStatus, PollId, Reply, Session};
+use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+
+pub use counters::{ClusterStats, Counters};
+
+use crate::Credentials;
+use state::Current;
+
+/// The longest accepted acknowledgement, in bytes.
+pub const MAX_ACK_BYTES: usize = 256 * 1024;
+
+#[derive(Clone, Debug)]
+pub struct ClusterSettings {
+    pub credentials: Credentials,
+    /// How many whole states are sent at one time; further workers wait in line for a while and are then asked to come
+    /// back. Keeps a fleet that starts at once from taking all of the leader's memory and network.
+    pub full_sends: usize,
+}
+
+impl ClusterSettings {
+    /// 32 whole states at one time.
+    pub const fn new(credentials: Credentials) -> Self {
+        Self { credentials, full_sends: 32 }
+    }
+}
+
+/// The leader's side of the cluster. [`Cluster::run`] must run for polls to be answered.
+pub struct Cluster {
+    credentials: Credentials,
+    sessions: Mutex<Sessions>,
+    current: watch::Sender<Option<Arc<Current>>>,
+    full_sends: Arc<Semaphore>,
+    members_changed: watch::Sender<u64>,
+    timer: watch::Sender<Option<Duration>>,
+    polls: AtomicU64,
+    counters: Counters,
+    started: Instant,
+}
+
+#[derive(Default)]
+struct Sessions {
+    session: Session,
+    waiting: HashMap<PollId, oneshot::Sender<Reply>>,
+}
+
+impl Cluster {
+    pub fn new(settings: ClusterSettings) -> Arc<Self> {
+        Arc::new(Self {
+            credentials: settings.credentials,
+            sessions: Mutex::default(),
+            current: watch::Sender::new(None),
+            full_sends: Arc::new(Semaphore::new(settings.full_sends)),
+            members_changed: watch::Sender::new(0),
+            timer: watch::Sender::new(None),
+            polls: AtomicU64::new(0),
+            counters: Counters::default(),
+            started: Instant::now(),
+        })
+    }
+
+    /// The endpoints, behind their own authentication.
+    pub fn router(self: &Arc<Self>) -> Router {
+        Router::new()
+            .route("/api/cluster/state", get(poll::state))
+            .route("/api/cluster/ack", post(acknowledge::ack).layer(DefaultBodyLimit::max(MAX_ACK_BYTES)))
+            .route("/api/cluster/members", get(members::list))
+            .route("/api/cluster/members/{id}", delete(members::forget))
+            .layer(from_fn_with_state(self.clone(), authenticate::require))
+            .with_state(self.clone())
+    }
+
+    /// Publishes each snapshot and keeps the time, until `shutdown` changes or its sender is gone. Then every held poll is
+    /// ended, so that workers turn to another leader at once.
+    pub async fn run(
+        self: Arc<Self>,
+        mut snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+        mut shutdown: watch::Receiver<bool>,
+    ) {
+        let mut timer = self.timer.subscribe();
+        let mut publishing = true;
+        self.publish(snapshots.borrow_and_update().clone());
+        loop {
+            let deadline = *timer.borrow_and_update();
+            let due = async {
+                match deadline {
+                    Some(at) => sleep_until(self.started + at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = due => self.handle(Event::Timer),
+                _ = timer.changed() => {}
+                changed = snapshots.changed(), if publishing => match changed {
+                    Ok(()) => self.publish(snapshots.borrow_and_update().clone()),
+                    Err(_) => publishing = false,
+                },
+                _ = shutdown.changed() => break,
+            }
+        }
+        self.lock().waiting.clear();
+    }
+
+    /// What the worker in this process has in service. It counts as any other member, and is never lost.
+    pub fn local_ack(&self, member: Identity, applied: Applied, refused: Option<String>) {
+        self.handle(Event::LocalAck { member, applied, refused });
+    }
+
+    /// The workers as Programmed counts them.
+    pub fn counted(&self) -> Vec<Counted> {
+        self.lock().session.members().counted(self.now())
+    }
+
+    pub fn members(&self) -> Vec<MemberStatus> {
+        self.lock().session.members().list(self.now()).collect()
+    }
+
+    /// Changes whenever something in [`Self::members`] or [`Self::counted`] changes, times aside.
+    pub fn members_changed(&self) -> watch::Receiver<u64> {
+        self.members_changed.subscribe()
+    }
+
+    /// The root that workers are given now.
+    pub fn root(&self) -> Option<Root> {
+        self.lock().session.current()
+    }
+
+    pub fn stats(&self) -> ClusterStats {
+        let sessions = self.lock();
+        self.counters.stats(sessions.session.held(), sessions.session.members().len())
+    }
+
+    fn publish(&self, snapshot: Option<Arc<Snapshot>>) {
+        let Some(snapshot) = snapshot else { return };
+        let root = snapshot.root();
+        // Also if the root is the same: a later as-of belongs into later answers.
+        self.current.send_replace(Some(Arc::new(Current::new(snapshot))));
+        self.handle(Event::Published { root });
+    }
+
+    fn next_poll(&self) -> PollId {
+        PollId(self.polls.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn handle(&self, event: Event) {
+        let mut sessions = self.lock();
+        let actions = sessions.session.handle(event, self.now());
+        for action in actions {
+            match action {
+                Action::Answer { poll, reply } => {
+                    // Nobody may wait any more: the connection is gone, which will be told as Cancelled.
+                    let _ = sessions.waiting.remove(&poll).map(|waiting| waiting.send(reply));
+                }
+                Action::MembersChanged => self.members_changed.send_modify(|changes| *changes += 1),
+                Action::SetTimer(at) => {
+                    self.timer.send_if_modified(|timer| timer.replace(at) != Some(at));
+                }
+            }
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Sessions> {
+        // A panic while it was held can't leave it half changed in a way that matters more than going on.
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
