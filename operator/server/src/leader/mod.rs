@@ -1,0 +1,50 @@
+//! The planning loop: what the sources say becomes one snapshot and the status of every object, again at each change.
+
+mod judge;
+mod metrics;
+mod planning;
+mod sources;
+
+use std::sync::Arc;
+
+use dataplane_snapshot::Snapshot;
+use operator_core::{ListenerSettings, ObjectStatus, SourceView, Statuses, World};
+use tokio::sync::watch;
+
+pub use judge::{Verdict, Verdicts, judge};
+pub use metrics::Metrics;
+
+/// One pass: the world as it was seen, and what it came to.
+#[derive(Debug)]
+pub struct Planned {
+    pub world: World,
+    pub snapshot: Arc<Snapshot>,
+    pub statuses: Statuses,
+    /// Objects that lost their key to another source.
+    pub conflicts: Vec<Arc<ObjectStatus>>,
+}
+
+/// What a source publishes: `None` until it has everything that it is asked for.
+pub type Source = watch::Receiver<Option<Arc<SourceView>>>;
+
+/// The results of the planning loop, the newest of each. `None` until every source has given a view.
+#[derive(Clone, Debug)]
+pub struct LeaderHandle {
+    pub snapshot: watch::Receiver<Option<Arc<Snapshot>>>,
+    /// As `snapshot`, which is published right after it.
+    pub planned: watch::Receiver<Option<Arc<Planned>>>,
+}
+
+pub struct Leader;
+
+impl Leader {
+    /// Plans at each change of a source: the first one at once, and what arrives during a pass together in the next one.
+    /// The loop ends when nobody holds a receiver of the handle any more.
+    pub fn start(
+        listeners: Vec<ListenerSettings>,
+        sources: Vec<Source>,
+        metrics: Metrics,
+    ) -> LeaderHandle {
+        planning::start(Arc::new(listeners), sources, metrics, operator_core::plan)
+    }
+}
