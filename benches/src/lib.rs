@@ -1,1 +1,3 @@
-//! Under construction.
+//! What is measured, and the inputs of the measurements.
+
+pub mod routes;
