@@ -48,7 +48,12 @@ impl Findings {
 
     /// For a property whose behaviour comes in a later version. `instead` says what works now.
     pub(super) fn unsupported(&mut self, at: &Field<'_>, instead: impl fmt::Display) {
-        self.unsupported.push(problem(at, format!("not supported yet: {instead}")));
+        self.unsupported_as_said(at, format_args!("not supported yet: {instead}"));
+    }
+
+    /// As [`Self::unsupported`], with a whole sentence.
+    pub(super) fn unsupported_as_said(&mut self, at: &Field<'_>, message: impl fmt::Display) {
+        self.unsupported.push(problem(at, message.to_string()));
     }
 
     pub(super) const fn is_empty(&self) -> bool {

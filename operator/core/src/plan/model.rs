@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 
-use crds::{ConditionType, PathType};
+use crds::PathType;
 use dataplane_snapshot::Key;
+use dataplane_snapshot::wire::ConditionKind;
 
 pub(super) struct ValidBackend<'a> {
     pub(super) name: &'a str,
@@ -80,7 +81,7 @@ pub(super) struct ValidMatch<'a> {
 pub(super) struct ValidCondition<'a> {
     /// Lower-case for headers.
     pub(super) name: Cow<'a, str>,
-    pub(super) type_: ConditionType,
+    pub(super) kind: ConditionKind,
     /// Empty for `Present` and `Absent`.
     pub(super) value: &'a str,
 }

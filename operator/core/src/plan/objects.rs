@@ -120,10 +120,12 @@ fn unreadable(key: &Key, observed: &Arc<Observed>, spec: &Spec) -> Planned {
     };
     let mut findings = Findings::default();
     validate::key(key, &mut findings);
-    let objects = match findings.is_empty() {
-        true => vec![translate::held(key, &observed.labels, &problems, None)],
-        false => Vec::new(),
+    let of_key = findings.into_refusal().map(|refusal| refusal.problems);
+    let objects = match of_key {
+        None => vec![translate::held(key, &observed.labels, &problems, None)],
+        Some(_) => Vec::new(),
     };
+    let problems = of_key.into_iter().flatten().chain(problems).collect();
     let refusal = Refusal { reason: RefusalReason::Invalid, problems };
     let status = Arc::new(status(key, observed, Err(refusal), &objects));
     Planned { observed: observed.clone(), objects, status, reference: None, footprints: Vec::new() }

@@ -1,4 +1,4 @@
-use crds::{ConditionType, PathType};
+use crds::PathType;
 use dataplane_snapshot::{Key, wire};
 
 use super::precedence;
@@ -65,19 +65,10 @@ fn matched(one: &ValidMatch<'_>, key: &Key) -> wire::Match {
 }
 
 fn conditions(conditions: &[ValidCondition<'_>]) -> Vec<wire::Condition> {
-    let condition = |condition: &ValidCondition<'_>| {
-        let kind = match condition.type_ {
-            ConditionType::Exact => wire::ConditionKind::Exact,
-            ConditionType::Regex => wire::ConditionKind::Regex,
-            ConditionType::Wildcard => wire::ConditionKind::Wildcard,
-            ConditionType::Present => wire::ConditionKind::Present,
-            ConditionType::Absent => wire::ConditionKind::Absent,
-        };
-        wire::Condition {
-            name: condition.name.clone().into_owned(),
-            kind: kind.into(),
-            value: condition.value.to_owned(),
-        }
+    let condition = |condition: &ValidCondition<'_>| wire::Condition {
+        name: condition.name.clone().into_owned(),
+        kind: condition.kind.into(),
+        value: condition.value.to_owned(),
     };
     conditions.iter().map(condition).collect()
 }

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use crds::{BackendSpec, LoadBalancingType};
 
-use super::{client, syntax, target};
+use super::{bounds, client, syntax, target};
 use crate::plan::findings::{Field, Findings};
 use crate::plan::model::{ValidBackend, ValidTarget};
 
@@ -13,6 +13,7 @@ pub(in crate::plan) fn backend<'a>(
     at: &Field<'_>,
     findings: &mut Findings,
 ) -> Option<ValidBackend<'a>> {
+    bounds::backend(spec, at, findings);
     root(spec, &at.name("root"), findings);
     if spec.load_balancing.type_ != LoadBalancingType::RoundRobin {
         findings.unsupported(&at.name("loadBalancing").name("type"), "write RoundRobin");
@@ -42,9 +43,7 @@ fn root(spec: &BackendSpec, at: &Field<'_>, findings: &mut Findings) {
     if !spec.root.starts_with('/') && !spec.root.starts_with("${") {
         findings.invalid(at, format!("{:?} must start with '/', for instance /api", spec.root));
     }
-    if let Err(message) = syntax::template(&spec.root) {
-        findings.invalid(at, message);
-    }
+    syntax::root(spec, at, findings);
 }
 
 /// Counters and health are kept per target id, so two targets mustn't share one.

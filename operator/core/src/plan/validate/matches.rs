@@ -1,6 +1,9 @@
 use std::borrow::Cow;
+use std::fmt::Display;
 
 use crds::{Condition, ConditionType, PathMatch, PathType, RouteMatch};
+use dataplane_core::Place;
+use dataplane_snapshot::wire::ConditionKind;
 
 use super::syntax;
 use crate::plan::findings::{Field, Findings};
@@ -14,23 +17,10 @@ pub(super) fn matches<'a>(
     findings: &mut Findings,
 ) -> Vec<ValidMatch<'a>> {
     if specs.is_empty() {
-        return vec![everything()];
+        findings.invalid(at, "write at least one match; an empty one, {}, takes every request");
     }
     let each = specs.iter().enumerate();
     each.filter_map(|(index, spec)| one(spec, index, &at.index(index), findings)).collect()
-}
-
-/// A route without matches takes all requests of its listeners, as in the Gateway API.
-const fn everything<'a>() -> ValidMatch<'a> {
-    ValidMatch {
-        index: 0,
-        hostnames: Vec::new(),
-        paths: Vec::new(),
-        methods: Vec::new(),
-        headers: Vec::new(),
-        query: Vec::new(),
-        cookies: Vec::new(),
-    }
 }
 
 fn one<'a>(
@@ -42,9 +32,12 @@ fn one<'a>(
     let hostnames = good_of(&spec.hostnames, &at.name("hostnames"), |text, at| hostname(text, at, findings));
     let paths = good_of(&spec.paths, &at.name("paths"), |spec, at| path(spec, at, findings));
     let methods = good_of(&spec.methods, &at.name("methods"), |text, at| method(text, at, findings));
-    let headers = all_of(&spec.headers, &at.name("headers"), |spec, at| header(spec, at, findings));
-    let query = all_of(&spec.query, &at.name("query"), |spec, at| query(spec, at, findings));
-    let cookies = all_of(&spec.cookies, &at.name("cookies"), |spec, at| cookie(spec, at, findings));
+    let headers =
+        all_of(&spec.headers, &at.name("headers"), |spec, at| condition(Place::Header, spec, at, findings));
+    let query =
+        all_of(&spec.query, &at.name("query"), |spec, at| condition(Place::Query, spec, at, findings));
+    let cookies =
+        all_of(&spec.cookies, &at.name("cookies"), |spec, at| condition(Place::Cookie, spec, at, findings));
     Some(ValidMatch {
         index,
         hostnames: hostnames?,
@@ -78,96 +71,61 @@ fn all_of<'a, S, T>(
 
 fn hostname(text: &str, at: &Field<'_>, findings: &mut Findings) -> Option<String> {
     let name = text.to_ascii_lowercase();
-    match syntax::hostname(&name) {
-        Ok(()) => Some(name),
-        Err(message) => {
-            findings.invalid(at, message);
-            None
-        }
-    }
+    good(syntax::hostname(&name), at, findings)?;
+    Some(name)
 }
 
 fn path<'a>(spec: &'a PathMatch, at: &Field<'_>, findings: &mut Findings) -> Option<(PathType, &'a str)> {
-    match syntax::path(spec.type_, &spec.value) {
-        Ok(()) => Some((spec.type_, &spec.value)),
-        Err(message) => {
-            findings.invalid(&at.name("value"), message);
-            None
-        }
-    }
+    good(syntax::path(spec.type_, &spec.value), &at.name("value"), findings)?;
+    Some((spec.type_, &spec.value))
 }
 
-/// Methods are case-sensitive (RFC 9110 section 9.1) and all registered ones are upper-case.
 fn method<'a>(text: &'a str, at: &Field<'_>, findings: &mut Findings) -> Option<&'a str> {
-    if !is_token(text) {
-        findings.invalid(at, format!("{text:?} is no method: write for instance GET"));
-        return None;
-    }
-    if text.bytes().any(|byte| byte.is_ascii_lowercase()) {
-        findings.invalid(at, format!("methods are upper-case: write {}", text.to_ascii_uppercase()));
-        return None;
-    }
+    good(syntax::method(text), at, findings)?;
     Some(text)
 }
 
-fn header<'a>(spec: &'a Condition, at: &Field<'_>, findings: &mut Findings) -> Option<ValidCondition<'a>> {
-    let name = token(&spec.name, "header", at, findings);
-    let value = value(spec, at, findings);
-    Some(ValidCondition { name: Cow::Owned(name?.to_ascii_lowercase()), type_: spec.type_, value: value? })
+fn condition<'a>(
+    place: Place,
+    spec: &'a Condition,
+    at: &Field<'_>,
+    findings: &mut Findings,
+) -> Option<ValidCondition<'a>> {
+    let value = value(spec, &at.name("value"), findings)?;
+    let kind = kind(spec.type_);
+    good(syntax::condition(place, kind, &spec.name, value), at, findings)?;
+    let name = match place {
+        Place::Header => Cow::Owned(spec.name.to_ascii_lowercase()),
+        Place::Query | Place::Cookie => Cow::Borrowed(&*spec.name),
+    };
+    Some(ValidCondition { name, kind, value })
 }
 
-fn query<'a>(spec: &'a Condition, at: &Field<'_>, findings: &mut Findings) -> Option<ValidCondition<'a>> {
-    if spec.name.is_empty() {
-        findings.invalid(&at.name("name"), "write the name of a query parameter");
+const fn kind(type_: ConditionType) -> ConditionKind {
+    match type_ {
+        ConditionType::Exact => ConditionKind::Exact,
+        ConditionType::Regex => ConditionKind::Regex,
+        ConditionType::Wildcard => ConditionKind::Wildcard,
+        ConditionType::Present => ConditionKind::Present,
+        ConditionType::Absent => ConditionKind::Absent,
     }
-    let value = value(spec, at, findings)?;
-    (!spec.name.is_empty()).then(|| ValidCondition {
-        name: Cow::Borrowed(&spec.name),
-        type_: spec.type_,
-        value,
-    })
-}
-
-fn cookie<'a>(spec: &'a Condition, at: &Field<'_>, findings: &mut Findings) -> Option<ValidCondition<'a>> {
-    let name = token(&spec.name, "cookie", at, findings);
-    let value = value(spec, at, findings);
-    Some(ValidCondition { name: Cow::Borrowed(name?), type_: spec.type_, value: value? })
 }
 
 fn value<'a>(spec: &'a Condition, at: &Field<'_>, findings: &mut Findings) -> Option<&'a str> {
-    let at = at.name("value");
-    let value = match (spec.type_, spec.value.as_deref()) {
-        (ConditionType::Present | ConditionType::Absent, None | Some("")) => return Some(""),
+    match (spec.type_, spec.value.as_deref()) {
+        (ConditionType::Present | ConditionType::Absent, None) => Some(""),
         (ConditionType::Present | ConditionType::Absent, Some(_)) => {
-            findings.invalid(&at, "Present and Absent compare nothing: leave the value out");
-            return None;
-        }
-        (_, None) => {
-            findings.invalid(&at, "write what to compare with, or type Present or Absent");
-            return None;
-        }
-        (_, Some(value)) => value,
-    };
-    match syntax::condition(spec.type_, value) {
-        Ok(()) => Some(value),
-        Err(message) => {
-            findings.invalid(&at, message);
+            findings.invalid(at, "Present and Absent look at the name alone: leave value out");
             None
         }
+        (_, None) => {
+            findings.invalid(at, "write what to compare with, or type Present or Absent");
+            None
+        }
+        (_, Some(value)) => Some(value),
     }
 }
 
-fn token<'a>(text: &'a str, what: &str, at: &Field<'_>, findings: &mut Findings) -> Option<&'a str> {
-    if is_token(text) {
-        return Some(text);
-    }
-    findings
-        .invalid(&at.name("name"), format!("{text:?} is no {what} name: letters, digits and -_. are fine"));
-    None
-}
-
-/// RFC 9110 section 5.6.2.
-fn is_token(text: &str) -> bool {
-    let is_tchar = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.bytes().all(is_tchar)
+fn good<E: Display>(result: Result<(), E>, at: &Field<'_>, findings: &mut Findings) -> Option<()> {
+    result.map_err(|error| findings.invalid(at, error.to_string())).ok()
 }

@@ -1,6 +1,7 @@
 //! Spec -> valid model, with everything that is wrong.
 
 mod backend;
+mod bounds;
 mod client;
 mod matches;
 mod route;

@@ -1,7 +1,7 @@
 use crds::{RouteBackend, RouteSpec};
 use dataplane_snapshot::{Key, Kind};
 
-use super::{backend, matches};
+use super::{backend, bounds, matches};
 use crate::plan::findings::{Field, Findings};
 use crate::plan::model::{Destination, ValidRoute};
 
@@ -12,6 +12,7 @@ pub(in crate::plan) fn route<'a>(
     findings: &mut Findings,
 ) -> ValidRoute<'a> {
     let at = Field::SPEC;
+    bounds::route(spec, &at, findings);
     for (index, name) in spec.listeners.iter().enumerate() {
         if name.is_empty() {
             findings.invalid(&at.name("listeners").index(index), "write the name of a listener");

@@ -1,26 +1,47 @@
 //! The one place where plan asks the data plane's own parsers, so that what is accepted here is what workers compile.
 
-use crds::{ConditionType, PathType};
+use crds::{BackendSpec, PathType};
+use dataplane_core::condition::parse_method;
+use dataplane_core::{
+    Condition, ConditionError, ExpressionError, HostError, HostPattern, PathPattern, PatternError, Place,
+    Root, RootError,
+};
+use dataplane_snapshot::wire::{ConditionKind, PathKind};
 
-pub(super) fn hostname(text: &str) -> Result<(), String> {
-    let name = text.strip_prefix("*.").unwrap_or(text);
-    let ok = !name.is_empty()
-        && name.split('.').all(|label| !label.is_empty() && !label.contains(['*', ':', '/', ' ']));
-    if ok { Ok(()) } else { Err("write a host name such as api.example.com or *.example.com".to_owned()) }
+use crate::plan::findings::{Field, Findings};
+
+pub(super) fn hostname(text: &str) -> Result<(), HostError> {
+    HostPattern::parse(text).map(drop)
 }
 
-pub(super) fn path(_type_: PathType, text: &str) -> Result<(), String> {
-    if text.starts_with('/') { Ok(()) } else { Err("a path starts with '/'".to_owned()) }
+pub(super) fn path(type_: PathType, text: &str) -> Result<(), PatternError> {
+    let kind = match type_ {
+        PathType::Prefix => PathKind::Prefix,
+        PathType::Exact => PathKind::Exact,
+    };
+    PathPattern::parse(kind, text).map(drop)
 }
 
-pub(super) fn condition(_type_: ConditionType, _value: &str) -> Result<(), String> {
-    Ok(())
+pub(super) fn method(text: &str) -> Result<(), ConditionError> {
+    parse_method(text).map(drop)
 }
 
-pub(super) fn template(text: &str) -> Result<(), String> {
-    if text.matches("${").count() == text.matches('}').count() {
-        Ok(())
-    } else {
-        Err("an expression isn't closed".to_owned())
+pub(super) fn condition(
+    place: Place,
+    kind: ConditionKind,
+    name: &str,
+    value: &str,
+) -> Result<(), ConditionError> {
+    Condition::parse(place, kind, name, value).map(drop)
+}
+
+pub(super) fn root(spec: &BackendSpec, at: &Field<'_>, findings: &mut Findings) {
+    match Root::parse(&spec.root, spec.rewrite) {
+        Ok(_) => {}
+        Err(RootError::Expression(error @ ExpressionError::NotSupported(_))) => {
+            // The sentence says itself that it isn't supported yet.
+            findings.unsupported_as_said(at, error);
+        }
+        Err(error) => findings.invalid(at, error.to_string()),
     }
 }

@@ -7,7 +7,7 @@ use crds::{Predicate, Protocol, Target, TlsConfig};
 use crate::plan::findings::{Field, Findings};
 use crate::plan::model::{TargetProtocol, ValidTarget};
 
-/// The longest host name in bytes, without a final dot (RFC 1035 section 2.3.4).
+/// The longest host name in bytes (RFC 1035 section 2.3.4).
 const MAX_HOSTNAME: usize = 253;
 /// The longest label in bytes.
 const MAX_LABEL: usize = 63;
@@ -22,6 +22,10 @@ pub(super) fn target<'a>(
     let ip_address = ip_address(spec.ip_address.as_deref(), &at.name("ipAddress"), findings);
     if spec.service.is_some() {
         findings.unsupported(&at.name("service"), "write hostname and port");
+        if spec.hostname.is_some() || spec.port.is_some() || spec.ip_address.is_some() {
+            findings
+                .invalid(at, "hostname, port and ipAddress don't go with service: write only one of both");
+        }
         return None;
     }
     let hostname = hostname(spec.hostname.as_deref(), &at.name("hostname"), findings);
@@ -33,7 +37,7 @@ pub(super) fn target<'a>(
             return None;
         }
         Some(id) => Cow::Borrowed(id),
-        None => Cow::Owned(format!("http://{hostname}:{port}")),
+        None => Cow::Owned(default_id(hostname, port, spec.ip_address.as_deref())),
     };
     Some(ValidTarget {
         id,
@@ -43,6 +47,15 @@ pub(super) fn target<'a>(
         ip_address: ip_address?,
         protocol: protocol?,
     })
+}
+
+/// As Otoroshi names targets.
+fn default_id(hostname: &str, port: NonZeroU16, ip_address: Option<&str>) -> String {
+    let host = if hostname.contains(':') { format!("[{hostname}]") } else { hostname.to_owned() };
+    match ip_address {
+        Some(address) => format!("http://{host}@{address}:{port}"),
+        None => format!("http://{host}:{port}"),
+    }
 }
 
 fn unsupported(spec: &Target, at: &Field<'_>, findings: &mut Findings) {
@@ -98,11 +111,13 @@ fn hostname<'a>(hostname: Option<&'a str>, at: &Field<'_>, findings: &mut Findin
         findings.invalid(at, "write the target's host name or IP address");
         return None;
     };
-    if is_ip_address(hostname) || is_dns_name(hostname) {
+    if hostname.parse::<IpAddr>().is_ok() || is_dns_name(hostname) {
         return Some(hostname);
     }
     let hint = if hostname.contains("://") || hostname.contains('/') {
         "write it without scheme and path"
+    } else if hostname.contains(['[', ']']) {
+        "write an IPv6 address without brackets"
     } else if hostname.contains(':') {
         "write it without a port"
     } else {
@@ -112,22 +127,13 @@ fn hostname<'a>(hostname: Option<&'a str>, at: &Field<'_>, findings: &mut Findin
     None
 }
 
-fn is_ip_address(text: &str) -> bool {
-    let bracketed = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
-    match bracketed {
-        Some(text) => text.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => text.parse::<IpAddr>().is_ok(),
-    }
-}
-
 /// RFC 1123 labels; underscores too, since resolvers and container networks know such names.
 fn is_dns_name(text: &str) -> bool {
-    let name = text.strip_suffix('.').unwrap_or(text);
     let is_label = |label: &str| {
         (1..=MAX_LABEL).contains(&label.len())
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    name.len() <= MAX_HOSTNAME && name.split('.').all(is_label)
+    text.len() <= MAX_HOSTNAME && text.split('.').all(is_label)
 }

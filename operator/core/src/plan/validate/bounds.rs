@@ -1,0 +1,123 @@
+//! The maxima of the custom resources, for objects that no API server has checked: those of files and of the admin API.
+//! Together they bound what one object can cost the leader and each worker.
+
+use std::collections::BTreeMap;
+
+use crds::bounds::{MAX_MATCHES, MAX_PATTERN, MAX_PER_MATCH, MAX_ROUTE_BACKENDS, MAX_TARGETS, MAX_WEIGHT};
+use crds::{BackendSpec, Condition, RouteMatch, RouteSpec, Target};
+
+use crate::plan::findings::{Field, Findings};
+
+const MAX_DISPLAY_NAME: u32 = 256;
+const MAX_DESCRIPTION: u32 = 4096;
+const MAX_TAGS: u32 = 64;
+const MAX_TAG: u32 = 128;
+const MAX_METADATA: u32 = 64;
+const MAX_METADATA_KEY: u32 = 128;
+const MAX_METADATA_VALUE: u32 = 2048;
+const MAX_TARGET_ID: u32 = 128;
+const MAX_CUSTOM_TIMEOUTS: u32 = 32;
+const MAX_LISTENERS: u32 = 32;
+const MAX_METHODS: u32 = 16;
+const MAX_CONDITION_NAME: u32 = 256;
+
+pub(super) fn backend(spec: &BackendSpec, at: &Field<'_>, findings: &mut Findings) {
+    described(spec.display_name.as_deref(), spec.description.as_deref(), at, findings);
+    labelled(&spec.tags, &spec.metadata, at, findings);
+    length(&spec.root, MAX_PATTERN, &at.name("root"), findings);
+    let at_targets = at.name("targets");
+    count(spec.targets.len(), MAX_TARGETS, &at_targets, findings);
+    for (index, one) in spec.targets.iter().enumerate() {
+        target(one, &at_targets.index(index), findings);
+    }
+    let at_client = at.name("client");
+    let at_custom = at_client.name("customTimeouts");
+    count(spec.client.custom_timeouts.len(), MAX_CUSTOM_TIMEOUTS, &at_custom, findings);
+    for (index, custom) in spec.client.custom_timeouts.iter().enumerate() {
+        length(&custom.path, MAX_PATTERN, &at_custom.index(index).name("path"), findings);
+    }
+}
+
+fn target(spec: &Target, at: &Field<'_>, findings: &mut Findings) {
+    length(spec.id.as_deref().unwrap_or_default(), MAX_TARGET_ID, &at.name("id"), findings);
+    weight(spec.weight, &at.name("weight"), findings);
+}
+
+pub(super) fn route(spec: &RouteSpec, at: &Field<'_>, findings: &mut Findings) {
+    described(spec.display_name.as_deref(), spec.description.as_deref(), at, findings);
+    labelled(&spec.tags, &spec.metadata, at, findings);
+    count(spec.listeners.len(), MAX_LISTENERS, &at.name("listeners"), findings);
+    let at_matches = at.name("matches");
+    count(spec.matches.len(), MAX_MATCHES, &at_matches, findings);
+    for (index, one) in spec.matches.iter().enumerate() {
+        one_match(one, &at_matches.index(index), findings);
+    }
+    let at_backends = at.name("backends");
+    count(spec.backends.len(), MAX_ROUTE_BACKENDS, &at_backends, findings);
+    for (index, backend) in spec.backends.iter().enumerate() {
+        weight(backend.weight, &at_backends.index(index).name("weight"), findings);
+    }
+}
+
+fn one_match(spec: &RouteMatch, at: &Field<'_>, findings: &mut Findings) {
+    count(spec.hostnames.len(), MAX_PER_MATCH, &at.name("hostnames"), findings);
+    count(spec.methods.len(), MAX_METHODS, &at.name("methods"), findings);
+    let at_paths = at.name("paths");
+    count(spec.paths.len(), MAX_PER_MATCH, &at_paths, findings);
+    for (index, path) in spec.paths.iter().enumerate() {
+        length(&path.value, MAX_PATTERN, &at_paths.index(index).name("value"), findings);
+    }
+    conditions(&spec.headers, &at.name("headers"), findings);
+    conditions(&spec.query, &at.name("query"), findings);
+    conditions(&spec.cookies, &at.name("cookies"), findings);
+}
+
+fn conditions(specs: &[Condition], at: &Field<'_>, findings: &mut Findings) {
+    count(specs.len(), MAX_PER_MATCH, at, findings);
+    for (index, spec) in specs.iter().enumerate() {
+        let at = at.index(index);
+        length(&spec.name, MAX_CONDITION_NAME, &at.name("name"), findings);
+        length(spec.value.as_deref().unwrap_or_default(), MAX_PATTERN, &at.name("value"), findings);
+    }
+}
+
+fn described(name: Option<&str>, description: Option<&str>, at: &Field<'_>, findings: &mut Findings) {
+    length(name.unwrap_or_default(), MAX_DISPLAY_NAME, &at.name("displayName"), findings);
+    length(description.unwrap_or_default(), MAX_DESCRIPTION, &at.name("description"), findings);
+}
+
+fn labelled(tags: &[String], metadata: &BTreeMap<String, String>, at: &Field<'_>, findings: &mut Findings) {
+    let at_tags = at.name("tags");
+    count(tags.len(), MAX_TAGS, &at_tags, findings);
+    for (index, tag) in tags.iter().enumerate() {
+        length(tag, MAX_TAG, &at_tags.index(index), findings);
+    }
+    let at = at.name("metadata");
+    count(metadata.len(), MAX_METADATA, &at, findings);
+    for (key, value) in metadata {
+        length(key, MAX_METADATA_KEY, &at, findings);
+        length(value, MAX_METADATA_VALUE, &at, findings);
+    }
+}
+
+fn weight(weight: u32, at: &Field<'_>, findings: &mut Findings) {
+    if weight > MAX_WEIGHT {
+        findings.invalid(at, format!("{weight} is too much: write 0 to {MAX_WEIGHT}"));
+    }
+}
+
+fn count(entries: usize, most: u32, at: &Field<'_>, findings: &mut Findings) {
+    if u32::try_from(entries).is_ok_and(|entries| entries <= most) {
+        return;
+    }
+    findings.invalid(at, format!("has {entries} entries: write at most {most}"));
+}
+
+/// In characters, as the API server counts.
+fn length(text: &str, most: u32, at: &Field<'_>, findings: &mut Findings) {
+    let fits = |length| u32::try_from(length).is_ok_and(|length| length <= most);
+    if fits(text.len()) || fits(text.chars().count()) {
+        return;
+    }
+    findings.invalid(at, format!("has {} characters: write at most {most}", text.chars().count()));
+}

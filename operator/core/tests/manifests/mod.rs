@@ -1,0 +1,78 @@
+//! YAML manifests -> World.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dataplane_snapshot::{Epoch, Key, Kind, SourceAsOf};
+use operator_core::{
+    ListenerProtocol, ListenerSettings, Observed, Origin, Owner, Place, Problem, SourceView, Spec, World,
+};
+use serde_json::Value;
+
+/// A document with `listeners` gives the settings, every other one an object. `metadata.annotations.source` says who owns
+/// it; Kubernetes otherwise.
+pub(crate) fn world(yaml: &str) -> World {
+    let documents: Vec<Value> = serde_saphyr::from_multiple(yaml).unwrap();
+    let mut listeners = vec![listener(&serde_json::json!({"name": "http", "port": 8080}))];
+    let mut views: BTreeMap<Owner, SourceView> = BTreeMap::new();
+    for document in documents {
+        if let Some(settings) = document["listeners"].as_array() {
+            listeners = settings.iter().map(listener).collect();
+            continue;
+        }
+        let observed = observed(&document);
+        let owner = observed.origin.owner();
+        let view = views.entry(owner).or_insert_with(|| SourceView {
+            owner,
+            as_of: SourceAsOf {
+                epoch: Epoch { id: "one".into(), created_at: 1 },
+                revisions: [(Kind::Route, 1)].into(),
+            },
+            objects: BTreeMap::new(),
+        });
+        view.objects.insert(observed.key.clone(), Arc::new(observed));
+    }
+    World::join(Arc::new(listeners), views.values())
+}
+
+fn listener(settings: &Value) -> ListenerSettings {
+    ListenerSettings {
+        name: text(&settings["name"]),
+        address: text(&settings["address"]),
+        port: settings["port"].as_u64().unwrap().try_into().unwrap(),
+        advertised_port: settings["advertisedPort"].as_u64().map(|port| port.try_into().unwrap()),
+        protocol: ListenerProtocol::Http,
+    }
+}
+
+fn observed(document: &Value) -> Observed {
+    let metadata = &document["metadata"];
+    let namespace = metadata["namespace"].as_str().unwrap_or("default");
+    let kind = text(&document["kind"]).to_lowercase().parse().unwrap();
+    let spec = match kind {
+        Kind::Backend => serde_json::from_value(document["spec"].clone()).map(Arc::new).map(Spec::Backend),
+        _ => serde_json::from_value(document["spec"].clone()).map(Arc::new).map(Spec::Route),
+    };
+    let place = Place { file: "golden.yaml".into(), line: 7, column: 3 };
+    let problem = |error: serde_json::Error| Problem {
+        field: "spec".into(),
+        message: error.to_string(),
+        place: Some(place.clone()),
+    };
+    let origin = match metadata["annotations"]["source"].as_str() {
+        Some("store") => Origin::Store,
+        Some("files") => Origin::File(place.clone()),
+        _ => Origin::Kubernetes,
+    };
+    Observed {
+        key: Key::new(kind, namespace, text(&metadata["name"])),
+        spec: spec.unwrap_or_else(|error| Spec::Invalid(vec![problem(error)])),
+        labels: serde_json::from_value(metadata["labels"].clone()).unwrap_or_default(),
+        generation: metadata["generation"].as_i64().unwrap_or(1),
+        origin,
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}

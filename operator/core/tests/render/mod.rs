@@ -1,0 +1,129 @@
+//! A plan as YAML for people. Empty and zero fields are left out.
+
+use dataplane_snapshot::{Object, wire};
+use operator_core::conditions::conditions;
+use operator_core::programmed::Programmed;
+use operator_core::{ObjectStatus, Plan};
+use serde_json::{Map, Value, json};
+
+pub(crate) fn plan(plan: &Plan) -> String {
+    let objects: Map<_, _> =
+        plan.snapshot.objects().map(|object| (object.key().to_string(), self::object(object))).collect();
+    let statuses: Map<_, _> =
+        plan.statuses.values().map(|status| (status.key.to_string(), self::status(status))).collect();
+    let conflicts: Vec<_> =
+        plan.conflicts.iter().map(|status| json!({status.key.to_string(): self::status(status)})).collect();
+    let whole = compact(json!({
+        "root": plan.snapshot.root().to_string(),
+        "objects": objects,
+        "statuses": statuses,
+        "conflicts": conflicts,
+    }));
+    serde_saphyr::to_string(&whole).unwrap()
+}
+
+fn status(status: &ObjectStatus) -> Value {
+    let [accepted, resolved_refs, _] = conditions(status, &Programmed::NoWorkers);
+    let condition = |condition: &operator_core::conditions::Condition| {
+        let state = if condition.status { "True" } else { "False" };
+        let line = format!("{state} {} {}", condition.reason, condition.message);
+        line.trim_end().to_owned()
+    };
+    json!({
+        "owner": status.owner.as_str(),
+        "generation": status.generation,
+        "Accepted": condition(&accepted),
+        "ResolvedRefs": condition(&resolved_refs),
+        "held": status.is_held().then_some("yes"),
+        "objects": status.objects.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    })
+}
+
+fn object(object: &Object) -> Value {
+    let content: wire::Content = prost::Message::decode(object.bytes().clone()).unwrap();
+    let payload = match object.decode().unwrap() {
+        wire::Payload::Listener(it) => json!({
+            "address": it.address, "port": it.port, "advertisedPort": it.advertised_port, "protocol": it.protocol,
+        }),
+        wire::Payload::Route(it) => route(&it),
+        wire::Payload::Backend(it) => json!({
+            "name": it.name, "metadata": it.metadata, "root": it.root, "rewrite": it.rewrite,
+            "client": it.client.as_ref().map(client),
+        }),
+        wire::Payload::Endpoints(it) => json!({"targets": it.targets.iter().map(target).collect::<Vec<_>>()}),
+        wire::Payload::Held(it) => json!({"held": it.reason, "route": it.route.as_ref().map(route)}),
+    };
+    let mut payload = payload;
+    payload["labels"] = json!(content.labels);
+    payload
+}
+
+fn route(route: &wire::Route) -> Value {
+    let rule = |rule: &wire::Rule| {
+        json!({
+            "matches": rule.matches.iter().map(matched).collect::<Vec<_>>(),
+            "filters": filters(&rule.filters),
+            "destinations": rule.destinations.iter().map(destination).collect::<Vec<_>>(),
+        })
+    };
+    let rules: Vec<_> = route.rules.iter().map(rule).collect();
+    json!({"name": route.name, "metadata": route.metadata, "listeners": route.listeners, "rules": rules})
+}
+
+fn matched(one: &wire::Match) -> Value {
+    let conditions = |conditions: &[wire::Condition]| {
+        let text =
+            |it: &wire::Condition| format!("{} {:?} {}", it.name, it.kind(), it.value).trim_end().to_owned();
+        conditions.iter().map(text).collect::<Vec<_>>()
+    };
+    let paths: Vec<_> = one.paths.iter().map(|path| format!("{:?} {}", path.kind(), path.pattern)).collect();
+    json!({
+        "hostnames": one.hostnames, "paths": paths, "methods": one.methods,
+        "headers": conditions(&one.headers), "query": conditions(&one.query), "cookies": conditions(&one.cookies),
+        "precedence": one.precedence.escape_ascii().to_string(),
+    })
+}
+
+fn filters(filters: &[wire::Filter]) -> Vec<String> {
+    filters.iter().map(|filter| format!("{:?}", filter.kind())).collect()
+}
+
+fn destination(to: &wire::Destination) -> Value {
+    json!({"backend": to.backend, "weight": to.weight, "filters": filters(&to.filters)})
+}
+
+fn client(it: &wire::ClientSettings) -> Value {
+    let custom = it
+        .custom_timeouts
+        .iter()
+        .map(|custom| json!({"path": custom.path, "timeouts": custom.timeouts.as_ref().map(client)}));
+    json!({
+        "connection": it.connection_timeout, "idle": it.idle_timeout, "call": it.call_timeout,
+        "callAndStream": it.call_and_stream_timeout, "global": it.global_timeout, "custom": custom.collect::<Vec<_>>(),
+    })
+}
+
+fn target(it: &wire::Target) -> Value {
+    json!({
+        "id": it.id, "hostname": it.hostname, "port": it.port, "weight": format!("{}", it.weight),
+        "ipAddress": it.ip_address, "protocol": format!("{:?}", it.protocol()),
+    })
+}
+
+fn compact(value: Value) -> Value {
+    let is_empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::String(text) => text.is_empty(),
+        other => other == 0 || *other == false,
+    };
+    match value {
+        Value::Array(items) => items.into_iter().map(compact).collect(),
+        Value::Object(fields) => {
+            let compacted = fields.into_iter().map(|(name, value)| (name, compact(value)));
+            Value::Object(compacted.filter(|(_, value)| !is_empty(value)).collect())
+        }
+        other => other,
+    }
+}
