@@ -75,7 +75,7 @@ pub struct BackendSpec {
     #[schemars(length(max = MAX_TARGETS))]
     #[x_kube(validation = Rule::new(
         "self.all(a, !has(a.id) || self.exists_one(b, has(b.id) && b.id == a.id))"
-    ).message("two targets have the same id; give each its own, or none").reason(Reason::FieldValueDuplicate))]
+    ).message("two targets have the same id; give each its own, or none"))]
     pub targets: Vec<Target>,
     /// What is put in front of each request's path; with `rewrite`, the whole new path. May hold expressions such as
     /// `${req.pathparams.id}`. Starts with `/` or with an expression. Default: `/`.

@@ -83,7 +83,15 @@ pub(crate) fn methods(_: &mut SchemaGenerator) -> Schema {
         "type": "array",
         "maxItems": 16,
         "x-kubernetes-list-type": "set",
-        "items": { "type": "string", "minLength": 1, "maxLength": 32, "pattern": "^[A-Z][A-Z0-9_-]*$" },
+        "items": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 32,
+            "x-kubernetes-validations": [{
+                "rule": "self.matches('^[A-Z][A-Z0-9_-]*$')",
+                "message": "a method is upper-case, for instance GET or POST",
+            }],
+        },
     })
 }
 

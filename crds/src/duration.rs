@@ -102,7 +102,11 @@ impl schemars::JsonSchema for Duration {
         schemars::json_schema!({
             "type": "string",
             "maxLength": 32,
-            "pattern": "^([0-9]{1,5}(h|m|s|ms)){1,4}$",
+            // A rule rather than `pattern`: the API server then answers with the sentence.
+            "x-kubernetes-validations": [{
+                "rule": "self.matches('^([0-9]{1,5}(h|m|s|ms)){1,4}$')",
+                "message": "a duration is whole numbers with units h, m, s or ms: for instance 250ms, 2s or 1m30s",
+            }],
         })
     }
 }

@@ -59,6 +59,12 @@ use crate::{BackendSpec, RouteMatch, RouteStatus};
     )
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("has(self.matches)")
+        .message("a route needs matches; to get every request write matches: [{}]").reason(Reason::FieldValueRequired),
+    validation = Rule::new("has(self.backends)")
+        .message("a route needs backends: the ref of a Backend or an inline one").reason(Reason::FieldValueRequired)
+)]
 pub struct RouteSpec {
     /// The name shown to people. If absent: the object's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]

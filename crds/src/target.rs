@@ -20,7 +20,7 @@ pub struct Target {
     /// Names the target in logs, metrics and status, uniquely within the backend. If absent: `scheme://hostname:port`, or
     /// `scheme://hostname@ipAddress:port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(min = 1, max = 64))]
     pub id: Option<String>,
     /// A host name or an IP address, without scheme, port and path.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,0 +1,261 @@
+//! What one object can tell is refused by the rules in the schema, with a sentence that says what would be right. Here by an
+//! implementation of CEL in Rust; the tests against a real API server check that it says the same.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::core::cel::Validator;
+use serde_json::{Value, json};
+
+fn schema(crd: &CustomResourceDefinition) -> Value {
+    serde_json::to_value(crd.spec.versions[0].schema.as_ref().unwrap().open_api_v3_schema.as_ref().unwrap())
+        .unwrap()
+}
+
+/// `place: message` of each rule that `spec` breaks.
+fn broken(kind: &str, spec: Value) -> Vec<String> {
+    let crd = crds::crds().into_iter().find(|crd| crd.spec.names.kind == kind).unwrap();
+    let object = json!({ "apiVersion": "komainu.dev/v1alpha1", "kind": kind, "metadata": { "name": "a" }, "spec": spec });
+    match Validator::new().validate(&schema(&crd), &object, None) {
+        Ok(()) => Vec::new(),
+        Err(errors) => errors.iter().map(ToString::to_string).collect(),
+    }
+}
+
+/// As the API server sees it: with the defaults that make a difference to the rules.
+fn backend(spec: Value) -> Vec<String> {
+    broken("Backend", spec)
+}
+
+fn target(target: Value) -> Vec<String> {
+    backend(json!({ "targets": [target] }))
+}
+
+fn route(route_match: Value) -> Vec<String> {
+    broken("Route", json!({ "matches": [route_match], "backends": [{ "ref": { "name": "b" } }] }))
+}
+
+#[track_caller]
+fn refused(broken: Vec<String>, place: &str, message: &str) {
+    assert_eq!(broken.len(), 1, "{broken:?}");
+    assert!(broken[0].contains(place), "{broken:?} isn't about {place}");
+    assert!(broken[0].contains(message), "{broken:?} doesn't say {message:?}");
+}
+
+#[track_caller]
+fn accepted(broken: Vec<String>) {
+    assert!(broken.is_empty(), "{broken:?}");
+}
+
+#[test]
+fn a_target_is_a_hostname_with_a_port_or_a_service() {
+    let service = json!({ "name": "s", "port": 80 });
+    accepted(target(json!({ "hostname": "a", "port": 80 })));
+    accepted(target(json!({ "service": service })));
+    refused(target(json!({})), "targets[0]", "either a hostname with a port, or a service");
+    refused(
+        target(json!({ "hostname": "a", "port": 1, "service": service }))[..1].to_vec(),
+        "targets[0]",
+        "either a hostname",
+    );
+    refused(target(json!({ "hostname": "a" })), "targets[0]", "needs a port, for instance port: 8080");
+    refused(target(json!({ "service": service, "port": 80 })), "targets[0]", "write service.port");
+    refused(target(json!({ "service": service, "ipAddress": "10.0.0.7" })), "targets[0]", "go with hostname");
+}
+
+#[test]
+fn a_hostname_is_a_name_or_an_address() {
+    for hostname in ["a", "api.internal", "a_b.c", "API", "10.0.0.7", "::1", "2001:db8::7"] {
+        accepted(target(json!({ "hostname": hostname, "port": 80 })));
+    }
+    for hostname in ["http://a", "a:80", "a/b", "-a", "a b", "[::1]", "", "a."] {
+        refused(
+            target(json!({ "hostname": hostname, "port": 80 })),
+            "hostname",
+            "without scheme, port and path",
+        );
+    }
+}
+
+#[test]
+fn an_ip_address_is_one() {
+    accepted(target(json!({ "hostname": "a", "port": 80, "ipAddress": "10.0.0.7" })));
+    accepted(target(json!({ "hostname": "a", "port": 80, "ipAddress": "2001:db8::7" })));
+    refused(
+        target(json!({ "hostname": "a", "port": 80, "ipAddress": "10.0.0" })),
+        "ipAddress",
+        "for instance 10.0.0.7",
+    );
+}
+
+#[test]
+fn target_ids_are_unique() {
+    let with = |id: &str| json!({ "id": id, "hostname": "a", "port": 80 });
+    let without = json!({ "hostname": "a", "port": 80 });
+    accepted(backend(json!({ "targets": [with("a"), with("b"), without, without] })));
+    refused(
+        backend(json!({ "targets": [with("a"), without, with("a")] })),
+        "targets",
+        "two targets have the same id",
+    );
+}
+
+#[test]
+fn a_root_is_a_path() {
+    for root in ["/", "/v1", "${req.path}", "/a/${req.pathparams.id}"] {
+        accepted(backend(json!({ "root": root })));
+    }
+    refused(backend(json!({ "root": "v1" })), "root", "it starts with /");
+}
+
+#[test]
+fn parameters_of_load_balancing_go_with_their_type() {
+    for (name, type_, value) in [
+        ("ratio", "WeightedBestResponseTime", json!(0.5)),
+        ("headerName", "HeaderHash", json!("h")),
+        ("cookieName", "CookieHash", json!("c")),
+        ("queryName", "QueryHash", json!("q")),
+    ] {
+        accepted(backend(json!({ "loadBalancing": { "type": type_, name: value } })));
+        let other = backend(json!({ "loadBalancing": { "type": "RoundRobin", name: value } }));
+        refused(other, "loadBalancing", &format!("{name} only goes with type {type_}"));
+    }
+}
+
+#[test]
+fn places_go_with_network_location_match() {
+    for name in ["provider", "region", "zone", "dataCenter", "rack"] {
+        let predicate = |type_: &str| {
+            target(json!({ "hostname": "a", "port": 80, "predicate": { "type": type_, name: "x" } }))
+        };
+        accepted(predicate("NetworkLocationMatch"));
+        refused(predicate("AlwaysMatch"), "predicate", "only go with type NetworkLocationMatch");
+    }
+}
+
+#[test]
+fn an_enabled_health_check_needs_a_url() {
+    accepted(backend(json!({ "healthCheck": { "enabled": false } })));
+    accepted(backend(json!({ "healthCheck": {} })));
+    for url in ["/health", "http://a/health", "https://a"] {
+        accepted(backend(json!({ "healthCheck": { "enabled": true, "url": url } })));
+    }
+    refused(
+        backend(json!({ "healthCheck": { "enabled": true } })),
+        "healthCheck",
+        "needs a url, for instance /health",
+    );
+    refused(backend(json!({ "healthCheck": { "url": "health" } })), "url", "a path such as /health");
+}
+
+#[test]
+fn a_password_needs_a_principal() {
+    let proxy = |proxy: Value| backend(json!({ "client": { "proxy": proxy } }));
+    accepted(proxy(json!({ "host": "p", "port": 1, "principal": "u", "password": "s" })));
+    refused(proxy(json!({ "host": "p", "port": 1, "password": "s" })), "proxy", "needs a principal");
+}
+
+#[test]
+fn metadata_has_short_keys() {
+    accepted(backend(json!({ "metadata": { "a".repeat(128): "v" } })));
+    refused(backend(json!({ "metadata": { "a".repeat(129): "v" } })), "metadata", "at most 128 characters");
+}
+
+#[test]
+fn a_hostname_of_a_route_is_exact_or_starts_with_a_wildcard() {
+    for hostname in ["a", "api.example.com", "*.example.com", "xn--bcher-kva.example", "10.0.0.7"] {
+        accepted(route(json!({ "hostnames": [hostname] })));
+    }
+    for hostname in
+        ["*", "a.*.com", "*a.com", "**.com", "A.com", "a.com:80", "http://a", "a..b", "a.", "-a", ".a", "a/b"]
+    {
+        refused(
+            route(json!({ "hostnames": ["ok.test", hostname] })),
+            "hostnames[1]",
+            "api.example.com or *.example.com",
+        );
+    }
+}
+
+#[test]
+fn a_path_starts_with_a_slash() {
+    accepted(route(json!({ "paths": [{ "value": "/api/users/$id<[0-9]+>/bills" }] })));
+    refused(route(json!({ "paths": [{ "value": "api" }] })), "paths[0].value", "starts with /");
+}
+
+#[test]
+fn presence_has_no_value_and_the_others_need_one() {
+    for kind in ["headers", "query", "cookies"] {
+        let conditions = |type_: &str, value: Option<&str>| {
+            let mut condition = json!({ "name": "n", "type": type_ });
+            condition.as_object_mut().unwrap().extend(value.map(|value| ("value".to_owned(), json!(value))));
+            route(json!({ kind: [condition] }))
+        };
+        for type_ in ["Present", "Absent"] {
+            accepted(conditions(type_, None));
+            refused(conditions(type_, Some("v")), &format!("{kind}[0]"), "leave value out");
+        }
+        for type_ in ["Exact", "Regex", "Wildcard"] {
+            accepted(conditions(type_, Some("v")));
+            refused(conditions(type_, None), &format!("{kind}[0]"), "need a value to compare with");
+        }
+    }
+}
+
+#[test]
+fn a_header_name_is_a_token() {
+    let header = |name: &str| route(json!({ "headers": [{ "name": name, "type": "Present" }] }));
+    accepted(header("X-Version_1.0"));
+    for name in ["x version", "x:y", "é", ":path"] {
+        refused(header(name), "headers", "a header's name has only letters");
+    }
+    accepted(route(json!({ "query": [{ "name": "any thing", "type": "Present" }] })));
+}
+
+#[test]
+fn a_destination_is_referred_to_or_inline() {
+    let backends = |backend: Value| broken("Route", json!({ "matches": [{}], "backends": [backend] }));
+    let (reference, inline) = (json!({ "name": "b" }), json!({ "targets": [] }));
+    accepted(backends(json!({ "ref": reference })));
+    accepted(backends(json!({ "inline": inline })));
+    refused(backends(json!({})), "backends[0]", "exactly one of them");
+    refused(backends(json!({ "ref": reference, "inline": inline })), "backends[0]", "exactly one of them");
+}
+
+#[test]
+fn an_inline_backend_has_the_rules_of_a_backend() {
+    let inline = json!({ "root": "v1" });
+    let broken = broken("Route", json!({ "matches": [{}], "backends": [{ "inline": inline }] }));
+    refused(broken, "backends[0].inline.root", "it starts with /");
+}
+
+#[test]
+fn a_route_needs_matches_and_backends() {
+    let (matches, backends) = (json!([{}]), json!([{ "ref": { "name": "b" } }]));
+    accepted(broken("Route", json!({ "matches": matches, "backends": backends })));
+    refused(broken("Route", json!({ "backends": backends })), "spec", "a route needs matches");
+    refused(broken("Route", json!({ "matches": matches })), "spec", "a route needs backends");
+}
+
+#[test]
+fn durations_have_units() {
+    for duration in ["250ms", "2s", "1m30s", "1h", "0s"] {
+        accepted(backend(json!({ "client": { "callTimeout": duration } })));
+    }
+    for duration in ["", "2", "1.5s", "2 s", "2sec", "-1s", "100000ms", "1s1s1s1s1s"] {
+        refused(
+            backend(json!({ "client": { "callTimeout": duration } })),
+            "client.callTimeout",
+            "for instance 250ms",
+        );
+    }
+    refused(
+        backend(json!({ "client": { "customTimeouts": [{ "idleTimeout": "2" }] } })),
+        "idleTimeout",
+        "250ms",
+    );
+}
+
+#[test]
+fn methods_are_upper_case() {
+    accepted(route(json!({ "methods": ["GET", "M-SEARCH"] })));
+    refused(route(json!({ "methods": ["get"] })), "methods[0]", "upper-case, for instance GET");
+}
