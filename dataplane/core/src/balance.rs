@@ -91,7 +91,7 @@ mod tests {
         let schedule = Schedule::new([u32::MAX, 1, u32::MAX - 1]);
         assert!(schedule.turns.len() <= 4098);
         assert!(counts(&schedule, 3).iter().all(|count| *count > 0));
-        assert_eq!(Schedule::new([1; 70_000]).turns.len(), Schedule::MAX_ENTRIES);
+        assert_eq!(Schedule::new(vec![1; 70_000]).turns.len(), Schedule::MAX_ENTRIES);
     }
 
     proptest! {

@@ -78,9 +78,9 @@ impl Condition {
     pub fn holds<H: RequestHead>(&self, head: &H) -> bool {
         match self.place {
             Place::Header => self.test.any(head.header(&self.name)),
-            Place::Cookie => {
-                self.test.any(head.header("cookie").flat_map(|field| cookie::values(field, self.name.as_bytes())))
-            }
+            Place::Cookie => self
+                .test
+                .any(head.header("cookie").flat_map(|field| cookie::values(field, self.name.as_bytes()))),
             Place::Query => self.holds_in_query(head.query().unwrap_or_default()),
         }
     }

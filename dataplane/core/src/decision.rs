@@ -2,7 +2,8 @@ use dataplane_snapshot::Key;
 
 use crate::expression::Scope;
 use crate::{
-    CompiledBackend, CompiledDestination, CompiledRoute, CompiledTarget, PathPattern, RequestHead, RewriteError,
+    CompiledBackend, CompiledDestination, CompiledRoute, CompiledTarget, PathPattern, RequestHead,
+    RewriteError,
 };
 
 /// What becomes of a request.
@@ -10,7 +11,10 @@ use crate::{
 pub enum Decision<'r> {
     Found(Matched<'r>),
     /// A route is meant that can't be served: 503 with the reason.
-    Held { route: &'r Key, reason: &'r str },
+    Held {
+        route: &'r Key,
+        reason: &'r str,
+    },
     NotFound,
 }
 

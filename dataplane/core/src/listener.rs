@@ -25,7 +25,8 @@ impl CompiledListener {
             "" => None,
             text => Some(text.parse().map_err(|_| format!("the address {text:?} is not an IP address"))?),
         };
-        let number = |port: u32| u16::try_from(port).map_err(|_| format!("{port} is not a port: at most 65535"));
+        let number =
+            |port: u32| u16::try_from(port).map_err(|_| format!("{port} is not a port: at most 65535"));
         let port = number(listener.port)?;
         let advertised_port = match number(listener.advertised_port)? {
             0 => port,

@@ -24,22 +24,6 @@ enum Class {
     Refused,
 }
 
-const CLASSES: [Class; 256] = {
-    let mut classes = [Class::Plain; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        classes[byte] = match byte as u8 {
-            b'.' => Class::Dot,
-            b'%' | 0x80.. => Class::Respelled,
-            // A backslash is a slash to some servers; `?` and `#` end a path.
-            0..=0x20 | 0x7f | b'\\' | b'?' | b'#' => Class::Refused,
-            _ => Class::Plain,
-        };
-        byte += 1;
-    }
-    classes
-};
-
 /// One spelling for all equivalent paths (RFC 3986, 6.2.2): percent-encoded unreserved characters are decoded, the
 /// hexadecimal digits of the others are upper-case, and bytes beyond ASCII are percent-encoded. Slashes stay as they are,
 /// also repeated ones. Routes match by this spelling and it is what goes upstream. Borrowed if nothing changes.
@@ -64,8 +48,14 @@ pub fn normalize(path: &str) -> Result<Cow<'_, str>, BadPath> {
     Ok(path)
 }
 
-fn class(byte: u8) -> Class {
-    CLASSES.get(usize::from(byte)).copied().unwrap_or(Class::Refused)
+const fn class(byte: u8) -> Class {
+    match byte {
+        b'.' => Class::Dot,
+        b'%' | 0x80.. => Class::Respelled,
+        // A backslash is a slash to some servers; `?` and `#` end a path.
+        0..=0x20 | 0x7f | b'\\' | b'?' | b'#' => Class::Refused,
+        _ => Class::Plain,
+    }
 }
 
 fn respell(path: &str) -> Result<String, BadPath> {

@@ -72,7 +72,9 @@ pub enum PatternError {
     RepeatedName { name: String, path: String },
     #[error("the segment {0:?} lacks the closing >: write $name<regex>")]
     Unclosed(String),
-    #[error("`**` in {0:?} is not supported: `*` is one segment, and a path of type Prefix covers what follows")]
+    #[error(
+        "`**` in {0:?} is not supported: `*` is one segment, and a path of type Prefix covers what follows"
+    )]
     DoubleStar(String),
     #[error("the segment {segment:?}: {source}")]
     Regex { segment: String, source: RegexError },
@@ -146,7 +148,10 @@ impl PathPattern {
     /// Whether a normalized path meets this pattern. The router doesn't call it for each pattern; it walks a tree.
     pub fn matches(&self, path: &str) -> bool {
         let mut given = path::segments(path);
-        let all = self.segments.iter().all(|segment| given.next().is_some_and(|text| segment.matcher.matches(text)));
+        let all = self
+            .segments
+            .iter()
+            .all(|segment| given.next().is_some_and(|text| segment.matcher.matches(text)));
         all && match self.end {
             PatternEnd::Prefix => true,
             PatternEnd::Exact => given.next().is_none() && !ends_with_slash(path),
@@ -236,7 +241,11 @@ impl Segment {
             _ if text.contains("**") => return Err(PatternError::DoubleStar(path.to_owned())),
             _ => {
                 let text = normal_segment(text)?;
-                if text.contains('*') { Matcher::Glob(Glob::new(text)) } else { Matcher::Literal(text.into()) }
+                if text.contains('*') {
+                    Matcher::Glob(Glob::new(text))
+                } else {
+                    Matcher::Literal(text.into())
+                }
             }
         };
         Ok(Self { name: None, matcher })
@@ -245,8 +254,8 @@ impl Segment {
 
 fn normal_segment(text: &str) -> Result<String, PatternError> {
     let path = format!("/{text}");
-    let normal = path::normalize(&path)
-        .map_err(|source| PatternError::Path { segment: text.to_owned(), source })?;
+    let normal =
+        path::normalize(&path).map_err(|source| PatternError::Path { segment: text.to_owned(), source })?;
     Ok(normal.trim_start_matches('/').to_owned())
 }
 
@@ -279,7 +288,8 @@ impl fmt::Display for PathPattern {
 impl Ord for PathPattern {
     fn cmp(&self, other: &Self) -> Ordering {
         let (ours, theirs) = (&self.segments, &other.segments);
-        let by_segment = ours.iter().zip(theirs).map(|(a, b)| a.matcher.cmp(&b.matcher)).find(|order| order.is_ne());
+        let by_segment =
+            ours.iter().zip(theirs).map(|(a, b)| a.matcher.cmp(&b.matcher)).find(|order| order.is_ne());
         // The longer one goes first: its next segment is more specific than an end.
         by_segment.unwrap_or_else(|| theirs.len().cmp(&ours.len()).then(self.end.cmp(&other.end)))
     }
@@ -363,8 +373,18 @@ mod tests {
     #[test]
     fn the_most_specific_goes_first() {
         let ordered = [
-            exact("/a/b"), exact("/a/b/"), prefix("/a/b"), prefix("/a/$x<[0-9]>"), prefix("/a/:x"), prefix("/a/bc*"),
-            prefix("/a/b*"), prefix("/a/*"), exact("/a"), prefix("/a"), prefix("/:x/b"), prefix("/"),
+            exact("/a/b"),
+            exact("/a/b/"),
+            prefix("/a/b"),
+            prefix("/a/$x<[0-9]>"),
+            prefix("/a/:x"),
+            prefix("/a/bc*"),
+            prefix("/a/b*"),
+            prefix("/a/*"),
+            exact("/a"),
+            prefix("/a"),
+            prefix("/:x/b"),
+            prefix("/"),
         ];
         for pair in ordered.windows(2) {
             assert!(pair[0] < pair[1], "{} {}", pair[0], pair[1]);

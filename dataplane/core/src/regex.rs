@@ -57,10 +57,8 @@ impl FullRegex {
             .start_kind(StartKind::Anchored)
             .dfa_size_limit(Some(Self::MAX_TABLE))
             .determinize_size_limit(Some(Self::MAX_SCRATCH));
-        let dfa = dense::Builder::new()
-            .configure(config)
-            .build_from_nfa(&nfa)
-            .map_err(|_| RegexError::TooLarge)?;
+        let dfa =
+            dense::Builder::new().configure(config).build_from_nfa(&nfa).map_err(|_| RegexError::TooLarge)?;
         Ok(Self { source: source.into(), dfa })
     }
 

@@ -93,7 +93,8 @@ impl Root {
         if from > start && out.get(from) == Some(&b'/') {
             out.remove(start);
         }
-        if self.template.constant().is_none() && written_has_dot_segment(out.get(start..).unwrap_or_default()) {
+        if self.template.constant().is_none() && written_has_dot_segment(out.get(start..).unwrap_or_default())
+        {
             return Err(RewriteError::DotSegment);
         }
         if !self.rewrite {

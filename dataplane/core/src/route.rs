@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use dataplane_snapshot::Key;
 
-use crate::state::Cursor;
 use crate::Schedule;
+use crate::state::Cursor;
 
 /// A route, ready for requests.
 #[derive(Debug)]
@@ -33,7 +33,8 @@ pub(crate) enum Action {
 pub struct CompiledRule {
     pub(crate) destinations: Box<[CompiledDestination]>,
     pub(crate) schedule: Schedule,
-    pub(crate) cursor: Cursor,
+    /// Only where there is a choice.
+    pub(crate) cursor: Option<Box<Cursor>>,
 }
 
 /// One place where requests can go, with what is done on the way.
@@ -45,4 +46,19 @@ pub struct CompiledDestination {
     /// The target's host name is sent as `Host`; otherwise the client's is kept.
     pub override_host: bool,
     pub(crate) slot: usize,
+}
+
+impl CompiledRoute {
+    #[inline]
+    pub(crate) fn serves(&self, listener: &str) -> bool {
+        self.listeners.is_empty() || self.listeners.iter().any(|name| **name == *listener)
+    }
+}
+
+impl CompiledRule {
+    /// The destination whose turn it is; `None` if all have weight 0.
+    pub(crate) fn pick(&self) -> Option<&CompiledDestination> {
+        let turn = self.cursor.as_ref().map_or(0, |cursor| cursor.advance());
+        self.destinations.get(self.schedule.at(turn)?)
+    }
 }

@@ -1,9 +1,12 @@
-//! A request head for tests.
+//! Request heads and objects for tests.
 
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr};
 
+use dataplane_snapshot::{AsOf, Key, Object, Snapshot, wire};
+
 use crate::RequestHead;
+use crate::served::Served;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
@@ -16,7 +19,8 @@ pub(crate) struct Head {
 
 impl Head {
     pub(crate) fn get(target: &str) -> Self {
-        let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        let (path, query) =
+            target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         Self {
             method: "GET".to_owned(),
             host: "example.com".to_owned(),
@@ -81,4 +85,74 @@ impl RequestHead for Head {
     fn id(&self) -> impl Display {
         "7"
     }
+}
+
+pub(crate) fn object(key: &str, payload: wire::Payload) -> Object {
+    Object::encode(key.parse().unwrap(), &payload.into())
+}
+
+pub(crate) fn served(objects: impl IntoIterator<Item = Object>) -> Served {
+    Served::new(Snapshot::new(objects, AsOf::default()))
+}
+
+pub(crate) fn listener(name: &str) -> Object {
+    let listener =
+        wire::Listener { port: 8080, protocol: wire::ListenerProtocol::Http.into(), ..Default::default() };
+    object(&format!("listener/settings/{name}"), wire::Payload::Listener(listener))
+}
+
+/// A backend with one target `t`.
+pub(crate) fn backend(name: &str) -> [Object; 2] {
+    let backend = wire::Backend { root: "/".to_owned(), ..Default::default() };
+    [
+        object(&format!("backend/default/{name}"), wire::Payload::Backend(backend)),
+        endpoints(name, &[("t", 1)]),
+    ]
+}
+
+pub(crate) fn endpoints(name: &str, targets: &[(&str, u32)]) -> Object {
+    let target = |(id, weight): &(&str, u32)| wire::Target {
+        id: (*id).to_owned(),
+        hostname: format!("{id}.test"),
+        port: 80,
+        weight: *weight,
+        ..Default::default()
+    };
+    let endpoints = wire::Endpoints { targets: targets.iter().map(target).collect() };
+    object(&format!("endpoints/default/{name}"), wire::Payload::Endpoints(endpoints))
+}
+
+/// A rule to `backend/default/b`.
+pub(crate) fn rule(matches: Vec<wire::Match>) -> wire::Rule {
+    let destination =
+        wire::Destination { backend: "backend/default/b".to_owned(), weight: 1, filters: vec![] };
+    wire::Rule { matches, filters: vec![], destinations: vec![destination] }
+}
+
+pub(crate) fn route(name: &str, matches: Vec<wire::Match>) -> Object {
+    let route = wire::Route { name: name.to_owned(), rules: vec![rule(matches)], ..Default::default() };
+    object(&format!("route/default/{name}"), wire::Payload::Route(route))
+}
+
+/// A match of one host (empty: any) and one path, `=/a` being exact.
+pub(crate) fn on(host: &str, path: &str) -> wire::Match {
+    let (kind, pattern) = match path.strip_prefix('=') {
+        Some(exact) => (wire::PathKind::Exact, exact),
+        None => (wire::PathKind::Prefix, path),
+    };
+    wire::Match {
+        hostnames: (!host.is_empty()).then(|| host.to_owned()).into_iter().collect(),
+        paths: vec![wire::PathMatch { kind: kind.into(), pattern: pattern.to_owned() }],
+        ..Default::default()
+    }
+}
+
+pub(crate) fn with_header(name: &str, value: &str, mut given: wire::Match) -> wire::Match {
+    let kind = wire::ConditionKind::Exact.into();
+    given.headers.push(wire::Condition { name: name.to_owned(), kind, value: value.to_owned() });
+    given
+}
+
+pub(crate) fn key(text: &str) -> Key {
+    text.parse().unwrap()
 }

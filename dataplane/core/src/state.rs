@@ -21,12 +21,12 @@ struct Record {
 /// Whose turn it is. On cache lines of its own: threads that serve different backends don't slow each other down.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub struct Cursor(AtomicUsize);
+pub(crate) struct Cursor(AtomicUsize);
 
 impl Cursor {
     /// The number of earlier calls, modulo the width of a word.
     #[inline]
-    pub fn advance(&self) -> usize {
+    pub(crate) fn advance(&self) -> usize {
         self.0.fetch_add(1, Relaxed)
     }
 }

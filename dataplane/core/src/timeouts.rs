@@ -85,7 +85,8 @@ mod tests {
     #[test]
     fn the_first_matching_pattern_counts() {
         let settings = |call_timeout| wire::ClientSettings { call_timeout, ..Default::default() };
-        let custom = |path: &str, call| wire::CustomTimeouts { path: path.into(), timeouts: Some(settings(call)) };
+        let custom =
+            |path: &str, call| wire::CustomTimeouts { path: path.into(), timeouts: Some(settings(call)) };
         let client = wire::ClientSettings {
             custom_timeouts: vec![custom("/slow/*", 5), custom("*?x=*", 6), custom("/slow/*", 7)],
             ..settings(1)

@@ -98,7 +98,9 @@ impl<'a, H: RequestHead> Expansion<'a, H> {
     fn keyed(&mut self, reference: &Reference) -> bool {
         let (head, scope) = (self.head, self.scope);
         match reference {
-            Reference::Header(name) => head.header(name).next().map(|value| self.foreign(value.iter().copied())),
+            Reference::Header(name) => {
+                head.header(name).next().map(|value| self.foreign(value.iter().copied()))
+            }
             Reference::Query(name) => {
                 let mut values = query::values(head.query().unwrap_or_default(), name);
                 values.next().map(|value| self.foreign(query::decode(value)))

@@ -27,8 +27,30 @@ pub(super) enum Reference {
 
 /// Families of names that the language has, but not here yet.
 const LATER: [&str; 24] = [
-    "apikey", "api", "config", "consumer", "ctx", "date", "date_el", "env", "global_config", "iat", "exp", "in_jwt", "in_raw_jwt",
-    "apikeyjwt", "item", "nbf", "now", "out_jwt", "params", "plan", "rand", "token", "user", "vault",
+    "apikey",
+    "api",
+    "config",
+    "consumer",
+    "ctx",
+    "date",
+    "date_el",
+    "env",
+    "global_config",
+    "iat",
+    "exp",
+    "in_jwt",
+    "in_raw_jwt",
+    "apikeyjwt",
+    "item",
+    "nbf",
+    "now",
+    "out_jwt",
+    "params",
+    "plan",
+    "rand",
+    "token",
+    "user",
+    "vault",
 ];
 
 impl Reference {

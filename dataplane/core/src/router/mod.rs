@@ -1,12 +1,37 @@
+mod backends;
+mod compile;
+mod hosts;
+mod placement;
+mod routes;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::sync::Arc;
+
 use dataplane_snapshot::Key;
 
+use self::backends::Backends;
+use self::hosts::Hosts;
+use self::placement::{Placement, Request};
+use self::routes::RouteEntry;
+use crate::pattern::ends_with_slash;
+use crate::route::Action;
 use crate::served::Served;
-use crate::{BackendStates, CompiledListener, Decision, ListenerId, RequestHead};
+use crate::{BackendStates, CompiledListener, Decision, ListenerId, Matched, RequestHead};
 
 /// Everything that a worker knows about requests, compiled. Immutable; shares with its predecessor what stayed the same.
+///
+/// Among the matches that a request meets at its listener, the one with the most specific host goes first (exact, the
+/// wildcard with the longest suffix, any), then the one with the most specific path (see
+/// [`PathPattern`](crate::PathPattern)), then the one with the lowest precedence.
 #[derive(Clone, Debug, Default)]
 pub struct Router {
-    listeners: Box<[CompiledListener]>,
+    listeners: Arc<[CompiledListener]>,
+    hosts: Arc<Hosts>,
+    backends: Backends,
+    /// In the order of keys.
+    routes: Arc<[Arc<RouteEntry>]>,
 }
 
 /// A router, and the objects that couldn't be made part of it. The others are served all the same.
@@ -17,9 +42,10 @@ pub struct Compiled {
 }
 
 impl Router {
-    /// What of `previous` is still right is used again; the result is the same without it.
-    pub fn compile(_objects: &Served, _previous: Option<&Self>, _states: &BackendStates) -> Compiled {
-        Compiled { router: Self::default(), rejected: Vec::new() }
+    /// What of `previous` is still right is used again; the result is the same without it. Takes time by the number of
+    /// objects, but compiles only the changed ones.
+    pub fn compile(objects: &Served, previous: Option<&Self>, states: &BackendStates) -> Compiled {
+        compile::Step::new(previous, states).run(objects)
     }
 
     /// In the order of their names.
@@ -31,7 +57,38 @@ impl Router {
         self.listeners.binary_search_by(|listener| (*listener.name).cmp(name)).ok().map(ListenerId)
     }
 
-    pub fn route<H: RequestHead>(&self, _listener: ListenerId, _head: &H) -> Decision<'_> {
-        Decision::NotFound
+    /// The route objects, good or not.
+    pub fn route_count(&self) -> usize {
+        self.routes.len()
+    }
+
+    /// Never allocates, never locks. `head.path()` must come from [`path::normalize`](crate::path::normalize).
+    pub fn route<H: RequestHead>(&self, listener: ListenerId, head: &H) -> Decision<'_> {
+        let Some(listener) = self.listeners.get(listener.0) else { return Decision::NotFound };
+        let path = head.path();
+        let request = Request { head, path, slash: ends_with_slash(path), listener: &listener.name };
+        // A dot at the end makes a name absolute (RFC 1034, 3.1); it is the same host.
+        let host = head.host();
+        let host = host.strip_suffix('.').unwrap_or(host);
+        match self.hosts.find(host, |tree| tree.find(&request, 0)) {
+            Some(placement) => self.decide(placement),
+            None => Decision::NotFound,
+        }
+    }
+
+    fn decide<'r>(&'r self, placement: &'r Placement) -> Decision<'r> {
+        let Placement { route, pattern, rank, .. } = placement;
+        let held = |reason| Decision::Held { route: &route.key, reason };
+        let rules = match &route.action {
+            Action::Forward(rules) => rules,
+            Action::Held(reason) => return held(reason),
+        };
+        let Some(destination) = rules.get(rank.rule).and_then(|rule| rule.pick()) else {
+            return held("all its destinations have weight 0");
+        };
+        match self.backends.get(destination.slot) {
+            Ok(backend) => Decision::Found(Matched { route, pattern, destination, backend }),
+            Err(reason) => held(reason),
+        }
     }
 }

@@ -1,0 +1,225 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use dataplane_snapshot::{Key, Kind, Object, ObjectHash, wire};
+
+use super::backends::Backends;
+use super::placement::{Placement, Rank};
+use crate::condition::Conditions;
+use crate::route::Action;
+use crate::state::Cursor;
+use crate::{
+    CompiledDestination, CompiledRoute, CompiledRule, FullRegex, HostPattern, PathPattern, RegexError,
+    Schedule,
+};
+
+/// The most pairs of host and path that one route may have.
+const MAX_PLACEMENTS: usize = 4096;
+
+/// What one route object gave.
+#[derive(Debug)]
+pub(crate) struct RouteEntry {
+    pub(crate) key: Key,
+    pub(crate) hash: ObjectHash,
+    pub(crate) placements: Vec<Arc<Placement>>,
+    /// Why the object was rejected. It may have placements all the same: where its matches are good its requests are
+    /// answered with the reason, and don't fall to another route.
+    pub(crate) rejected: Option<String>,
+}
+
+/// The regular expressions of one compile step, each source compiled once.
+#[derive(Default)]
+pub(crate) struct Regexes(HashMap<Box<str>, Arc<FullRegex>>);
+
+impl Regexes {
+    fn get(&mut self, source: &str) -> Result<Arc<FullRegex>, RegexError> {
+        if let Some(regex) = self.0.get(source) {
+            return Ok(Arc::clone(regex));
+        }
+        let regex = Arc::new(FullRegex::parse(source)?);
+        self.0.insert(source.into(), Arc::clone(&regex));
+        Ok(regex)
+    }
+}
+
+/// What a match says, parsed, but without the route that it belongs to.
+struct ParsedMatch {
+    rule: usize,
+    precedence: bytes::Bytes,
+    hosts: Vec<HostPattern>,
+    patterns: Vec<Arc<PathPattern>>,
+    conditions: Arc<Conditions>,
+}
+
+impl RouteEntry {
+    pub(crate) fn compile(object: &Object, backends: &mut Backends, regexes: &mut Regexes) -> Self {
+        let (route, held) = match object.decode() {
+            Ok(wire::Payload::Route(route)) => (route, None),
+            Ok(wire::Payload::Held(wire::Held { reason, route })) => {
+                (route.unwrap_or_default(), Some(Box::from(reason)))
+            }
+            Ok(_) => return Self::nowhere(object, "it carries the payload of another kind".to_owned()),
+            Err(error) => return Self::nowhere(object, error.to_string()),
+        };
+        let (matches, mut rejected) = parse_matches(&route, regexes);
+        let action = match held {
+            Some(reason) => {
+                if route.rules.is_empty() {
+                    rejected = None;
+                }
+                Action::Held(reason)
+            }
+            None => match compile_rules(&route, backends) {
+                Ok(rules) => Action::Forward(rules),
+                Err(reason) => {
+                    rejected.get_or_insert_with(|| reason.clone());
+                    Action::Held(reason.into())
+                }
+            },
+        };
+        let action = match (&rejected, action) {
+            (Some(reason), Action::Forward(_)) => Action::Held(reason.as_str().into()),
+            (_, action) => action,
+        };
+        let placements = place(object.key(), route, action, matches);
+        Self { key: object.key().clone(), hash: *object.hash(), placements, rejected }
+    }
+
+    fn nowhere(object: &Object, reason: String) -> Self {
+        let (key, hash) = (object.key().clone(), *object.hash());
+        Self { key, hash, placements: Vec::new(), rejected: Some(reason) }
+    }
+
+    /// The numbers of the backends that the route uses.
+    pub(crate) fn backends(&self) -> impl Iterator<Item = usize> {
+        let rules = match self.placements.first().map(|placement| &placement.route.action) {
+            Some(Action::Forward(rules)) => &**rules,
+            Some(Action::Held(_)) | None => &[],
+        };
+        rules.iter().flat_map(|rule| &rule.destinations).map(|destination| destination.slot)
+    }
+}
+
+/// The matches that are good, and what is wrong with the first that isn't.
+fn parse_matches(route: &wire::Route, regexes: &mut Regexes) -> (Vec<ParsedMatch>, Option<String>) {
+    let mut matches: Vec<ParsedMatch> = Vec::new();
+    let mut wrong = route.rules.is_empty().then(|| "it has no rule".to_owned());
+    let mut placements = 0;
+    for (rule, from) in route.rules.iter().enumerate() {
+        if from.matches.is_empty() {
+            wrong.get_or_insert_with(|| format!("rules[{rule}] has no match"));
+        }
+        for (index, given) in from.matches.iter().enumerate() {
+            match ParsedMatch::parse(rule, given, regexes) {
+                Ok(parsed) => {
+                    placements += parsed.hosts.len() * parsed.patterns.len();
+                    matches.push(parsed);
+                }
+                Err(reason) => {
+                    wrong.get_or_insert_with(|| format!("rules[{rule}].matches[{index}]: {reason}"));
+                }
+            }
+        }
+    }
+    if placements > MAX_PLACEMENTS {
+        let reason =
+            format!("it has {placements} pairs of host and path; at most {MAX_PLACEMENTS} are allowed");
+        return (Vec::new(), Some(reason));
+    }
+    (matches, wrong)
+}
+
+impl ParsedMatch {
+    fn parse(rule: usize, given: &wire::Match, regexes: &mut Regexes) -> Result<Self, String> {
+        let text = |error: &dyn std::error::Error| error.to_string();
+        let mut hosts: Vec<HostPattern> = Vec::new();
+        for host in &given.hostnames {
+            hosts.push(HostPattern::parse(host).map_err(|error| text(&error))?);
+        }
+        if hosts.is_empty() {
+            hosts.push(HostPattern::Any);
+        }
+        let mut regex = |source: &str| regexes.get(source);
+        let mut patterns = Vec::new();
+        for path in &given.paths {
+            let kind = wire::PathKind::try_from(path.kind)
+                .map_err(|_| format!("{} is no kind of path that this version knows", path.kind))?;
+            let pattern = PathPattern::parse_with(kind, &path.pattern, &mut regex);
+            patterns.push(Arc::new(pattern.map_err(|error| text(&error))?));
+        }
+        if patterns.is_empty() {
+            patterns.push(Arc::new(PathPattern::any()));
+        }
+        let conditions = Conditions::parse_with(given, &mut regex).map_err(|error| text(&error))?;
+        let precedence = given.precedence.clone();
+        Ok(Self { rule, precedence, hosts, patterns, conditions: Arc::new(conditions) })
+    }
+}
+
+fn compile_rules(route: &wire::Route, backends: &mut Backends) -> Result<Box<[CompiledRule]>, String> {
+    let compile =
+        |(index, rule)| compile_rule(rule, backends).map_err(|reason| format!("rules[{index}]: {reason}"));
+    route.rules.iter().enumerate().map(compile).collect()
+}
+
+fn compile_rule(rule: &wire::Rule, backends: &mut Backends) -> Result<CompiledRule, String> {
+    if rule.destinations.is_empty() {
+        return Err("it has no destination".to_owned());
+    }
+    let mut destinations = Vec::with_capacity(rule.destinations.len());
+    for destination in &rule.destinations {
+        let not_a_backend = || format!("{:?} is not the key of a backend", destination.backend);
+        let backend: Key = destination.backend.parse().map_err(|_| not_a_backend())?;
+        if backend.kind() != Kind::Backend {
+            return Err(not_a_backend());
+        }
+        let (strip_path, override_host) = filters(rule.filters.iter().chain(&destination.filters))?;
+        let slot = backends.number(&backend);
+        destinations.push(CompiledDestination { backend, strip_path, override_host, slot });
+    }
+    let schedule = Schedule::new(rule.destinations.iter().map(|destination| destination.weight));
+    let cursor = (destinations.len() > 1).then(|| Box::new(Cursor::default()));
+    Ok(CompiledRule { destinations: destinations.into(), schedule, cursor })
+}
+
+fn filters<'f>(filters: impl Iterator<Item = &'f wire::Filter>) -> Result<(bool, bool), String> {
+    let (mut strip_path, mut override_host) = (false, false);
+    for filter in filters {
+        match wire::FilterKind::try_from(filter.kind) {
+            Ok(wire::FilterKind::StripPath) => strip_path = true,
+            Ok(wire::FilterKind::OverrideHost) => override_host = true,
+            Ok(wire::FilterKind::Unspecified) | Err(_) => {
+                return Err(format!("{} is no filter that this version knows", filter.kind));
+            }
+        }
+    }
+    Ok((strip_path, override_host))
+}
+
+fn place(key: &Key, route: wire::Route, action: Action, matches: Vec<ParsedMatch>) -> Vec<Arc<Placement>> {
+    let domains = route.rules.iter().flat_map(|rule| &rule.matches).flat_map(|given| &given.hostnames);
+    let route = Arc::new(CompiledRoute {
+        key: key.clone(),
+        domains: domains.map(|host| host.as_str().into()).collect(),
+        name: route.name.into(),
+        metadata: route.metadata,
+        listeners: route.listeners.into_iter().map(Into::into).collect(),
+        action,
+    });
+    let mut placements = Vec::new();
+    for ParsedMatch { rule, precedence, hosts, patterns, conditions } in matches {
+        for host in hosts {
+            for pattern in &patterns {
+                let rank = Rank { precedence: precedence.clone(), rule, index: placements.len() };
+                placements.push(Arc::new(Placement {
+                    host: host.clone(),
+                    pattern: Arc::clone(pattern),
+                    conditions: Arc::clone(&conditions),
+                    route: Arc::clone(&route),
+                    rank,
+                }));
+            }
+        }
+    }
+    placements
+}

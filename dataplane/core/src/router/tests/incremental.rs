@@ -1,0 +1,157 @@
+//! A router made from a previous one is the same as one made from nothing, and shares what stayed the same.
+
+use std::sync::Arc;
+
+use dataplane_snapshot::{Object, wire};
+use proptest::prelude::*;
+
+use super::oracle::{self, Given};
+use crate::sample::{self, Head, endpoints, listener, object, on, route, rule, served};
+use crate::{BackendStates, Compiled, Decision, HostPattern, Router};
+
+/// Everything about a router that can be seen, as text.
+fn outline(compiled: &Compiled, objects: &[Object]) -> Vec<String> {
+    let mut lines = compiled.router.hosts.outline();
+    lines.extend(compiled.router.listeners().map(|listener| format!("{listener:?}")));
+    lines.extend(compiled.rejected.iter().map(|(key, reason)| format!("rejected {key} {reason}")));
+    for entry in &*compiled.router.routes {
+        for number in entry.backends() {
+            let backend = compiled.router.backends.get(number);
+            let shown = backend.map(|backend| {
+                let targets: Vec<_> =
+                    backend.targets().iter().map(|target| (&target.id, &target.host_header)).collect();
+                format!("{:?} {:?} {targets:?}", backend.key, backend.root)
+            });
+            lines.push(format!("{} -> {shown:?}", entry.key));
+        }
+    }
+    lines.push(format!("{} objects", objects.len()));
+    lines
+}
+
+#[derive(Clone, Debug)]
+struct World {
+    routes: Vec<Option<Given>>,
+    backends: Vec<Option<u8>>,
+    bad: Option<u8>,
+    other_listener: bool,
+}
+
+fn world() -> impl Strategy<Value = World> {
+    let routes = oracle::routes().prop_flat_map(|routes| {
+        routes.into_iter().map(|given| prop::option::weighted(0.8, Just(given))).collect::<Vec<_>>()
+    });
+    let backends = prop::collection::vec(prop::option::of(0_u8..4), 3);
+    (routes, backends, prop::option::of(0_u8..3), any::<bool>())
+        .prop_map(|(routes, backends, bad, other_listener)| World { routes, backends, bad, other_listener })
+}
+
+fn objects(world: &World) -> Vec<Object> {
+    let mut objects = vec![listener("http")];
+    objects.extend(world.other_listener.then(|| listener("other")));
+    for (index, given) in world.routes.iter().enumerate() {
+        objects.extend(given.as_ref().map(|given| with_backend(oracle::object(index, given), index % 3)));
+    }
+    for (index, state) in world.backends.iter().enumerate() {
+        let Some(state) = state else { continue };
+        let root = ["/", "/v1", "/${nope}", "/"][usize::from(*state)].to_owned();
+        let backend = wire::Backend { root, ..Default::default() };
+        objects.push(object(&format!("backend/default/b{index}"), wire::Payload::Backend(backend)));
+        let targets: &[(&str, u32)] =
+            [&[("t", 1)][..], &[], &[("t", 1), ("u", 2)], &[("t", 1), ("t", 1)]][usize::from(*state)];
+        objects.push(endpoints(&format!("b{index}"), targets));
+    }
+    objects.extend(world.bad.map(|bad| {
+        let path = ["bad", "/a/**", "/$x<(>"][usize::from(bad)];
+        object(
+            "route/default/bad",
+            wire::Payload::Route(wire::Route { rules: vec![rule(vec![on("", path)])], ..Default::default() }),
+        )
+    }));
+    objects
+}
+
+fn with_backend(route: Object, index: usize) -> Object {
+    let Ok(wire::Payload::Route(mut payload)) = route.decode() else { panic!("not a route") };
+    for destination in payload.rules.iter_mut().flat_map(|rule| &mut rule.destinations) {
+        destination.backend = format!("backend/default/b{index}");
+    }
+    object(&route.key().to_string(), wire::Payload::Route(payload))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn compiling_with_a_previous_one_changes_nothing(worlds in prop::collection::vec(world(), 1..6)) {
+        let states = BackendStates::new();
+        let mut previous: Option<Router> = None;
+        for world in &worlds {
+            let objects = objects(world);
+            let served = served(objects.iter().cloned());
+            let step = Router::compile(&served, previous.as_ref(), &states);
+            let fresh = Router::compile(&served, None, &BackendStates::new());
+            prop_assert_eq!(outline(&step, &objects), outline(&fresh, &objects));
+            previous = Some(step.router);
+        }
+    }
+}
+
+fn two_hosts(path: &str, targets: &[(&str, u32)]) -> Vec<Object> {
+    let [backend, _] = sample::backend("b");
+    vec![
+        listener("http"),
+        backend,
+        endpoints("b", targets),
+        route("a", vec![on("a.test", "/")]),
+        route("b", vec![on("b.test", path)]),
+    ]
+}
+
+#[test]
+fn an_edit_leaves_other_hosts_as_they_are() {
+    let states = BackendStates::new();
+    let before = Router::compile(&served(two_hosts("/x", &[("t", 1)])), None, &states).router;
+    let after = Router::compile(&served(two_hosts("/y", &[("t", 1)])), Some(&before), &states).router;
+    let same = |host: &str| {
+        let host = HostPattern::parse(host).unwrap();
+        Arc::ptr_eq(before.hosts.tree(&host).unwrap(), after.hosts.tree(&host).unwrap())
+    };
+    assert!(same("a.test") && !same("b.test"));
+    assert!(Arc::ptr_eq(&before.routes[0], &after.routes[0]));
+}
+
+#[test]
+fn a_moved_pod_compiles_no_route_and_keeps_the_states() {
+    let states = BackendStates::new();
+    let before = Router::compile(&served(two_hosts("/x", &[("t", 1)])), None, &states).router;
+    let after =
+        Router::compile(&served(two_hosts("/x", &[("t", 1), ("u", 1)])), Some(&before), &states).router;
+    assert!(Arc::ptr_eq(&before.hosts, &after.hosts));
+    let target = |router: &Router| {
+        let Decision::Found(matched) =
+            router.route(router.listener_id("http").unwrap(), &Head::get("/x").host("b.test"))
+        else {
+            panic!("not found");
+        };
+        let target = matched.backend.targets().iter().find(|target| &*target.id == "t").unwrap();
+        (Arc::clone(&target.state), matched.pick().unwrap().id.to_string())
+    };
+    let (old, first) = target(&before);
+    let (new, second) = target(&after);
+    assert!(Arc::ptr_eq(&old, &new));
+    assert_eq!([first, second], ["t", "u"], "the cursor goes on");
+}
+
+#[test]
+fn numbers_of_vanished_backends_are_used_again() {
+    let states = BackendStates::new();
+    let mut previous: Option<Router> = None;
+    for generation in 0..50 {
+        let name = format!("b{generation}");
+        let objects = sample::backend(&name).into_iter().chain([listener("http")]);
+        previous = Some(Router::compile(&served(objects), previous.as_ref(), &states).router);
+    }
+    assert!(previous.unwrap().backends.len() <= 2);
+    assert!(states.len() <= 2);
+}
