@@ -1,1 +1,22 @@
-//! Subscription of a worker to its leader. Under construction.
+//! A worker's subscription to its leaders: fetch, apply, acknowledge, persist.
+//!
+//! What to do when is decided by [`dataplane_core::subscription`]; this module does it.
+
+mod applier;
+mod client;
+mod health;
+mod leader_url;
+mod local;
+mod run;
+mod settings;
+mod state_file;
+#[cfg(test)]
+mod tests;
+
+pub use applier::{Applied, Applier, ApplyError, ProxyService, Service};
+pub use health::{LeaderContact, WorkerHealth};
+pub use leader_url::{LeaderUrl, LeaderUrlError};
+pub use local::{Report, follow};
+pub use run::{WorkerError, run};
+pub use settings::WorkerSettings;
+pub use state_file::{StateFile, StateFileError};

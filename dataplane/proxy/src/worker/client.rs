@@ -1,0 +1,220 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::{Bytes, BytesMut};
+use dataplane_core::subscription::{Answer, Failure};
+use dataplane_snapshot::wire::{self, StateError};
+use dataplane_snapshot::{Object, Root, Snapshot, diff};
+use http::header::{AUTHORIZATION, ETAG, HOST, IF_NONE_MATCH, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Incoming};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use prost::Message as _;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::{LeaderUrl, WorkerSettings};
+
+/// Talks to leaders. Each exchange has a connection of its own: there are few, and none can be a dead one left over.
+pub(super) struct Client {
+    settings: Arc<WorkerSettings>,
+    member: wire::Member,
+    headers: HeaderMap,
+}
+
+/// A poll of one leader.
+pub(super) struct Poll {
+    pub(super) url: LeaderUrl,
+    pub(super) known: Option<Root>,
+    pub(super) hold: Duration,
+    /// What is in service: the result shares with it what is equal.
+    pub(super) base: Snapshot,
+}
+
+impl Client {
+    /// `None` if the name or the credentials can't be in a header.
+    pub(super) fn new(settings: Arc<WorkerSettings>, id: String) -> Option<Self> {
+        let member = wire::Member {
+            id,
+            name: settings.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let pair = STANDARD.encode(format!("{}:{}", settings.client_id, settings.client_secret));
+        let mut authorization = HeaderValue::try_from(format!("Basic {pair}")).ok()?;
+        authorization.set_sensitive(true);
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, authorization);
+        headers.insert("komainu-worker-id", HeaderValue::try_from(&member.id).ok()?);
+        headers.insert("komainu-worker-name", HeaderValue::try_from(&member.name).ok()?);
+        headers.insert("komainu-worker-version", HeaderValue::try_from(&member.version).ok()?);
+        Some(Self { settings, member, headers })
+    }
+
+    pub(super) async fn poll(&self, poll: Poll) -> Answer {
+        self.fetch(poll).await.unwrap_or_else(Answer::Failed)
+    }
+
+    async fn fetch(&self, poll: Poll) -> Result<Answer, Failure> {
+        let mut request = self.request(Method::GET, &poll.url, "/api/cluster/state", Bytes::new())?;
+        let headers = request.headers_mut();
+        if let Some(root) = poll.known {
+            headers.insert(IF_NONE_MATCH, header(format!("\"{root}\""))?);
+        }
+        headers.insert("prefer", header(format!("wait={}", poll.hold.as_secs()))?);
+        let response = self.send(&poll.url, request, poll.hold + self.settings.answer_timeout).await?;
+        match response.status() {
+            StatusCode::OK => self.read(response, poll.base).await.map(Answer::State),
+            StatusCode::NOT_MODIFIED if poll.known.is_some() => Ok(Answer::NotModified),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Failure::Unauthorized),
+            StatusCode::SERVICE_UNAVAILABLE => {
+                Err(Failure::Busy { retry_after: retry_after(response.headers()) })
+            }
+            status => Err(Failure::Unreachable(format!("{} answered {status}", poll.url))),
+        }
+    }
+
+    async fn read(&self, response: Response<Incoming>, base: Snapshot) -> Result<Snapshot, Failure> {
+        let root = etag(response.headers()).ok_or_else(|| {
+            Failure::Unreachable("an answer without the ETag that a leader gives: is it another server?".to_owned())
+        })?;
+        let bytes = self.collect(response, root).await?;
+        // Hashing and decoding take a while for a large state; other work goes on meanwhile.
+        let decode = move || decode(bytes, root, &base);
+        let damaged = |reason: String| Failure::Damaged { root: Some(root), reason };
+        tokio::task::spawn_blocking(decode).await.map_err(|error| damaged(error.to_string()))?
+    }
+
+    /// Reads a whole body of limited length; each part of it must come in time.
+    async fn collect(&self, response: Response<Incoming>, root: Root) -> Result<Bytes, Failure> {
+        let limit = self.settings.max_state_bytes;
+        let too_long = || Failure::Incompatible {
+            root: Some(root),
+            reason: format!("it has more than the {limit} bytes allowed here"),
+        };
+        let mut body = response.into_body();
+        let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+        if announced > limit {
+            return Err(too_long());
+        }
+        let mut bytes = BytesMut::with_capacity(announced);
+        loop {
+            let frame = timeout(self.settings.answer_timeout, body.frame()).await.map_err(|_| {
+                Failure::Unreachable("the answer stopped in the middle".to_owned())
+            })?;
+            let Some(frame) = frame else { return Ok(bytes.freeze()) };
+            let frame = frame.map_err(|error| Failure::Unreachable(format!("the answer broke off: {error}")))?;
+            let Ok(data) = frame.into_data() else { continue };
+            if bytes.len() + data.len() > limit {
+                return Err(too_long());
+            }
+            bytes.extend_from_slice(&data);
+        }
+    }
+
+    /// Says what is in service. `Err` is a sentence.
+    pub(super) async fn acknowledge(&self, url: &LeaderUrl, mut ack: wire::Ack) -> Result<(), String> {
+        ack.member = Some(self.member.clone());
+        let exchange = async {
+            let request = self.request(Method::POST, url, "/api/cluster/ack", ack.encode_to_vec().into())?;
+            self.send(url, request, self.settings.answer_timeout).await
+        };
+        match exchange.await {
+            Ok(response) if response.status().is_success() => Ok(()),
+            Ok(response) => Err(format!("{url} answered {}", response.status())),
+            Err(failure) => Err(failure.to_string()),
+        }
+    }
+
+    /// Says that this worker ends, so that nobody waits for it. Best effort.
+    pub(super) async fn leave(&self, url: &LeaderUrl) {
+        let path = format!("/api/cluster/members/{}", self.member.id);
+        if let Ok(request) = self.request(Method::DELETE, url, &path, Bytes::new()) {
+            let _ = self.send(url, request, Duration::from_secs(1)).await;
+        }
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        url: &LeaderUrl,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Request<Full<Bytes>>, Failure> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = path.parse().map_err(|_| Failure::Unreachable(format!("no path: {path}")))?;
+        *request.headers_mut() = self.headers.clone();
+        request.headers_mut().insert(HOST, header(url.authority())?);
+        Ok(request)
+    }
+
+    /// One exchange on a connection of its own, up to the head of the answer.
+    async fn send(
+        &self,
+        url: &LeaderUrl,
+        request: Request<Full<Bytes>>,
+        limit: Duration,
+    ) -> Result<Response<Incoming>, Failure> {
+        let unreachable = |what: String| Failure::Unreachable(format!("{url}: {what}"));
+        let connect = TcpStream::connect((url.host(), url.port()));
+        let connect_timeout = self.settings.connect_timeout.min(limit);
+        let stream = timeout(connect_timeout, connect)
+            .await
+            .map_err(|_| unreachable("no connection in time".to_owned()))?
+            .map_err(|error| unreachable(error.to_string()))?;
+        let exchange = async {
+            let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+            // Ends with the body of the answer, or when both are dropped.
+            tokio::spawn(connection);
+            sender.send_request(request).await
+        };
+        timeout(limit, exchange)
+            .await
+            .map_err(|_| unreachable("no answer in time".to_owned()))?
+            .map_err(|error| unreachable(error.to_string()))
+    }
+}
+
+fn header(value: String) -> Result<HeaderValue, Failure> {
+    HeaderValue::try_from(value).map_err(|error| Failure::Unreachable(error.to_string()))
+}
+
+fn etag(headers: &HeaderMap) -> Option<Root> {
+    let value = headers.get(ETAG)?.to_str().ok()?;
+    Root::from_hex(value.strip_prefix('"')?.strip_suffix('"')?)
+}
+
+/// Seconds; between 1 s and 30 s whatever is said.
+fn retry_after(headers: &HeaderMap) -> Duration {
+    let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(1).clamp(1, 30))
+}
+
+fn decode(bytes: Bytes, root: Root, base: &Snapshot) -> Result<Snapshot, Failure> {
+    let snapshot = wire::State::decode_snapshot(bytes).map_err(|error| match error {
+        StateError::Version { .. } | StateError::ObjectSize { .. } => {
+            Failure::Incompatible { root: Some(root), reason: error.to_string() }
+        }
+        error => Failure::Damaged { root: Some(root), reason: error.to_string() },
+    })?;
+    if snapshot.root() != root {
+        let reason = format!("it has root {}, but its head says {root}", snapshot.root());
+        return Err(Failure::Damaged { root: Some(root), reason });
+    }
+    Ok(detach(&snapshot, base))
+}
+
+/// The same snapshot, made of the objects of `base` where they are equal and of copies elsewhere. The decoded objects are
+/// parts of the received body, and one object that is kept for long would keep all of it in memory.
+fn detach(snapshot: &Snapshot, base: &Snapshot) -> Snapshot {
+    let changes = diff(base, snapshot);
+    let copies = changes
+        .upserts
+        .iter()
+        .map(|object| Object::new(object.key().clone(), Bytes::copy_from_slice(object.bytes())));
+    base.edit(copies, &changes.removals, changes.as_of.clone())
+}

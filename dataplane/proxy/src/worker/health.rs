@@ -1,0 +1,85 @@
+use std::time::{Duration, Instant};
+
+use dataplane_core::subscription::{Leader, Readiness, Source, Status};
+use dataplane_snapshot::Root;
+
+use super::LeaderUrl;
+
+/// How it stands with a worker, for probes, people and metrics.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkerHealth {
+    /// Whether traffic may be sent here; if not, why not.
+    pub ready: Result<(), String>,
+    /// What is in service, and whether a leader gave or confirmed it, or it is just what was on disk.
+    pub applied: Option<(Root, Source)>,
+    /// How many objects of it this worker rejected.
+    pub rejected: usize,
+    pub leader: LeaderContact,
+    /// When a leader last answered well.
+    pub last_contact: Option<Instant>,
+    /// A state that was refused as a whole, with the reason.
+    pub refused: Option<(Root, String)>,
+    /// Why what is in service isn't in the state file.
+    pub not_persisted: Option<String>,
+    /// Failed writes of the state file since the start.
+    pub persist_failures: u64,
+    /// Failed polls since the start.
+    pub poll_failures: u64,
+}
+
+/// How it stands with the leader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LeaderContact {
+    /// There is none to follow but this process.
+    Local,
+    Unknown,
+    Following(LeaderUrl),
+    Failing { url: LeaderUrl, reason: String },
+    /// StaleLeader: it has less than what is in service here, and is refused.
+    Stale(LeaderUrl),
+}
+
+impl Default for WorkerHealth {
+    fn default() -> Self {
+        Self {
+            ready: Err("starting".to_owned()),
+            applied: None,
+            rejected: 0,
+            leader: LeaderContact::Unknown,
+            last_contact: None,
+            refused: None,
+            not_persisted: None,
+            persist_failures: 0,
+            poll_failures: 0,
+        }
+    }
+}
+
+impl WorkerHealth {
+    /// Time since a leader last answered well.
+    pub fn age(&self) -> Option<Duration> {
+        self.last_contact.map(|at| at.elapsed())
+    }
+
+    pub(super) fn update(&mut self, status: Status, leaders: &[LeaderUrl], started: Instant) {
+        let url = |leader: usize| leaders.get(leader).cloned();
+        if let Leader::Following { at, .. } = status.leader {
+            self.last_contact = Some(started + at);
+        }
+        let contact = match status.leader {
+            Leader::Unknown => None,
+            Leader::Following { leader, .. } => url(leader).map(LeaderContact::Following),
+            Leader::Failing { leader, reason } => url(leader).map(|url| LeaderContact::Failing { url, reason }),
+            Leader::Stale { leader } => url(leader).map(LeaderContact::Stale),
+        };
+        self.leader = contact.unwrap_or(LeaderContact::Unknown);
+        self.ready = match status.readiness {
+            Readiness::Ready => Ok(()),
+            Readiness::NotReady(why) => Err(why.to_string()),
+        };
+        self.applied = status.applied.map(|(root, _, source)| (root, source));
+        self.rejected = status.rejected;
+        self.refused = status.refused;
+        self.not_persisted = status.not_persisted;
+    }
+}

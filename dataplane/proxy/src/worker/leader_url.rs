@@ -1,0 +1,118 @@
+use std::fmt;
+use std::str::FromStr;
+
+use http::Uri;
+
+/// Where a leader listens: `http://host:port`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaderUrl {
+    /// A name or an address; an IPv6 address without brackets.
+    host: String,
+    port: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LeaderUrlError {
+    #[error("{0:?} is no URL of a leader: write http://host:port")]
+    Malformed(String),
+    #[error("{0:?}: https to the leader is not supported yet; write http://host:port")]
+    Https(String),
+    #[error("{0:?}: credentials don't belong into the URL; set the client id and secret instead")]
+    Credentials(String),
+    #[error("{0:?}: a path is not supported; write http://host:port")]
+    Path(String),
+}
+
+impl LeaderUrl {
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Host and port as in the `Host` header.
+    pub(super) fn authority(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl FromStr for LeaderUrl {
+    type Err = LeaderUrlError;
+
+    fn from_str(text: &str) -> Result<Self, LeaderUrlError> {
+        let malformed = || LeaderUrlError::Malformed(text.to_owned());
+        let url: Uri = text.parse().map_err(|_| malformed())?;
+        let authority = url.authority().ok_or_else(malformed)?;
+        match url.scheme_str() {
+            Some("http") => {}
+            Some("https") => return Err(LeaderUrlError::Https(text.to_owned())),
+            _ => return Err(malformed()),
+        }
+        if authority.as_str().contains('@') {
+            return Err(LeaderUrlError::Credentials(text.to_owned()));
+        }
+        if url.path_and_query().is_some_and(|path| path != "/") {
+            return Err(LeaderUrlError::Path(text.to_owned()));
+        }
+        let host = authority.host();
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        // A port that is no number isn't told apart from none by the parser.
+        let port = match authority.port_u16() {
+            Some(port) if port > 0 => port,
+            None if authority.port().is_none() && !authority.as_str().ends_with(':') => 80,
+            _ => return Err(malformed()),
+        };
+        if host.is_empty() {
+            return Err(malformed());
+        }
+        Ok(Self { host: host.to_owned(), port })
+    }
+}
+
+impl fmt::Display for LeaderUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}", self.authority())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_host_and_port() {
+        for (text, host, port) in [
+            ("http://127.0.0.1:9000", "127.0.0.1", 9000),
+            ("http://leader.example:9000/", "leader.example", 9000),
+            ("http://leader", "leader", 80),
+            ("http://[::1]:9000", "::1", 9000),
+        ] {
+            let url: LeaderUrl = text.parse().unwrap();
+            assert_eq!((url.host(), url.port()), (host, port), "{text}");
+        }
+        assert_eq!("http://[::1]:9000".parse::<LeaderUrl>().unwrap().to_string(), "http://[::1]:9000");
+    }
+
+    #[test]
+    fn says_what_would_be_right() {
+        for (text, part) in [
+            ("https://leader:9000", "https to the leader is not supported yet"),
+            ("leader:9000", "write http://host:port"),
+            ("", "write http://host:port"),
+            ("http://leader:0", "write http://host:port"),
+            ("http://leader:99999", "write http://host:port"),
+            ("ftp://leader", "write http://host:port"),
+            ("http://id:secret@leader", "client id and secret"),
+            ("http://leader/komainu", "a path is not supported"),
+        ] {
+            let error = text.parse::<LeaderUrl>().unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,282 @@
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use dataplane_core::served::Served;
+use dataplane_core::subscription::{Action, Answer, Attempt, Event, Moment, Subscription};
+use dataplane_snapshot::{AsOf, Key, Root, Snapshot, wire};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::sleep_until;
+
+use super::client::{Client, Poll};
+use super::{Applier, LeaderContact, Service, StateFile, WorkerHealth, WorkerSettings};
+
+/// Why a worker can't follow anybody.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    #[error("no leader: give at least one URL, as in http://host:port")]
+    NoLeader,
+    #[error("the worker's name {0:?} must be visible ASCII without spaces")]
+    Name(String),
+}
+
+/// Follows the leaders until `shutdown` changes or its sender is gone, then tells the leader that it leaves.
+pub async fn run<S: Service>(
+    settings: WorkerSettings,
+    applier: Arc<Applier<S>>,
+    health: watch::Sender<WorkerHealth>,
+    mut shutdown: watch::Receiver<bool>,
+) -> Result<(), WorkerError> {
+    let (mut worker, mut events) = Worker::new(settings, applier, health)?;
+    worker.start().await;
+    loop {
+        let deadline = worker.deadline;
+        let due = async {
+            match deadline {
+                Some(deadline) => sleep_until(deadline.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            event = events.recv() => if let Some(event) = event { worker.handle(event) },
+            () = due => {
+                worker.deadline = None;
+                worker.handle(Event::Timer);
+            }
+            _ = shutdown.changed() => break,
+        }
+    }
+    worker.leave().await;
+    Ok(())
+}
+
+struct Worker<S: Service> {
+    settings: Arc<WorkerSettings>,
+    client: Arc<Client>,
+    applier: Arc<Applier<S>>,
+    state_file: Option<Arc<Mutex<StateFile>>>,
+    /// What the state file held; taken by the first apply.
+    restored: Option<Served>,
+    subscription: Subscription,
+    health: watch::Sender<WorkerHealth>,
+    events: mpsc::UnboundedSender<Event>,
+    tasks: JoinSet<()>,
+    deadline: Option<Instant>,
+    started: Instant,
+}
+
+impl<S: Service> Worker<S> {
+    fn new(
+        settings: WorkerSettings,
+        applier: Arc<Applier<S>>,
+        health: watch::Sender<WorkerHealth>,
+    ) -> Result<(Self, mpsc::UnboundedReceiver<Event>), WorkerError> {
+        if settings.leaders.is_empty() {
+            return Err(WorkerError::NoLeader);
+        }
+        let name = settings.name.clone();
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(WorkerError::Name(name));
+        }
+        let settings = Arc::new(settings);
+        let client = Client::new(settings.clone(), new_id()).ok_or(WorkerError::Name(name))?;
+        // At most one poll, apply, acknowledgement and write at a time: it holds a handful of events.
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let worker = Self {
+            subscription: Subscription::new(settings.subscription()),
+            client: Arc::new(client),
+            applier,
+            state_file: None,
+            restored: None,
+            health,
+            events: sender,
+            tasks: JoinSet::new(),
+            deadline: None,
+            started: Instant::now(),
+            settings,
+        };
+        Ok((worker, receiver))
+    }
+
+    async fn start(&mut self) {
+        let mut disk = None;
+        if let Some(path) = self.settings.state_file.clone()
+            && let Ok((file, served)) = spawn_blocking(move || StateFile::open(path)).await
+        {
+            disk = served.as_ref().map(|served| served.snapshot().clone());
+            self.restored = served;
+            self.state_file = Some(Arc::new(Mutex::new(file)));
+        }
+        if let Some(snapshot) = &disk {
+            tracing::info!(root = %snapshot.root(), objects = snapshot.len(), "serving from the state file");
+        }
+        self.handle(Event::Started { disk });
+    }
+
+    fn handle(&mut self, event: Event) {
+        self.count(&event);
+        while self.tasks.try_join_next().is_some() {}
+        let at = Moment { now: self.started.elapsed(), random: random() };
+        for action in self.subscription.handle(event, at) {
+            self.act(action);
+        }
+        self.show();
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Poll { attempt, leader, known, hold } => self.poll(attempt, leader, known, hold),
+            Action::Apply(snapshot) => self.apply(snapshot),
+            Action::Persist { root, as_of } => self.persist(root, as_of),
+            Action::Ack { attempt, leader, root, as_of, rejected, refused } => {
+                let ack = encode_ack(root, &as_of, rejected, refused);
+                self.acknowledge(attempt, leader, ack);
+            }
+            Action::SetTimer(at) => self.deadline = Some(self.started + at),
+        }
+    }
+
+    fn poll(&mut self, attempt: Attempt, leader: usize, known: Option<Root>, hold: Duration) {
+        let Some(url) = self.settings.leaders.get(leader).cloned() else { return };
+        let (client, events) = (self.client.clone(), self.events.clone());
+        let poll = Poll { url, known, hold, base: self.applier.served().snapshot().clone() };
+        self.tasks.spawn(async move {
+            let answer = client.poll(poll).await;
+            let _ = events.send(Event::Answer { attempt, answer });
+        });
+    }
+
+    fn apply(&mut self, snapshot: Snapshot) {
+        let (applier, events) = (self.applier.clone(), self.events.clone());
+        let root = snapshot.root();
+        let restored = self.restored.take().filter(|served| served.snapshot().root() == root);
+        spawn_blocking(move || {
+            let applied = match restored {
+                Some(served) => applier.restore(served),
+                None => applier.apply(snapshot),
+            };
+            let _ = events.send(match applied {
+                Ok(applied) => Event::Applied { root, rejected: applied.rejected },
+                Err(error) => Event::ApplyFailed { root, reason: error.to_string() },
+            });
+        });
+    }
+
+    fn persist(&mut self, root: Root, as_of: AsOf) {
+        let events = self.events.clone();
+        let Some(file) = self.state_file.clone() else {
+            let _ = events.send(Event::Persisted { root });
+            return;
+        };
+        // What is in service may be newer than `root` by now; then its own, maybe lower as-of is the right one for it.
+        let served = self.applier.served();
+        let as_of = if served.snapshot().root() == root { as_of } else { served.snapshot().as_of().clone() };
+        spawn_blocking(move || {
+            let written = file.lock().unwrap_or_else(PoisonError::into_inner).write(&served, &as_of);
+            let _ = events.send(match written {
+                Ok(()) => Event::Persisted { root },
+                Err(error) => Event::PersistFailed { root, reason: error.to_string() },
+            });
+        });
+    }
+
+    fn acknowledge(&mut self, attempt: Attempt, leader: usize, ack: wire::Ack) {
+        let Some(url) = self.settings.leaders.get(leader).cloned() else { return };
+        let (client, events) = (self.client.clone(), self.events.clone());
+        self.tasks.spawn(async move {
+            let _ = events.send(match client.acknowledge(&url, ack).await {
+                Ok(()) => Event::AckDelivered { attempt },
+                Err(reason) => {
+                    tracing::debug!(reason, "an acknowledgement wasn't delivered");
+                    Event::AckFailed { attempt }
+                }
+            });
+        });
+    }
+
+    fn count(&self, event: &Event) {
+        match event {
+            Event::Answer { answer: Answer::Failed(_), .. } => {
+                self.health.send_modify(|health| health.poll_failures += 1);
+            }
+            Event::PersistFailed { reason, .. } => {
+                tracing::error!(reason, "the state file can't be written; traffic is served all the same");
+                self.health.send_modify(|health| health.persist_failures += 1);
+            }
+            Event::Applied { root, rejected } => {
+                tracing::info!(%root, rejected = rejected.len(), "a state is in service");
+                for (key, reason) in rejected {
+                    tracing::warn!(%key, reason, "an object can't be used");
+                }
+            }
+            Event::ApplyFailed { root, reason } => {
+                tracing::error!(%root, reason, "a state was refused; the one before still serves");
+            }
+            _ => {}
+        }
+    }
+
+    fn show(&self) {
+        let before = self.health.borrow().leader.clone();
+        let status = self.subscription.status();
+        self.health.send_modify(|health| health.update(status, &self.settings.leaders, self.started));
+        let now = self.health.borrow().leader.clone();
+        if before == now {
+            return;
+        }
+        match now {
+            LeaderContact::Following(url) => tracing::info!(%url, "following a leader"),
+            LeaderContact::Failing { url, reason } => tracing::warn!(%url, reason, "a leader failed"),
+            LeaderContact::Stale(url) => {
+                tracing::warn!(%url, "StaleLeader: it has less than what is in service, and is refused");
+            }
+            LeaderContact::Local | LeaderContact::Unknown => {}
+        }
+    }
+
+    async fn leave(mut self) {
+        self.tasks.abort_all();
+        let leader = self.health.borrow().leader.clone();
+        if let LeaderContact::Following(url) = leader {
+            self.client.leave(&url).await;
+        }
+    }
+}
+
+fn encode_ack(
+    root: Root,
+    as_of: &AsOf,
+    rejected: Vec<(Key, String)>,
+    refused: Option<(Root, String)>,
+) -> wire::Ack {
+    let single = rejected.into_iter().map(|(key, reason)| wire::Rejection { key: key.to_string(), reason });
+    // The rejection of no object in particular is the refusal of a whole state.
+    let whole = refused.map(|(root, reason)| wire::Rejection {
+        key: String::new(),
+        reason: format!("state {root} was refused: {reason}"),
+    });
+    wire::Ack {
+        root: Bytes::copy_from_slice(&root.0),
+        as_of: Some(wire::as_of_to_wire(as_of)),
+        rejected: whole.into_iter().chain(single).collect(),
+        member: None,
+    }
+}
+
+/// Uniform in [0, 1).
+fn random() -> f64 {
+    // Without randomness workers are in step, which is worse but works.
+    let bits = getrandom::u32().unwrap_or(u32::MAX / 2);
+    f64::from(bits) / (f64::from(u32::MAX) + 1.0)
+}
+
+/// New per process.
+fn new_id() -> String {
+    let mut bytes = [0; 16];
+    if getrandom::fill(&mut bytes).is_err() {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        bytes = (since.as_nanos() ^ u128::from(std::process::id())).to_be_bytes();
+    }
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

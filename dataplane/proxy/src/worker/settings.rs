@@ -1,0 +1,71 @@
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use dataplane_core::subscription;
+
+use super::LeaderUrl;
+
+/// What a worker needs to know to follow its leaders.
+#[derive(Clone)]
+pub struct WorkerSettings {
+    /// Where leaders may be found; one is chosen at random and left when it fails.
+    pub leaders: Vec<LeaderUrl>,
+    pub client_id: String,
+    pub client_secret: String,
+    /// Shown in the list of members; visible ASCII.
+    pub name: String,
+    /// Where what is served is kept for a start without a leader; none: nowhere.
+    pub state_file: Option<PathBuf>,
+    /// How long a leader may hold a poll that has nothing new; whole seconds, at most 25.
+    pub hold: Duration,
+    pub connect_timeout: Duration,
+    /// Added to the hold for the head of an answer; also the longest pause within an answer.
+    pub answer_timeout: Duration,
+    /// How long readiness waits for a leader at boot.
+    pub boot_wait: Duration,
+    pub backoff: subscription::Backoff,
+    /// The longest state that is accepted, in bytes.
+    pub max_state_bytes: usize,
+}
+
+impl WorkerSettings {
+    pub fn new(leaders: Vec<LeaderUrl>, client_id: String, client_secret: String, name: String) -> Self {
+        let subscription::Settings { hold, boot_wait, backoff, .. } = subscription::Settings::new(0);
+        Self {
+            leaders,
+            client_id,
+            client_secret,
+            name,
+            state_file: None,
+            hold,
+            connect_timeout: Duration::from_secs(5),
+            answer_timeout: Duration::from_secs(15),
+            boot_wait,
+            backoff,
+            max_state_bytes: 512 << 20,
+        }
+    }
+
+    pub(super) fn subscription(&self) -> subscription::Settings {
+        subscription::Settings {
+            leaders: self.leaders.len(),
+            hold: self.hold,
+            boot_wait: self.boot_wait,
+            backoff: self.backoff,
+        }
+    }
+}
+
+impl fmt::Debug for WorkerSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Everything but the secret.
+        f.debug_struct("WorkerSettings")
+            .field("leaders", &self.leaders)
+            .field("client_id", &self.client_id)
+            .field("name", &self.name)
+            .field("state_file", &self.state_file)
+            .field("hold", &self.hold)
+            .finish_non_exhaustive()
+    }
+}
