@@ -71,10 +71,8 @@ impl SourceAsOf {
     fn recency_of(&self, offer: &Self) -> Recency {
         if self.epoch.id != offer.epoch.id {
             // Two epochs of one instant are told apart by their ids, so that every worker decides alike.
-            let (ours, theirs) = (
-                (self.epoch.created_at, &self.epoch.id),
-                (offer.epoch.created_at, &offer.epoch.id),
-            );
+            let (ours, theirs) =
+                ((self.epoch.created_at, &self.epoch.id), (offer.epoch.created_at, &offer.epoch.id));
             return if theirs > ours { Recency::Newer } else { Recency::Stale };
         }
         let revision = |of: &Self, kind| of.revisions.get(&kind).copied().unwrap_or(0);

@@ -12,7 +12,7 @@ impl Root {
     /// Lower-case hexadecimal, as in the `ETag` of the cluster endpoints. `None` if it isn't 64 such digits.
     pub fn from_hex(text: &str) -> Option<Self> {
         let mut root = [0; 32];
-        if text.len() != 64 || !text.is_ascii() {
+        if text.len() != 64 || !text.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
             return None;
         }
         for (byte, digits) in root.iter_mut().zip(text.as_bytes().chunks_exact(2)) {

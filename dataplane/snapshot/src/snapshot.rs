@@ -21,7 +21,8 @@ impl Default for Snapshot {
 impl Snapshot {
     /// Of several objects with one key the last one stays.
     pub fn new(objects: impl IntoIterator<Item = Object>, as_of: AsOf) -> Self {
-        let objects: BTreeMap<_, _> = objects.into_iter().map(|object| (object.key().clone(), object)).collect();
+        let objects: BTreeMap<_, _> =
+            objects.into_iter().map(|object| (object.key().clone(), object)).collect();
         let mut set_hash = SetHash::default();
         objects.values().for_each(|object| set_hash.insert(object));
         Self { objects: Arc::new(objects), root: set_hash.root(), set_hash, as_of }
@@ -54,7 +55,10 @@ impl Snapshot {
 
     pub fn objects_of(&self, kind: Kind) -> impl Iterator<Item = &Object> {
         let first = Key::new(kind, "", "");
-        self.objects.range(first..).map(|(_, object)| object).take_while(move |object| object.key().kind() == kind)
+        self.objects
+            .range(first..)
+            .map(|(_, object)| object)
+            .take_while(move |object| object.key().kind() == kind)
     }
 
     /// The same objects, seen as of a later state of the sources. Costs nothing that depends on the number of objects.

@@ -11,7 +11,8 @@ pub use backend::{
 };
 pub use listener::{Listener, ListenerProtocol};
 pub use protocol::{
-    Ack, FORMAT_VERSION, Member, Rejection, State, StateError, StateObject, WireAsOf, WireSource, as_of_from_wire, as_of_to_wire,
+    Ack, FORMAT_VERSION, Member, Rejection, State, StateError, StateObject, WireAsOf, WireSource,
+    as_of_from_wire, as_of_to_wire,
 };
 pub use route::{
     Condition, ConditionKind, Destination, Filter, FilterKind, Match, PathKind, PathMatch, Route, Rule,
