@@ -4,14 +4,25 @@
 //! pools, buffers and counters, so that a request never locks and never waits for another thread. What is served is a
 //! [`dataplane_core::Router`], swapped as a whole; a request finishes on the router it began with.
 
+mod accept;
+mod answer;
+mod buffers;
+mod connection;
+mod exchange;
 pub mod http1;
+mod listen;
+mod peer;
 mod proxy;
 mod reason;
 mod settings;
 mod stats;
+mod thread;
+mod timer;
+mod upstream;
 pub mod worker;
 
-pub use proxy::{DrainReport, ListenError, Proxy, ProxyError};
+pub use listen::ListenError;
+pub use proxy::{DrainReport, Proxy, ProxyError};
 pub use reason::Reason;
 pub use settings::{ClientTimeouts, Limits, PoolSettings, ProxySettings};
 pub use stats::{DURATION_BUCKETS, Stats};

@@ -1,27 +1,28 @@
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use dataplane_core::Router;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{mpsc, oneshot};
 
-use crate::{ProxySettings, Stats};
+use crate::listen::Listeners;
+use crate::stats::Counters;
+use crate::thread::{self, Command, Parts, Routers};
+use crate::upstream::Resolver;
+use crate::{ListenError, ProxySettings, Stats};
 
 /// Why a proxy couldn't start.
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
-    #[error("{0} threads: at least 1 is needed")]
+    #[error("{0} threads: at least 1 and at most 1024 are possible")]
     Threads(usize),
     #[error("a thread or its runtime couldn't be started: {0}")]
     Start(#[from] std::io::Error),
-}
-
-/// A listener that isn't open. The others are.
-#[derive(Debug, thiserror::Error)]
-#[error("listener {listener}: {reason}")]
-pub struct ListenError {
-    pub listener: String,
-    pub reason: String,
 }
 
 /// How a [`Proxy::drain`] ended.
@@ -31,36 +32,154 @@ pub struct DrainReport {
     pub forced: u64,
 }
 
-/// Threads that accept connections and proxy requests.
+/// Threads that accept connections and proxy requests. Dropping it cuts all connections and waits for the threads.
 pub struct Proxy {
-    _private: (),
+    settings: Arc<ProxySettings>,
+    routers: Routers,
+    /// Taken for swaps and drains only, never by a request.
+    listeners: Mutex<Listeners>,
+    threads: Vec<Running>,
+    control: Option<JoinHandle<()>>,
+    retired: mpsc::UnboundedSender<Arc<Router>>,
+}
+
+struct Running {
+    commands: Option<mpsc::UnboundedSender<Command>>,
+    counters: Arc<Counters>,
+    handle: Option<JoinHandle<()>>,
 }
 
 impl Proxy {
     /// Starts the threads. There is no listener before the first [`Proxy::swap`].
     pub fn start(settings: ProxySettings) -> Result<Self, ProxyError> {
-        if settings.threads == 0 { Err(ProxyError::Threads(0)) } else { Ok(Self { _private: () }) }
+        if settings.threads == 0 || settings.threads > 1024 {
+            return Err(ProxyError::Threads(settings.threads));
+        }
+        let settings = Arc::new(settings);
+        let (resolver, lookups) = Resolver::new();
+        let (retired, mut retiring) = mpsc::unbounded_channel::<Arc<Router>>();
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let control = std::thread::Builder::new().name("komainu-control".to_owned()).spawn(move || {
+            runtime.block_on(async move {
+                let free = async { while retiring.recv().await.is_some() {} };
+                tokio::join!(lookups.run(), free);
+            });
+        })?;
+        let routers: Routers = Arc::new(ArcSwapOption::empty());
+        let process = RandomState::new().hash_one(0);
+        let mut threads = Vec::with_capacity(settings.threads);
+        for index in 0..u16::try_from(settings.threads).unwrap_or(u16::MAX) {
+            let counters = Arc::new(Counters::default());
+            threads.push(spawn(Parts {
+                index,
+                process,
+                settings: settings.clone(),
+                counters,
+                resolver: resolver.clone(),
+                routers: routers.clone(),
+                retired: retired.clone(),
+            })?);
+        }
+        Ok(Self { settings, routers, listeners: Mutex::default(), threads, control: Some(control), retired })
     }
 
     /// Serves new requests by `router`, and opens, keeps and drains listeners to match it. Requests in flight finish on
     /// the router they began with. A listener that can't be opened is in the answer; the others serve.
-    pub fn swap(&self, _router: Arc<Router>) -> Vec<ListenError> {
-        Vec::new()
+    pub fn swap(&self, router: Arc<Router>) -> Vec<ListenError> {
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        let retired = self.routers.swap(Some(router.clone()));
+        let changes = listeners.follow(&router, &self.settings);
+        for (name, sockets) in changes.opened {
+            for (running, socket) in self.threads.iter().zip(sockets) {
+                running.send(Command::Open { listener: name.clone(), socket });
+            }
+        }
+        for running in &self.threads {
+            changes.closed.iter().for_each(|name| running.send(Command::Close { name: name.clone() }));
+            running.send(Command::Refresh);
+        }
+        if let Some(retired) = retired {
+            let _ = self.retired.send(retired);
+        }
+        changes.failed
     }
 
     /// The bound address of each open listener.
     pub fn addresses(&self) -> BTreeMap<String, SocketAddr> {
-        BTreeMap::new()
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).addresses()
     }
 
     /// Sums of the per-thread counters.
     pub fn stats(&self) -> Stats {
-        Stats::default()
+        Stats::sum(self.threads.iter().map(|running| &*running.counters))
     }
 
     /// Stops accepting, closes idle connections, answers what is in flight with `Connection: close`, and cuts what is
     /// left after `deadline`.
-    pub async fn drain(&self, _deadline: Duration) -> DrainReport {
-        DrainReport::default()
+    pub async fn drain(&self, deadline: Duration) -> DrainReport {
+        /// How often it is looked whether the last connection has gone.
+        const STEP: Duration = Duration::from_millis(10);
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.threads.iter().for_each(|running| running.send(Command::Drain));
+        let drained = async {
+            while self.threads.iter().any(|running| running.counters.active.get() > 0) {
+                tokio::time::sleep(STEP).await;
+            }
+        };
+        if tokio::time::timeout(deadline, drained).await.is_ok() {
+            return DrainReport::default();
+        }
+        let mut forced = 0;
+        for running in &self.threads {
+            let (sender, receiver) = oneshot::channel();
+            running.send(Command::Cut(sender));
+            forced += receiver.await.unwrap_or(0);
+        }
+        DrainReport { forced }
     }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        for running in &mut self.threads {
+            running.commands = None;
+        }
+        for running in &mut self.threads {
+            if let Some(Err(_)) = running.handle.take().map(JoinHandle::join) {
+                tracing::error!("a proxy thread had panicked");
+            }
+        }
+        // The control thread ends with the last sender, which is a field of this.
+        drop(self.control.take());
+    }
+}
+
+impl Running {
+    /// A thread that is gone has nothing left to do.
+    fn send(&self, command: Command) {
+        if let Some(commands) = &self.commands {
+            let _ = commands.send(command);
+        }
+    }
+}
+
+fn spawn(parts: Parts) -> Result<Running, ProxyError> {
+    let (commands, receiver) = mpsc::unbounded_channel();
+    let counters = parts.counters.clone();
+    let (started, outcome) = std::sync::mpsc::channel();
+    let name = format!("komainu-{}", parts.index);
+    let handle = std::thread::Builder::new().name(name).spawn(move || {
+        // The runtime can't leave the thread that made it.
+        match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+            Ok(runtime) => {
+                let _ = started.send(Ok(()));
+                runtime.block_on(thread::run(parts, receiver));
+            }
+            Err(error) => {
+                let _ = started.send(Err(error));
+            }
+        }
+    })?;
+    outcome.recv().unwrap_or_else(|_| Err(std::io::ErrorKind::Other.into()))?;
+    Ok(Running { commands: Some(commands), counters, handle: Some(handle) })
 }

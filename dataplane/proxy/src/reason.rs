@@ -48,6 +48,7 @@ reasons! {
     ConnectRefused = "connect_refused", 405;
     /// A chunked body for a target that speaks HTTP/1.0.
     LengthRequired = "length_required", 411;
+    ExpectationFailed = "expectation_failed", 417;
     HeadTimeout = "head_timeout", 408;
     BodyTimeout = "body_timeout", 408;
     /// The client closed before its request was complete or its answer was written.
@@ -80,6 +81,10 @@ impl Reason {
     /// The status to answer with. 499 stands for "no answer could be sent" and is never written.
     pub fn status(self) -> StatusCode {
         StatusCode::from_u16(self.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    pub(crate) const fn is_answered(self) -> bool {
+        self.code() != 499
     }
 
     pub(crate) const fn index(self) -> usize {

@@ -1,0 +1,112 @@
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::connection;
+use crate::peer::Peer;
+use crate::thread::{Control, Listening, Thread};
+
+/// How long accepting rests when the process has no free file descriptor; the kernel queues meanwhile.
+const REST: Duration = Duration::from_millis(50);
+
+/// Accepts on `socket` until the listener closes. What the kernel has queued by then is still accepted.
+pub(crate) fn spawn(thread: Rc<Thread>, listening: Rc<Listening>, socket: std::net::TcpListener) {
+    tokio::task::spawn_local(async move {
+        let name = listening.listener.name.clone();
+        match TcpListener::from_std(socket) {
+            Ok(socket) => run(thread, listening, socket).await,
+            Err(error) => tracing::error!(listener = %name, %error, "can't accept connections"),
+        }
+    });
+}
+
+async fn run(thread: Rc<Thread>, listening: Rc<Listening>, socket: TcpListener) {
+    while !listening.is_closing() {
+        let accepted = tokio::select! {
+            biased;
+            accepted = socket.accept() => accepted,
+            () = listening.closed.notified() => break,
+        };
+        if !handle(&thread, &listening, accepted) {
+            tokio::time::sleep(REST).await;
+        }
+    }
+    // Connections that the kernel completed must not be lost: take all that are there, then close.
+    loop {
+        let queued = poll_fn(|cx| match socket.poll_accept(cx) {
+            Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
+            Poll::Pending => Poll::Ready(None),
+        });
+        let Some(accepted) = queued.await else { break };
+        if !handle(&thread, &listening, accepted) {
+            break;
+        }
+    }
+}
+
+/// `false`: out of a resource, wait a little.
+fn handle(thread: &Rc<Thread>, listening: &Rc<Listening>, accepted: io::Result<(TcpStream, SocketAddr)>) -> bool {
+    match accepted {
+        Ok((stream, address)) => {
+            start(thread, listening, stream, address);
+            true
+        }
+        // The client gave up while it was queued.
+        Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => true,
+        Err(error) => {
+            tracing::warn!(listener = %listening.listener.name, %error, "accepting failed");
+            false
+        }
+    }
+}
+
+fn start(thread: &Rc<Thread>, listening: &Rc<Listening>, stream: TcpStream, address: SocketAddr) {
+    thread.counters.accepted.add(1);
+    let limit = (thread.settings.limits.connections / thread.settings.threads).max(1) as u64;
+    if thread.counters.active.get() >= limit {
+        thread.counters.refused.add(1);
+        return;
+    }
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "the client has gone");
+        return;
+    }
+    let id = thread.next_id();
+    let control = Rc::new(Control::default());
+    let open = Open::new(thread.clone(), id);
+    let peer = Peer::new(address, &thread.settings.trusted_proxies);
+    let connection = connection::Connection::new(stream, peer, thread.clone(), listening.clone(), control.clone());
+    let task = tokio::task::spawn_local(async move {
+        let _open = open;
+        connection.serve().await;
+    });
+    thread.register(control, id, task.abort_handle());
+}
+
+/// Counts a connection while it is open, also when its task panics: the runtime catches that and goes on.
+struct Open {
+    thread: Rc<Thread>,
+    id: u64,
+}
+
+impl Open {
+    fn new(thread: Rc<Thread>, id: u64) -> Self {
+        thread.counters.active.add(1);
+        Self { thread, id }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.thread.counters.active.sub(1);
+        if std::thread::panicking() {
+            self.thread.counters.panics.add(1);
+        }
+        self.thread.forget(self.id);
+    }
+}

@@ -1,0 +1,83 @@
+//! Answers of the proxy itself.
+
+use std::borrow::Cow;
+
+use dataplane_snapshot::Key;
+use serde::Serialize;
+
+use crate::Reason;
+use crate::http1::head::Version;
+use crate::http1::response::{self, Framing, Persistence};
+
+/// Why an exchange has no answer of a target.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) reason: Reason,
+    /// A sentence for people; empty if the reason says all.
+    pub(crate) message: Cow<'static, str>,
+}
+
+impl Failure {
+    pub(crate) fn new(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { reason, message: message.into() }
+    }
+}
+
+/// Which objects an answer is about.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Place<'r> {
+    pub(crate) route: Option<&'r Key>,
+    pub(crate) backend: Option<&'r Key>,
+}
+
+/// How an answer is framed.
+#[derive(Clone, Copy)]
+pub(crate) struct Form {
+    pub(crate) version: Version,
+    pub(crate) persistence: Persistence,
+    /// The request was HEAD.
+    pub(crate) bodiless: bool,
+}
+
+impl Form {
+    pub(crate) const fn closing() -> Self {
+        Self { version: Version::Http11, persistence: Persistence::Close, bodiless: false }
+    }
+}
+
+/// The body of an error answer.
+#[derive(Serialize)]
+struct ErrorAnswer<'a> {
+    error: &'a str,
+    reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backend: Option<String>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    message: &'a str,
+}
+
+/// Appends the whole answer.
+pub(crate) fn write(out: &mut Vec<u8>, failure: &Failure, place: Place<'_>, form: Form) {
+    let status = failure.reason.status();
+    let answer = ErrorAnswer {
+        error: status.canonical_reason().unwrap_or("Error"),
+        reason: failure.reason.as_str(),
+        route: place.route.map(|key| format!("{}/{}", key.namespace(), key.name())),
+        backend: place.backend.map(|key| format!("{}/{}", key.namespace(), key.name())),
+        message: &failure.message,
+    };
+    // Strings only: this can't fail.
+    let mut body = serde_json::to_vec(&answer).unwrap_or_default();
+    body.push(b'\n');
+    response::status_line(out, status);
+    response::field(out, b"content-type", b"application/json");
+    if failure.reason == Reason::ConnectRefused {
+        response::field(out, b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    }
+    response::end_of_head(out, Framing::Length(body.len() as u64), form.persistence, form.version);
+    if !form.bodiless {
+        out.extend_from_slice(&body);
+    }
+}

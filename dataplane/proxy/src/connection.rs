@@ -1,0 +1,182 @@
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+use crate::answer::{self, Failure};
+use crate::exchange;
+use crate::exchange::forwarded::Forwarded;
+use crate::http1::head::Head;
+use crate::http1::stream::{ReadError, Stream};
+use crate::peer::Peer;
+use crate::thread::{Control, Listening, Thread};
+use crate::timer::Timer;
+use crate::Reason;
+
+/// A connection that was accepted just before the proxy stops still gets its first request in, if it comes soon.
+const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
+/// Bytes that are read and dropped from a client that goes on sending after its answer.
+const LINGER_BYTES: usize = 1024 * 1024;
+
+/// A client's connection: one request after the other.
+pub(crate) struct Connection<S> {
+    pub(crate) stream: Stream<S>,
+    pub(crate) timer: Timer,
+    pub(crate) peer: Peer,
+    pub(crate) thread: Rc<Thread>,
+    pub(crate) listening: Rc<Listening>,
+    pub(crate) forwarded: Forwarded,
+    control: Rc<Control>,
+}
+
+/// What becomes of the connection after an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    KeepAlive,
+    /// All is read and written.
+    Close,
+    /// The client may still be sending. Closing at once could destroy the answer on its way (RFC 9112 section 9.6).
+    Linger,
+    /// Nothing more can be said; an answer may be incomplete, which the client sees by the missing end.
+    Abort,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    pub(crate) fn new(
+        io: S,
+        peer: Peer,
+        thread: Rc<Thread>,
+        listening: Rc<Listening>,
+        control: Rc<Control>,
+    ) -> Self {
+        let stream = Stream::new(io, thread.buffers.clone(), thread.settings.limits);
+        Self { stream, timer: Timer::default(), peer, thread, listening, forwarded: Forwarded::default(), control }
+    }
+
+    /// Serves requests until one side closes.
+    pub(crate) async fn serve(mut self) {
+        let mut first = true;
+        loop {
+            let after = match self.next_head(first).await {
+                Ok(Some((head, bytes))) => exchange::run(&mut self, &head, bytes).await,
+                Ok(None) => After::Abort,
+                Err(failure) => self.refuse(&failure),
+            };
+            first = false;
+            self.count_bytes();
+            if after != After::KeepAlive {
+                self.close(after).await;
+                self.count_bytes();
+                return;
+            }
+        }
+    }
+
+    /// No new request is begun on this connection.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.thread.is_draining() || self.listening.is_closing()
+    }
+
+    async fn next_head(&mut self, first: bool) -> Result<Option<(Head, Bytes)>, Failure> {
+        let since = Instant::now();
+        let mut begun = None;
+        poll_fn(|cx| self.poll_next_head(first, since, &mut begun, cx)).await
+    }
+
+    fn poll_next_head(
+        &mut self,
+        first: bool,
+        since: Instant,
+        begun: &mut Option<Instant>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<(Head, Bytes)>, Failure>> {
+        if let Poll::Ready(read) = self.stream.poll_head(cx) {
+            return Poll::Ready(match read {
+                Ok(head) => Ok(head),
+                Err(ReadError::Head(error)) => Err(Failure::new(error.reason(), error.to_string())),
+                Err(ReadError::Closed) => Err(Failure::new(Reason::ClientGone, "")),
+                // A reset between two requests is how some clients close.
+                Err(ReadError::Io(_)) => Ok(None),
+            });
+        }
+        let timeouts = &self.thread.settings.timeouts;
+        let idle = self.stream.is_idle();
+        let mut deadline = if !idle {
+            *begun.get_or_insert_with(Instant::now) + timeouts.head
+        } else if first {
+            since + timeouts.head
+        } else {
+            since + timeouts.keep_alive
+        };
+        self.control.wait(cx);
+        if idle && self.is_stopping() {
+            if !first {
+                return Poll::Ready(Ok(None));
+            }
+            deadline = deadline.min(since + FIRST_REQUEST_GRACE);
+        }
+        if self.timer.poll(deadline, cx).is_pending() {
+            return Poll::Pending;
+        }
+        Poll::Ready(if idle {
+            Ok(None)
+        } else {
+            Err(Failure::new(Reason::HeadTimeout, "the head of the request took too long"))
+        })
+    }
+
+    /// Answers what couldn't be read as a request.
+    fn refuse(&mut self, failure: &Failure) -> After {
+        self.thread.counters.reason(failure.reason);
+        if failure.reason == Reason::ClientGone {
+            self.thread.counters.response(0);
+            return After::Abort;
+        }
+        let buffer = self.stream.output.buffer(&self.stream.buffers);
+        self.thread.counters.response(failure.reason.status().as_u16());
+        answer::write(buffer, failure, answer::Place::default(), answer::Form::closing());
+        After::Linger
+    }
+
+    async fn close(&mut self, after: After) {
+        if after == After::Abort {
+            return;
+        }
+        let deadline = Instant::now() + self.thread.settings.timeouts.body_progress;
+        let written = poll_fn(|cx| match self.stream.poll_flush(cx) {
+            Poll::Ready(written) => Poll::Ready(written.is_ok()),
+            Poll::Pending => self.timer.poll(deadline, cx).map(|()| false),
+        });
+        if !written.await || poll_fn(|cx| self.stream.poll_shutdown(cx)).await.is_err() {
+            return;
+        }
+        if after == After::Linger {
+            self.linger().await;
+        }
+    }
+
+    async fn linger(&mut self) {
+        let deadline = Instant::now() + self.thread.settings.timeouts.linger;
+        let mut left = LINGER_BYTES;
+        poll_fn(|cx| {
+            while left > 0 {
+                match self.stream.poll_discard(cx) {
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
+                    Poll::Ready(Ok(len)) => left = left.saturating_sub(len),
+                    Poll::Pending => return self.timer.poll(deadline, cx),
+                }
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    fn count_bytes(&mut self) {
+        self.thread.counters.received_bytes.add(std::mem::take(&mut self.stream.received));
+        self.thread.counters.sent_bytes.add(std::mem::take(&mut self.stream.sent));
+    }
+}

@@ -1,0 +1,94 @@
+//! One request and its answer.
+
+mod deadlines;
+mod forward;
+pub(crate) mod forwarded;
+mod headers;
+mod reach;
+mod relay;
+mod request;
+mod tunnel;
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use bytes::Bytes;
+use http::StatusCode;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+use crate::Reason;
+use crate::answer::{self, Failure, Form, Place};
+use crate::connection::{After, Connection};
+use crate::http1::head::Head;
+use crate::http1::response::Persistence;
+
+/// What an exchange knows about itself when it ends.
+#[derive(Default)]
+struct Progress<'r> {
+    place: Place<'r>,
+    /// The status whose head was written.
+    status: Option<StatusCode>,
+    /// Nothing of the request is left to read.
+    consumed: bool,
+}
+
+/// Serves one request, whatever becomes of it.
+pub(crate) async fn run<S>(connection: &mut Connection<S>, head: &Head, bytes: Bytes) -> After
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let started = Instant::now();
+    let pinned = connection.thread.router();
+    let mut progress = Progress { consumed: head.body.is_empty(), ..Progress::default() };
+    let outcome = match &pinned {
+        Some(pinned) => {
+            forward::forward(connection, &pinned.router, head, &bytes, started, &mut progress).await
+        }
+        None => Err(Failure::new(Reason::NotReady, "no configuration has been loaded yet")),
+    };
+    let after = match outcome {
+        Ok(after) => after,
+        Err(failure) => fail(connection, head, &bytes, &failure, &mut progress).await,
+    };
+    let counters = &connection.thread.counters;
+    counters.response(progress.status.map_or(0, |status| status.as_u16()));
+    counters.duration(u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX));
+    after
+}
+
+/// Answers a failure if no answer has begun.
+async fn fail<S>(
+    connection: &mut Connection<S>,
+    head: &Head,
+    bytes: &Bytes,
+    failure: &Failure,
+    progress: &mut Progress<'_>,
+) -> After
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    connection.thread.counters.reason(failure.reason);
+    if progress.status.is_some() || !failure.reason.is_answered() {
+        return After::Abort;
+    }
+    let status = failure.reason.status();
+    // A request that is itself wrong says that its sender can't be trusted to frame the next one.
+    let trusted = status.is_server_error() || failure.reason == Reason::NoRoute;
+    let keeps = trusted && progress.consumed && head.keep_alive && !connection.is_stopping();
+    let persistence = if keeps { Persistence::KeepAlive } else { Persistence::Close };
+    let form = Form { version: head.version, persistence, bodiless: head.method.of(bytes) == b"HEAD" };
+    progress.status = Some(status);
+    let stream = &mut connection.stream;
+    answer::write(stream.output.buffer(&stream.buffers), failure, progress.place, form);
+    if !keeps {
+        return After::Linger;
+    }
+    let deadline = Instant::now() + connection.thread.settings.timeouts.body_progress;
+    poll_fn(|cx| match connection.stream.poll_flush(cx) {
+        Poll::Ready(Ok(())) => Poll::Ready(After::KeepAlive),
+        Poll::Ready(Err(_)) => Poll::Ready(After::Abort),
+        Poll::Pending => connection.timer.poll(deadline, cx).map(|()| After::Abort),
+    })
+    .await
+}

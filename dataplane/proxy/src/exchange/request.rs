@@ -1,0 +1,137 @@
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use dataplane_core::{BadPath, RequestHead, path};
+
+use crate::http1::fields::Field;
+use crate::http1::head::{Head, Version};
+
+/// A request as the router reads it.
+pub(crate) struct Request<'a> {
+    pub(crate) head: &'a Head,
+    pub(crate) bytes: &'a Bytes,
+    host: Cow<'a, str>,
+    path: Cow<'a, str>,
+    pub(crate) client_ip: IpAddr,
+    pub(crate) listener: &'a str,
+    /// Unique in this process.
+    pub(crate) id: RequestId,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct RequestId {
+    pub(crate) process: u64,
+    pub(crate) number: u64,
+}
+
+impl Display for RequestId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}{:016x}", self.process, self.number)
+    }
+}
+
+impl<'a> Request<'a> {
+    pub(crate) fn new(
+        head: &'a Head,
+        bytes: &'a Bytes,
+        listener: &'a str,
+        client_ip: IpAddr,
+        id: RequestId,
+    ) -> Result<Self, BadPath> {
+        let path = match head.target.path {
+            Some(span) => path::normalize(span.text(bytes))?,
+            None => Cow::Borrowed("/"),
+        };
+        Ok(Self { head, bytes, host: host(head.host.text(bytes)), path, client_ip, listener, id })
+    }
+
+    /// The values of the fields `name`, lower-case or not.
+    pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        fields(self.head, self.bytes, name).map(|field| field.value.of(self.bytes))
+    }
+}
+
+/// The fields of `head` with this name.
+pub(crate) fn fields<'a>(head: &'a Head, bytes: &'a Bytes, name: &str) -> impl Iterator<Item = &'a Field> {
+    head.fields.iter().filter(move |field| field.name.of(bytes).eq_ignore_ascii_case(name.as_bytes()))
+}
+
+/// Without the port and the dot of a fully qualified name, in lower case.
+fn host(authority: &str) -> Cow<'_, str> {
+    let end = match authority.rfind(']') {
+        Some(bracket) => bracket + 1,
+        None => authority.find(':').unwrap_or(authority.len()),
+    };
+    let name = authority.get(..end).unwrap_or_default();
+    let name = name.strip_suffix('.').unwrap_or(name);
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
+    }
+}
+
+impl RequestHead for Request<'_> {
+    fn method(&self) -> &str {
+        self.head.method.text(self.bytes)
+    }
+
+    fn host(&self) -> &str {
+        &self.host
+    }
+
+    fn authority(&self) -> &str {
+        self.head.host.text(self.bytes)
+    }
+
+    fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.head.target.query.map(|span| span.text(self.bytes))
+    }
+
+    fn header<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'b [u8]> {
+        fields(self.head, self.bytes, name).map(|field| field.value.of(self.bytes))
+    }
+
+    fn version(&self) -> &str {
+        match self.head.version {
+            Version::Http10 => "HTTP/1.0",
+            Version::Http11 => "HTTP/1.1",
+        }
+    }
+
+    fn secured(&self) -> bool {
+        false
+    }
+
+    fn client_ip(&self) -> IpAddr {
+        self.client_ip
+    }
+
+    fn listener(&self) -> &str {
+        self.listener
+    }
+
+    fn id(&self) -> impl Display {
+        self.id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_compared_without_port_dot_and_case() {
+        for (authority, expected) in
+            [("a.test", "a.test"), ("A.Test.:80", "a.test"), ("[2001:DB8::1]:80", "[2001:db8::1]"), ("", "")]
+        {
+            assert_eq!(host(authority), expected);
+        }
+    }
+}

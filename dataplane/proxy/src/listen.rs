@@ -1,0 +1,197 @@
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use dataplane_core::{CompiledListener, Router};
+use http::HeaderValue;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::ProxySettings;
+use crate::thread::ListenerName;
+
+/// Connections that the kernel may complete before they are accepted; it lowers this to its own limit.
+const BACKLOG: i32 = 4096;
+
+/// A listener that isn't open. The others are.
+#[derive(Debug, thiserror::Error)]
+#[error("listener {listener}: {reason}")]
+pub struct ListenError {
+    pub listener: String,
+    pub reason: String,
+}
+
+/// The open listeners by name.
+#[derive(Default)]
+pub(crate) struct Listeners(BTreeMap<Arc<str>, Open>);
+
+struct Open {
+    wanted: Wanted,
+    bound: SocketAddr,
+}
+
+/// What a listener is opened with. If it changes, the listener is opened anew.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Wanted {
+    /// `None`: all addresses, IPv6 and IPv4.
+    address: Option<IpAddr>,
+    port: u16,
+    advertised_port: u16,
+}
+
+/// What a new router changes.
+#[derive(Default)]
+pub(crate) struct Changes {
+    /// With one socket per thread.
+    pub(crate) opened: Vec<(Arc<ListenerName>, Vec<TcpListener>)>,
+    pub(crate) closed: Vec<Arc<str>>,
+    pub(crate) failed: Vec<ListenError>,
+}
+
+impl Listeners {
+    /// Opens and closes listeners to match `router`. One that moves is opened at its new place before the old one
+    /// closes; if that fails the old one stays.
+    pub(crate) fn follow(&mut self, router: &Router, settings: &ProxySettings) -> Changes {
+        let mut changes = Changes::default();
+        let mut kept = BTreeMap::new();
+        for listener in router.listeners() {
+            let name: Arc<str> = listener.name.as_ref().into();
+            let current = self.0.remove(&name);
+            match self.place(listener, current.as_ref(), &kept, settings) {
+                Ok(None) => {
+                    if let Some(current) = current {
+                        kept.insert(name, current);
+                    }
+                }
+                Ok(Some((open, sockets))) => {
+                    if current.is_some() {
+                        changes.closed.push(name.clone());
+                    }
+                    changes.opened.push((listener_name(&name, &open), sockets));
+                    kept.insert(name, open);
+                }
+                Err(reason) => {
+                    changes.failed.push(ListenError { listener: name.to_string(), reason });
+                    if let Some(current) = current {
+                        kept.insert(name, current);
+                    }
+                }
+            }
+        }
+        changes.closed.extend(std::mem::replace(&mut self.0, kept).into_keys());
+        changes
+    }
+
+    /// `None`: it is open already as it should be.
+    fn place(
+        &self,
+        listener: &CompiledListener,
+        current: Option<&Open>,
+        kept: &BTreeMap<Arc<str>, Open>,
+        settings: &ProxySettings,
+    ) -> Result<Option<(Open, Vec<TcpListener>)>, String> {
+        let wanted = wanted(listener, settings)?;
+        if current.is_some_and(|open| open.wanted == wanted) {
+            return Ok(None);
+        }
+        if let Some((other, _)) = kept.iter().find(|(_, open)| open.overlaps(wanted)) {
+            return Err(format!("port {} is that of listener {other}: give each listener its own", wanted.port));
+        }
+        let own = current.into_iter().chain(self.0.values()).any(|open| open.bound.port() == wanted.port);
+        let opened = if own { Ok(()) } else { probe(wanted) }.and_then(|()| open(wanted, settings.threads));
+        let (bound, sockets) =
+            opened.map_err(|error| format!("can't listen on {}: {error}", Shown(wanted.address, wanted.port)))?;
+        Ok(Some((Open { wanted, bound }, sockets)))
+    }
+
+    pub(crate) fn addresses(&self) -> BTreeMap<String, SocketAddr> {
+        self.0.iter().map(|(name, open)| (name.to_string(), open.bound)).collect()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Open {
+    fn overlaps(&self, wanted: Wanted) -> bool {
+        let same = match (self.wanted.address, wanted.address) {
+            (Some(one), Some(other)) => one == other,
+            _ => true,
+        };
+        same && wanted.port != 0 && self.bound.port() == wanted.port
+    }
+}
+
+struct Shown(Option<IpAddr>, u16);
+
+impl std::fmt::Display for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Some(address) => SocketAddr::new(address, self.1).fmt(f),
+            None => write!(f, "port {} of all addresses", self.1),
+        }
+    }
+}
+
+fn wanted(listener: &CompiledListener, settings: &ProxySettings) -> Result<Wanted, String> {
+    let (address, port) = settings.listener_overrides.get(&*listener.name).cloned().unwrap_or_default();
+    let address = match address.as_deref() {
+        None => listener.address,
+        Some("") => None,
+        Some(text) => Some(text.parse().map_err(|_| format!("the address {text:?} is not an IP address"))?),
+    };
+    let advertised_port = listener.advertised_port;
+    Ok(Wanted { address, port: port.unwrap_or(listener.port), advertised_port })
+}
+
+fn listener_name(name: &Arc<str>, open: &Open) -> Arc<ListenerName> {
+    let port = match open.wanted.advertised_port {
+        0 => open.bound.port(),
+        advertised => advertised,
+    };
+    Arc::new(ListenerName { name: name.clone(), port: HeaderValue::from(port) })
+}
+
+/// One socket per thread on the same port; the kernel spreads connections over them.
+fn open(wanted: Wanted, threads: usize) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
+    let first = match wanted.address {
+        Some(ip) => socket(SocketAddr::new(ip, wanted.port))?,
+        // A host without IPv6 still has all its IPv4 addresses.
+        None => socket((Ipv6Addr::UNSPECIFIED, wanted.port).into())
+            .or_else(|_| socket((Ipv4Addr::UNSPECIFIED, wanted.port).into()))?,
+    };
+    let bound = first.local_addr()?;
+    let mut sockets = vec![first];
+    for _ in 1..threads {
+        sockets.push(socket(bound)?);
+    }
+    Ok((bound, sockets))
+}
+
+/// Fails if another process has the port. Without this the kernel would let two proxies of one user share it, and each
+/// would get a part of the other's connections.
+fn probe(wanted: Wanted) -> io::Result<()> {
+    if wanted.port == 0 {
+        return Ok(());
+    }
+    let address = SocketAddr::new(wanted.address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), wanted.port);
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    // Binding alone is allowed beside sockets that aren't listening any more.
+    socket.listen(1)
+}
+
+fn socket(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
