@@ -1,1 +1,69 @@
+use dataplane_snapshot::{Epoch, Kind};
+use operator_core::{Origin, Spec};
+use proptest::prelude::*;
+
 use super::*;
+
+fn as_of(revision: u64) -> SourceAsOf {
+    SourceAsOf {
+        epoch: Epoch { id: "one".to_owned(), created_at: 1 },
+        revisions: BTreeMap::from([(Kind::Backend, revision), (Kind::Route, revision)]),
+    }
+}
+
+fn key(name: u8) -> Key {
+    Key::new(Kind::Backend, "default", format!("b{name}"))
+}
+
+fn view(objects: &BTreeMap<u8, (i64, u8)>) -> View {
+    let object = |(name, (generation, spec)): (&u8, &(i64, u8))| {
+        let observed = Observed {
+            key: key(*name),
+            spec: Spec::Invalid(Vec::new()),
+            labels: BTreeMap::new(),
+            generation: *generation,
+            origin: Origin::Kubernetes,
+        };
+        (key(*name), (Arc::new(observed), Arc::from(spec.to_string())))
+    };
+    View { as_of: as_of(1), objects: objects.iter().map(object).collect() }
+}
+
+fn kept(view: &View) -> BTreeMap<Key, Kept> {
+    view.objects.iter().map(|(key, wanted)| (key.clone(), Kept::wanted(wanted))).collect()
+}
+
+proptest! {
+    #[test]
+    fn what_differs_makes_the_mirror_the_same(
+        before in proptest::collection::btree_map(0..8_u8, (0..3_i64, 0..3_u8), 0..8),
+        after in proptest::collection::btree_map(0..8_u8, (0..3_i64, 0..3_u8), 0..8),
+    ) {
+        let (before, after) = (view(&before), view(&after));
+        let mut stored = kept(&before);
+        let writes = difference(&stored, &after);
+        prop_assert_eq!(writes.is_empty(), kept(&before) == kept(&after));
+        for write in writes {
+            match write.draft {
+                None => prop_assert!(stored.remove(&write.key).is_some()),
+                Some(Draft { generation, labels, spec }) => {
+                    let now = Kept { generation: generation.unwrap(), labels, spec };
+                    prop_assert_ne!(stored.insert(write.key, now.clone()), Some(now));
+                }
+            }
+        }
+        prop_assert_eq!(stored, kept(&after));
+    }
+}
+
+#[test]
+fn only_the_last_batch_claims_the_as_of() {
+    let write = Write { key: key(1), expected: Expected::Any, draft: None };
+    let made = batches(vec![write; BATCH + 1], &as_of(9));
+    let sizes: Vec<_> = made.iter().map(|batch| (batch.writes.len(), batch.as_of.is_some())).collect();
+    assert_eq!(sizes, [(BATCH, false), (1, true)]);
+    // That a cluster has nothing is worth knowing too.
+    let made = batches(Vec::new(), &as_of(9));
+    assert_eq!(made.len(), 1);
+    assert_eq!(made.first().unwrap().as_of, Some(as_of(9)));
+}
