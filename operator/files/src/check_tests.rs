@@ -1,1 +1,104 @@
+use std::fs;
 
+use tempfile::TempDir;
+
+use super::*;
+
+const BACKEND: &str = "\
+apiVersion: komainu.dev/v1alpha1
+kind: Backend
+metadata: { name: users }
+spec:
+  targets: [{ hostname: 127.0.0.1, port: 9101 }]
+";
+const ROUTE: &str = "\
+---
+apiVersion: komainu.dev/v1alpha1
+kind: Route
+metadata: { name: users }
+spec:
+  listeners: [web]
+  matches:
+    - paths: [{ value: /users }]
+  backends:
+    - ref: { name: users }
+";
+
+/// The report as it is printed, with the folder's name left out.
+fn checked(files: &[(&str, &str)], listeners: Option<Arc<Vec<ListenerSettings>>>) -> String {
+    let dir = TempDir::new().unwrap();
+    for (name, text) in files {
+        fs::write(dir.path().join(name), text).unwrap();
+    }
+    let report = check(&[dir.path().to_owned()], listeners);
+    assert_eq!(report.ok(), report.problems.is_empty());
+    report.to_string().replace(&format!("{}/", dir.path().display()), "")
+}
+
+#[test]
+fn good_files() {
+    assert_eq!(
+        checked(&[("a.yaml", BACKEND), ("b.yaml", ROUTE)], None),
+        "2 files: 1 backend and 1 route, 0 problems, 0 warnings"
+    );
+}
+
+#[test]
+fn what_plan_finds_has_its_place() {
+    let sticky = format!("{BACKEND}  loadBalancing: {{ type: Sticky }}\n");
+    let route = ROUTE
+        .replace("ref: { name: users }", "ref: { name: nobody }")
+        .replace("value: /users", "value: '/users/$id<[>'");
+    let told = checked(&[("a.yaml", &sticky), ("b.yaml", &route)], None);
+    let lines: Vec<_> = told.lines().collect();
+    assert!(lines[0].starts_with("a.yaml:6:20: spec.loadBalancing.type: "), "{told}");
+    assert!(lines[0].contains("not supported yet"), "{told}");
+    assert!(
+        lines.iter().any(|line| line.starts_with("b.yaml:8:17: spec.matches[0].paths[0].value: ")),
+        "{told}"
+    );
+    assert_eq!(
+        *lines.last().unwrap(),
+        format!("2 files: 1 backend and 1 route, {} problems, 0 warnings", lines.len() - 1)
+    );
+}
+
+#[test]
+fn a_reference_to_nothing_is_told() {
+    let told = checked(&[("b.yaml", ROUTE)], None);
+    assert!(told.starts_with("b.yaml:10:7: spec.backends[0].ref"), "{told}");
+}
+
+#[test]
+fn listeners_are_judged_by_the_settings_if_there_are_any() {
+    let http = ListenerSettings {
+        name: "http".to_owned(),
+        address: String::new(),
+        port: 8080,
+        advertised_port: None,
+        protocol: ListenerProtocol::Http,
+    };
+    let told = checked(&[("a.yaml", BACKEND), ("b.yaml", ROUTE)], Some(Arc::new(vec![http])));
+    assert!(told.starts_with("b.yaml:6:15: spec.listeners[0]: "), "{told}");
+}
+
+#[test]
+fn routes_that_take_each_others_requests_are_told() {
+    let other = ROUTE.replace("metadata: { name: users }", "metadata: { name: zebra }");
+    let told = checked(&[("a.yaml", BACKEND), ("b.yaml", ROUTE), ("c.yaml", &other)], None);
+    assert!(told.contains("warning: c.yaml:"), "{told}");
+    assert!(told.ends_with("3 files: 1 backend and 2 routes, 0 problems, 1 warning"), "{told}");
+}
+
+#[test]
+fn files_that_are_missing_or_broken() {
+    let report = check(&["/does/not/exist.yaml".into()], None);
+    assert!(!report.ok());
+    assert!(
+        report.to_string().starts_with("/does/not/exist.yaml:1:1: can't be read: No such file"),
+        "{report}"
+    );
+    let told = checked(&[("a.yaml", BACKEND), ("b.yaml", "a: [\n")], None);
+    assert!(told.starts_with("b.yaml:1:4: isn't YAML"), "{told}");
+    assert!(told.ends_with("2 files: 1 backend and 0 routes, 1 problem, 0 warnings"), "{told}");
+}

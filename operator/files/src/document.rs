@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dataplane_snapshot::{Key, Kind};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use serde_saphyr::{Error, MessageFormatter as _, Options};
 
-use crate::metadata::{self, Identity};
+use crate::metadata::{self, Identity, Unidentified};
 use crate::{locate, schema};
 
 /// What one document gives.
@@ -75,47 +75,61 @@ pub(crate) fn options() -> Options {
 }
 
 pub(crate) fn read(text: &str) -> Reading {
-    let document = match serde_saphyr::from_str_with_options::<Value>(text, options()) {
-        Ok(Value::Null) => return Reading::Empty,
-        Ok(Value::Object(document)) => document,
+    match serde_saphyr::from_str_with_options::<Value>(text, options()) {
+        Ok(Value::Null) => Reading::Empty,
+        Ok(Value::Object(document)) => object(text, document),
         Ok(_) => {
             let message = "a document must have the fields apiVersion, kind, metadata and spec";
             let findings = placed(text, vec![Finding::new("", message)]);
-            return Reading::Unidentified { findings, foreign: false };
+            Reading::Unidentified { findings, foreign: false }
         }
-        Err(error) => return Reading::Broken(broken(&error)),
-    };
-    match metadata::identify(&document) {
-        Ok(Identity { key, labels, mut findings }) => {
-            let spec = content(key.kind(), document.get("spec"), &mut findings);
-            let spec = match spec {
-                Some(spec) if findings.is_empty() => spec,
-                _ => Content::Invalid(placed(text, findings)),
-            };
-            Reading::Object { key, labels, spec }
-        }
-        Err(unidentified) => Reading::Unidentified {
-            findings: placed(text, unidentified.findings),
-            foreign: unidentified.foreign,
-        },
+        Err(error) => Reading::Broken(broken(&error)),
     }
 }
 
-fn content(kind: Kind, spec: Option<&Value>, findings: &mut Vec<Finding>) -> Option<Content> {
-    let Some(spec) = spec.filter(|spec| !spec.is_null()) else {
+fn object(text: &str, mut document: Map<String, Value>) -> Reading {
+    let Identity { key, labels, mut findings } = match metadata::identify(&document) {
+        Ok(identity) => identity,
+        Err(Unidentified { findings, foreign }) => {
+            return Reading::Unidentified { findings: placed(text, findings), foreign };
+        }
+    };
+    let spec = document.remove("spec").unwrap_or_default();
+    let spec = match content(key.kind(), spec, &mut findings) {
+        Some(spec) if findings.is_empty() => spec,
+        _ => Content::Invalid(placed(text, findings)),
+    };
+    Reading::Object { key, labels, spec }
+}
+
+fn content(kind: Kind, mut spec: Value, findings: &mut Vec<Finding>) -> Option<Content> {
+    if spec.is_null() {
         findings.push(Finding::new("spec", "is missing; it says what the object is"));
         return None;
-    };
+    }
     let before = findings.len();
-    schema::check(kind, spec, findings);
+    schema::check(kind, &spec, findings);
     if findings.len() > before {
         return None;
     }
+    leave_out_nulls(&mut spec);
     let typed = match kind {
-        Kind::Backend => serde::Deserialize::deserialize(spec).map(|spec| Content::Backend(Arc::new(spec))),
-        _ => serde::Deserialize::deserialize(spec).map(|spec| Content::Route(Arc::new(spec))),
+        Kind::Backend => serde_json::from_value(spec).map(|spec| Content::Backend(Arc::new(spec))),
+        _ => serde_json::from_value(spec).map(|spec| Content::Route(Arc::new(spec))),
     };
     typed.map_err(|error| findings.push(Finding::new("spec", error.to_string()))).ok()
+}
+
+/// A known field without a value is as if it weren't there, as for the API server.
+fn leave_out_nulls(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, value| !value.is_null());
+            map.values_mut().for_each(leave_out_nulls);
+        }
+        Value::Array(list) => list.iter_mut().for_each(leave_out_nulls),
+        _ => {}
+    }
 }
 
 /// Finds the places, in the order in which a reader meets them.
@@ -129,8 +143,11 @@ fn placed(text: &str, mut findings: Vec<Finding>) -> Vec<Finding> {
 }
 
 fn broken(error: &Error) -> Finding {
-    let error = error.without_snippet();
-    let message = match error {
+    let mut inner = error.without_snippet();
+    while let Error::AliasError { error, .. } = inner {
+        inner = error.without_snippet();
+    }
+    let message = match inner {
         Error::DuplicateMappingKey { key: Some(key), .. } => {
             format!("the field {key} is there twice; keep one")
         }

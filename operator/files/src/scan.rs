@@ -102,6 +102,11 @@ impl Listing {
     }
 }
 
+/// Device and inode: another one if another folder was put in its place.
+pub(crate) fn identity(folder: &Path) -> Option<(u64, u64)> {
+    fs::metadata(folder).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
 /// Whether a file of this name is read.
 pub(crate) fn is_resource(path: &Path) -> bool {
     let known = ["yaml", "yml", "json"];

@@ -8,22 +8,16 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 use regex::Regex;
 
 #[derive(Debug)]
-pub(super) struct Shape {
-    pub(super) nullable: bool,
-    pub(super) form: Form,
-}
-
-#[derive(Debug)]
-pub(super) enum Form {
+pub(super) enum Shape {
     Object {
-        properties: BTreeMap<String, Shape>,
+        properties: BTreeMap<String, Self>,
         required: Vec<String>,
         /// What other keys hold, if there may be others.
-        others: Option<Box<Shape>>,
+        others: Option<Box<Self>>,
         most: Option<i64>,
     },
     List {
-        items: Box<Shape>,
+        items: Box<Self>,
         least: Option<i64>,
         most: Option<i64>,
         unique: Unique,
@@ -62,30 +56,28 @@ pub(super) struct Pattern {
 
 impl From<JSONSchemaProps> for Shape {
     fn from(schema: JSONSchemaProps) -> Self {
-        let nullable = schema.nullable == Some(true);
-        let form = match schema.type_.as_deref() {
+        match schema.type_.as_deref() {
             Some("object") => object(schema),
             Some("array") => list(schema),
             Some("string") => text(schema),
             Some(number @ ("integer" | "number")) => {
-                Form::Number { whole: number == "integer", least: schema.minimum, most: schema.maximum }
+                Shape::Number { whole: number == "integer", least: schema.minimum, most: schema.maximum }
             }
-            Some("boolean") => Form::Bool,
-            _ if schema.x_kubernetes_int_or_string == Some(true) => Form::NumberOrText,
-            _ => Form::Any,
-        };
-        Self { nullable, form }
+            Some("boolean") => Shape::Bool,
+            _ if schema.x_kubernetes_int_or_string == Some(true) => Shape::NumberOrText,
+            _ => Self::Any,
+        }
     }
 }
 
-fn object(schema: JSONSchemaProps) -> Form {
+fn object(schema: JSONSchemaProps) -> Shape {
     let properties = schema.properties.unwrap_or_default();
     let others = match schema.additional_properties {
         Some(JSONSchemaPropsOrBool::Schema(schema)) => Some(Box::new(Shape::from(*schema))),
-        Some(JSONSchemaPropsOrBool::Bool(true)) => Some(Box::new(Shape { nullable: true, form: Form::Any })),
+        Some(JSONSchemaPropsOrBool::Bool(true)) => Some(Box::new(Shape::Any)),
         _ => None,
     };
-    Form::Object {
+    Shape::Object {
         properties: properties.into_iter().map(|(name, schema)| (name, Shape::from(schema))).collect(),
         required: schema.required.unwrap_or_default(),
         others,
@@ -93,22 +85,22 @@ fn object(schema: JSONSchemaProps) -> Form {
     }
 }
 
-fn list(schema: JSONSchemaProps) -> Form {
+fn list(schema: JSONSchemaProps) -> Shape {
     let items = match schema.items {
         Some(JSONSchemaPropsOrArray::Schema(items)) => Shape::from(*items),
-        _ => Shape { nullable: true, form: Form::Any },
+        _ => Shape::Any,
     };
     let unique = match schema.x_kubernetes_list_type.as_deref() {
         Some("set") => Unique::Set,
         Some("map") => Unique::Map(schema.x_kubernetes_list_map_keys.unwrap_or_default()),
         _ => Unique::No,
     };
-    Form::List { items: Box::new(items), least: schema.min_items, most: schema.max_items, unique }
+    Shape::List { items: Box::new(items), least: schema.min_items, most: schema.max_items, unique }
 }
 
-fn text(schema: JSONSchemaProps) -> Form {
+fn text(schema: JSONSchemaProps) -> Shape {
     let one_of = schema.enum_.unwrap_or_default();
-    Form::Text {
+    Shape::Text {
         least: schema.min_length,
         most: schema.max_length,
         pattern: schema.pattern.map(|source| Pattern { regex: Regex::new(&source).ok(), source }),
@@ -120,11 +112,11 @@ fn text(schema: JSONSchemaProps) -> Form {
 impl Shape {
     pub(super) fn each(&self, visit: &mut dyn FnMut(&Self)) {
         visit(self);
-        match &self.form {
-            Form::Object { properties, others, .. } => {
+        match self {
+            Shape::Object { properties, others, .. } => {
                 properties.values().chain(others.as_deref()).for_each(|shape| shape.each(visit));
             }
-            Form::List { items, .. } => items.each(visit),
+            Shape::List { items, .. } => items.each(visit),
             _ => {}
         }
     }

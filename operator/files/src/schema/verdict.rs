@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Number, Value};
 
-use super::shape::{Form, Pattern, Shape, Unique};
+use super::shape::{Pattern, Shape, Unique};
 use crate::document::Finding;
 use crate::names;
 
@@ -28,32 +28,33 @@ impl fmt::Display for Path<'_> {
 
 pub(super) fn check(shape: &Shape, value: &Value, path: &Path<'_>, findings: &mut Vec<Finding>) {
     let mut say = |message: String| findings.push(Finding::new(path.to_string(), message));
-    match (&shape.form, value) {
-        (Form::Any, _)
-        | (Form::Bool, Value::Bool(_))
-        | (Form::NumberOrText, Value::Number(_) | Value::String(_)) => {}
-        (_, Value::Null) if shape.nullable => {}
-        (Form::Object { .. }, Value::Object(map)) => object(shape, map, path, findings),
-        (Form::List { .. }, Value::Array(list)) => items(shape, list, path, findings),
-        (Form::Text { least, most, pattern, one_of }, Value::String(text)) => {
+    match (shape, value) {
+        (Shape::Any, _)
+        | (Shape::Bool, Value::Bool(_))
+        | (Shape::NumberOrText, Value::Number(_) | Value::String(_)) => {}
+        (Shape::Object { .. }, Value::Object(map)) => object(shape, map, path, findings),
+        (Shape::List { .. }, Value::Array(list)) => items(shape, list, path, findings),
+        (Shape::Text { least, most, pattern, one_of }, Value::String(text)) => {
             let length = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
             let wrong = not_one_of(text, one_of)
                 .or_else(|| out_of_bounds(length, *least, *most, "character"))
                 .or_else(|| unlike(text, pattern.as_ref()));
             wrong.into_iter().for_each(say);
         }
-        (Form::Number { whole, least, most }, Value::Number(number)) => {
+        (Shape::Number { whole, least, most }, Value::Number(number)) => {
             wrong_number(number, *whole, *least, *most).into_iter().for_each(say);
         }
-        (form, value) => say(wrong_type(form, value)),
+        (shape, value) => say(wrong_type(shape, value)),
     }
 }
 
 fn object(shape: &Shape, map: &Map<String, Value>, path: &Path<'_>, findings: &mut Vec<Finding>) {
-    let Form::Object { properties, required, others, most } = &shape.form else { return };
+    let Shape::Object { properties, required, others, most } = shape else { return };
     for (name, value) in map {
         let path = Path::Field(path, name);
         match properties.get(name).or(others.as_deref()) {
+            // Known, but without a value: the API server takes it as absent.
+            Some(_) if value.is_null() => {}
             Some(shape) => check(shape, value, &path, findings),
             None => {
                 let hint = names::hint(name, properties.keys().map(String::as_str));
@@ -61,7 +62,7 @@ fn object(shape: &Shape, map: &Map<String, Value>, path: &Path<'_>, findings: &m
             }
         }
     }
-    for name in required.iter().filter(|name| !map.contains_key(name.as_str())) {
+    for name in required.iter().filter(|name| map.get(name.as_str()).is_none_or(Value::is_null)) {
         findings.push(Finding::new(Path::Field(path, name).to_string(), "is missing"));
     }
     let entries = i64::try_from(map.len()).unwrap_or(i64::MAX);
@@ -71,7 +72,7 @@ fn object(shape: &Shape, map: &Map<String, Value>, path: &Path<'_>, findings: &m
 }
 
 fn items(shape: &Shape, list: &[Value], path: &Path<'_>, findings: &mut Vec<Finding>) {
-    let Form::List { items, least, most, unique } = &shape.form else { return };
+    let Shape::List { items, least, most, unique } = shape else { return };
     let length = i64::try_from(list.len()).unwrap_or(i64::MAX);
     if let Some(wrong) = out_of_bounds(length, *least, *most, "item") {
         // The items of an endless list aren't looked at: the finding says all that there is to do.
@@ -142,7 +143,7 @@ fn wrong_number(number: &Number, whole: bool, least: Option<f64>, most: Option<f
     })
 }
 
-fn wrong_type(form: &Form, value: &Value) -> String {
+fn wrong_type(shape: &Shape, value: &Value) -> String {
     let is = match value {
         Value::Null => "is empty",
         Value::Bool(_) => "is true or false",
@@ -151,27 +152,26 @@ fn wrong_type(form: &Form, value: &Value) -> String {
         Value::Array(_) => "is a list",
         Value::Object(_) => "is a map of fields",
     };
-    let wanted = match form {
-        Form::Object { .. } => "a map of fields",
-        Form::List { .. } => "a list",
-        Form::Text { .. } => "text",
-        Form::Number { whole: true, .. } => "a whole number",
-        Form::Number { .. } => "a number",
-        Form::Bool => "true or false",
-        Form::NumberOrText => "a number or text",
-        Form::Any => "something",
+    let wanted = match shape {
+        Shape::Object { .. } => "a map of fields",
+        Shape::List { .. } => "a list",
+        Shape::Text { .. } => "text",
+        Shape::Number { whole: true, .. } => "a whole number",
+        Shape::Number { .. } => "a number",
+        Shape::Bool => "true or false",
+        Shape::NumberOrText => "a number or text",
+        Shape::Any => "something",
     };
-    let advice = match (form, value) {
-        (_, Value::Null) => "; write it or leave the field out".to_owned(),
-        (Form::Text { .. }, Value::Bool(_) | Value::Number(_)) => {
+    let advice = match (shape, value) {
+        (Shape::Text { .. }, Value::Bool(_) | Value::Number(_)) => {
             format!("; write it in quotes: \"{value}\"")
         }
-        (Form::Number { .. } | Form::Bool, Value::String(text))
+        (Shape::Number { .. } | Shape::Bool, Value::String(text))
             if serde_json::from_str::<Value>(text).is_ok_and(|v| v.is_number() || v.is_boolean()) =>
         {
             format!("; write {text} without quotes")
         }
-        (Form::List { items, .. }, value) if !matches!(value, Value::Array(_)) && fits(items, value) => {
+        (Shape::List { items, .. }, value) if !matches!(value, Value::Array(_)) && fits(items, value) => {
             "; put '- ' in front of it".to_owned()
         }
         _ => String::new(),

@@ -14,7 +14,7 @@ use super::hint::{Hint, hints};
 use super::{Message, Numbering, listen};
 use crate::FolderSource;
 use crate::parse::file_problem;
-use crate::scan::{Listing, Stamp};
+use crate::scan::{self, Listing, Stamp};
 
 /// How often the folder is listed, for changes of which no event told.
 const LISTING_INTERVAL: Duration = Duration::from_secs(3);
@@ -32,6 +32,8 @@ pub(super) struct Follower {
     problems: channel::Sender<Arc<Vec<Problem>>>,
     messages: mpsc::Sender<Message>,
     watcher: notify::Result<RecommendedWatcher>,
+    /// The folder that is watched, by device and inode.
+    watched: Option<(u64, u64)>,
     /// Changed files that may not be complete, and since when they are as they are.
     unsettled: BTreeMap<PathBuf, (Stamp, Instant)>,
     /// Missing files, and when their objects go.
@@ -60,6 +62,7 @@ impl Follower {
     ) -> Self {
         // Before the first listing, so that no change falls between the two.
         let watcher = listen(source.root(), &messages);
+        let watched = watcher.as_ref().ok().and_then(|_| scan::identity(source.root()));
         Self {
             source,
             numbering,
@@ -68,6 +71,7 @@ impl Follower {
             problems,
             messages,
             watcher,
+            watched,
             unsettled: BTreeMap::new(),
             missing: BTreeMap::new(),
             next_listing: Instant::now(),
@@ -114,7 +118,7 @@ impl Follower {
                 Hint::Swapped => self.look(Complete::Linked, now),
                 Hint::Look => self.next_listing = self.next_listing.min(now + SETTLE / 10),
                 Hint::Lost => {
-                    self.watcher = listen(self.source.root(), &self.messages);
+                    self.watched = None;
                     self.look(Complete::None, now);
                 }
             }
@@ -159,8 +163,18 @@ impl Follower {
         }
     }
 
+    /// Watches the folder that has the name now, if it isn't the one that is watched.
+    fn listen(&mut self) {
+        let there = scan::identity(self.source.root());
+        if there.is_none() || there != self.watched {
+            self.watcher = listen(self.source.root(), &self.messages);
+            self.watched = there.filter(|_| self.watcher.is_ok());
+        }
+    }
+
     /// Lists the folder and takes in what is known to be complete.
     fn look(&mut self, complete: Complete<'_>, now: Instant) {
+        self.listen();
         let listing = self.source.list();
         if !self.synced {
             // The root itself couldn't be listed: nothing is known, which isn't nothing.
