@@ -1,1 +1,190 @@
+use std::collections::BTreeMap;
 
+use dataplane_snapshot::{Epoch, Kind, SourceAsOf};
+
+use super::*;
+use crate::{Acceptance, Refusal, RefusalReason, Unresolved, UnresolvedReason};
+
+const OLD: Root = Root([1; 32]);
+const CURRENT: Root = Root([2; 32]);
+
+fn as_of(revision: u64) -> AsOf {
+    let epoch = Epoch { id: "one".into(), created_at: 1 };
+    AsOf([("store".to_owned(), SourceAsOf { epoch, revisions: [(Kind::Route, revision)].into() })].into())
+}
+
+fn key() -> Key {
+    "route/default/users".parse().unwrap()
+}
+
+fn status(generation: i64) -> ObjectStatus {
+    ObjectStatus {
+        key: key(),
+        owner: Owner::Store,
+        generation,
+        accepted: Ok(Acceptance::Active),
+        resolved_refs: Ok(()),
+        warnings: Vec::new(),
+        objects: vec![key()],
+    }
+}
+
+fn held(generation: i64) -> ObjectStatus {
+    let unresolved = Unresolved { reason: UnresolvedReason::BackendNotFound, problems: Vec::new() };
+    ObjectStatus { resolved_refs: Err(unresolved), ..status(generation) }
+}
+
+fn refused(generation: i64) -> ObjectStatus {
+    let refusal = Refusal { reason: RefusalReason::Invalid, problems: Vec::new() };
+    ObjectStatus { accepted: Err(refusal), ..status(generation) }
+}
+
+fn worker(name: &str, ack: Option<(Root, u64)>) -> Counted {
+    let ack = ack.map(|(root, revision)| Applied { root, as_of: as_of(revision), rejected: BTreeMap::new() });
+    Counted { name: name.into(), ack, lost: false }
+}
+
+fn rejecting(name: &str, ack: (Root, u64), object: &str) -> Counted {
+    let mut worker = worker(name, Some(ack));
+    let ack = worker.ack.as_mut().unwrap();
+    ack.rejected.insert(object.parse().unwrap(), "too deep".into());
+    worker
+}
+
+fn judged(workers: &[Counted]) -> Programmed {
+    verdict(&status(1), &as_of(5), workers, CURRENT)
+}
+
+#[test]
+fn true_when_each_counted_worker_has_applied_it() {
+    assert_eq!(judged(&[worker("a", Some((OLD, 5))), worker("b", Some((OLD, 9)))]), Programmed::True);
+    let propagating = Programmed::Propagating { applied: 1, counted: 3 };
+    let waiting = [worker("a", Some((OLD, 5))), worker("b", Some((OLD, 4))), worker("c", None)];
+    assert_eq!(judged(&waiting), propagating);
+    assert_eq!(propagating.to_string(), "1/3");
+}
+
+/// A write that leaves the root as it was reaches no worker: whoever is at that root has it.
+#[test]
+fn whoever_is_at_the_current_root_has_it() {
+    assert_eq!(judged(&[worker("a", Some((CURRENT, 4)))]), Programmed::True);
+}
+
+#[test]
+fn no_worker_is_false() {
+    assert_eq!(judged(&[]), Programmed::NoWorkers);
+}
+
+#[test]
+fn a_lost_worker_is_named_while_it_is_missing() {
+    let lost = |ack| Counted { lost: true, ..worker("b", ack) };
+    let verdict = judged(&[worker("a", Some((OLD, 5))), lost(Some((OLD, 4)))]);
+    assert_eq!(verdict, Programmed::WorkerLost { applied: 1, counted: 2, lost: "b".into() });
+    assert_eq!(verdict.to_string(), "1/2; worker b doesn't answer");
+    assert_eq!(judged(&[worker("a", Some((OLD, 5))), lost(Some((OLD, 5)))]), Programmed::True);
+}
+
+#[test]
+fn a_rejection_is_told_before_all_have_answered() {
+    let workers = [worker("a", None), rejecting("b", (OLD, 5), "route/default/users")];
+    let expected = Programmed::Rejected { worker: "b".into(), key: key(), reason: "too deep".into() };
+    assert_eq!(judged(&workers), expected);
+    assert_eq!(expected.to_string(), "worker b rejects route/default/users: too deep");
+}
+
+#[test]
+fn rejections_of_others_or_of_older_versions_dont_count() {
+    let older = rejecting("a", (OLD, 4), "route/default/users");
+    assert_eq!(judged(&[older]), Programmed::Propagating { applied: 0, counted: 1 });
+    let other = rejecting("a", (OLD, 5), "route/default/shoes");
+    assert_eq!(judged(&[other]), Programmed::True);
+}
+
+#[test]
+fn what_isnt_planned_isnt_programmed() {
+    let workers = [worker("a", Some((CURRENT, 9)))];
+    let judged = |status| verdict(&status, &as_of(5), &workers, CURRENT);
+    assert_eq!(judged(refused(1)), Programmed::NotAccepted);
+    assert_eq!(judged(held(1)), Programmed::Held);
+    // A disabled route is gone from every worker: that is what it says.
+    let disabled = ObjectStatus { accepted: Ok(Acceptance::Disabled), objects: Vec::new(), ..held(1) };
+    assert_eq!(judged(disabled), Programmed::True);
+}
+
+/// A ledger with the passes so far.
+#[derive(Default)]
+struct Passes(Ledger);
+
+impl Passes {
+    fn record(&mut self, status: ObjectStatus, revision: u64) {
+        let statuses = [(status.key.clone(), Arc::new(status))].into();
+        self.0.record(&statuses, &Snapshot::new([], as_of(revision)));
+    }
+
+    fn verdict(&mut self, workers: &[Counted]) -> Programmed {
+        let all = self.0.verdicts(workers, CURRENT);
+        let one = self.0.verdict(&key(), workers, CURRENT).unwrap();
+        assert_eq!(all[&key()], one);
+        one
+    }
+}
+
+#[test]
+fn the_write_is_that_of_the_generation() {
+    let mut passes = Passes::default();
+    passes.record(status(1), 5);
+    // Others are edited, this one stays.
+    passes.record(status(1), 8);
+    assert!(passes.verdict(&[worker("a", Some((OLD, 5)))]).is_true());
+    passes.record(status(2), 9);
+    let before = [worker("a", Some((OLD, 8)))];
+    assert_eq!(passes.verdict(&before), Programmed::Propagating { applied: 0, counted: 1 });
+    assert!(passes.verdict(&[worker("a", Some((OLD, 9)))]).is_true());
+}
+
+#[test]
+fn true_is_latched_for_the_generation() {
+    let mut passes = Passes::default();
+    passes.record(status(1), 5);
+    assert!(passes.verdict(&[worker("a", Some((OLD, 5)))]).is_true());
+    assert!(passes.verdict(&[]).is_true(), "a loss withdraws nothing");
+    passes.record(held(1), 6);
+    assert!(passes.verdict(&[]).is_true(), "nor does a reference that goes away");
+    passes.record(refused(1), 7);
+    assert_eq!(passes.verdict(&[]), Programmed::NotAccepted);
+    passes.record(status(2), 8);
+    assert_eq!(passes.verdict(&[]), Programmed::NoWorkers);
+}
+
+/// The backend that a held route names appears: the route is another object from then on, in the same generation.
+#[test]
+fn what_is_held_no_longer_is_a_new_write() {
+    let mut passes = Passes::default();
+    passes.record(held(1), 5);
+    assert_eq!(passes.verdict(&[worker("a", Some((OLD, 5)))]), Programmed::Held);
+    passes.record(status(1), 6);
+    assert!(!passes.verdict(&[worker("a", Some((OLD, 5)))]).is_true());
+    assert!(passes.verdict(&[worker("a", Some((OLD, 6)))]).is_true());
+}
+
+#[test]
+fn what_an_earlier_leader_told_stays_told() {
+    let mut passes = Passes::default();
+    passes.record(status(3), 5);
+    passes.0.latch(&key(), Owner::Store, 2);
+    passes.0.latch(&key(), Owner::Kubernetes, 3);
+    assert_eq!(passes.verdict(&[]), Programmed::NoWorkers, "another generation or another owner's");
+    passes.0.latch(&key(), Owner::Store, 3);
+    assert!(passes.verdict(&[]).is_true());
+}
+
+#[test]
+fn what_is_gone_is_forgotten() {
+    let mut passes = Passes::default();
+    passes.record(status(1), 5);
+    assert!(passes.verdict(&[worker("a", Some((OLD, 5)))]).is_true());
+    passes.0.record(&BTreeMap::new(), &Snapshot::new([], as_of(6)));
+    assert_eq!(passes.0.verdict(&key(), &[], CURRENT), None);
+    passes.record(status(1), 7);
+    assert_eq!(passes.verdict(&[]), Programmed::NoWorkers);
+}

@@ -1,6 +1,8 @@
 //! Pairs in `golden/`: manifests in, the snapshot and the statuses out. `UPDATE=1 cargo test --test golden` writes the
 //! second halves anew; read the difference before you commit it.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+
 mod manifests;
 mod render;
 

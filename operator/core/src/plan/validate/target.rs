@@ -37,7 +37,7 @@ pub(super) fn target<'a>(
             return None;
         }
         Some(id) => Cow::Borrowed(id),
-        None => Cow::Owned(default_id(hostname, port, spec.ip_address.as_deref())),
+        None => Cow::Owned(spec.default_id()),
     };
     Some(ValidTarget {
         id,
@@ -47,15 +47,6 @@ pub(super) fn target<'a>(
         ip_address: ip_address?,
         protocol: protocol?,
     })
-}
-
-/// As Otoroshi names targets.
-fn default_id(hostname: &str, port: NonZeroU16, ip_address: Option<&str>) -> String {
-    let host = if hostname.contains(':') { format!("[{hostname}]") } else { hostname.to_owned() };
-    match ip_address {
-        Some(address) => format!("http://{host}@{address}:{port}"),
-        None => format!("http://{host}:{port}"),
-    }
 }
 
 fn unsupported(spec: &Target, at: &Field<'_>, findings: &mut Findings) {

@@ -1,0 +1,210 @@
+//! Random worlds, small enough that keys, references and matches meet.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crds::{
+    BackendReference, BackendSpec, Condition, ConditionType, PathMatch, PathType, RouteBackend, RouteMatch,
+    RouteSpec, Target,
+};
+use dataplane_snapshot::{Epoch, Key, Kind, SourceAsOf};
+use operator_core::{
+    ListenerProtocol, ListenerSettings, Observed, Origin, Owner, Place, Problem, SourceView, Spec, World,
+};
+use proptest::prelude::*;
+use proptest::{collection, option, sample};
+
+#[derive(Clone, Debug)]
+pub(crate) enum Edit {
+    Put(Owner, Key, Spec),
+    Delete(Owner, Key),
+    Relabel(Owner, Key, u8),
+    Listeners(Vec<&'static str>),
+    /// The sources go on without a change of any object.
+    Touch,
+}
+
+impl Edit {
+    pub(crate) fn key(&self) -> Option<Key> {
+        match self {
+            Self::Put(_, key, _) | Self::Delete(_, key) | Self::Relabel(_, key, _) => Some(key.clone()),
+            Self::Listeners(_) | Self::Touch => None,
+        }
+    }
+}
+
+/// Sources as they are in a leader: an object that doesn't change keeps its `Arc`.
+#[derive(Default)]
+pub(crate) struct Sources {
+    views: BTreeMap<Owner, BTreeMap<Key, Arc<Observed>>>,
+    listeners: Arc<Vec<ListenerSettings>>,
+    revision: u64,
+}
+
+impl Sources {
+    pub(crate) fn apply(&mut self, edit: Edit) {
+        self.revision += 1;
+        let generation = i64::try_from(self.revision).unwrap();
+        match edit {
+            Edit::Put(owner, key, spec) => {
+                let labels = BTreeMap::new();
+                let observed = Observed { key: key.clone(), spec, labels, generation, origin: origin(owner) };
+                self.views.entry(owner).or_default().insert(key, Arc::new(observed));
+            }
+            Edit::Delete(owner, key) => {
+                self.views.entry(owner).or_default().remove(&key);
+            }
+            Edit::Relabel(owner, key, label) => {
+                if let Some(observed) = self.views.entry(owner).or_default().get_mut(&key) {
+                    Arc::make_mut(observed).labels = [("a".to_owned(), label.to_string())].into();
+                }
+            }
+            Edit::Listeners(names) => self.listeners = Arc::new(names.into_iter().map(listener).collect()),
+            Edit::Touch => {}
+        }
+    }
+
+    pub(crate) fn world(&self) -> World {
+        let as_of = SourceAsOf {
+            epoch: Epoch { id: "one".into(), created_at: 1 },
+            revisions: [(Kind::Route, self.revision)].into(),
+        };
+        let view = |(owner, objects): (&Owner, &BTreeMap<_, _>)| SourceView {
+            owner: *owner,
+            as_of: as_of.clone(),
+            objects: objects.clone(),
+        };
+        let views: Vec<_> = self.views.iter().map(view).collect();
+        World::join(self.listeners.clone(), &views)
+    }
+}
+
+/// The Backend that a route names.
+pub(crate) fn backend_of(world: &World, route: &Key) -> Option<Key> {
+    let Spec::Route(spec) = &world.routes.get(route)?.spec else { return None };
+    let reference = spec.backends.first()?.reference.as_ref()?;
+    Some(Key::new(Kind::Backend, route.namespace(), &*reference.name))
+}
+
+pub(crate) fn edits(most: usize) -> impl Strategy<Value = Vec<Edit>> {
+    collection::vec(edit(), 1..most)
+}
+
+pub(crate) fn edit() -> impl Strategy<Value = Edit> {
+    let owner = || sample::select(vec![Owner::Kubernetes, Owner::Files, Owner::Store]);
+    prop_oneof![
+        6 => (owner(), key(Kind::Backend), backend()).prop_map(|(owner, key, spec)| Edit::Put(owner, key, spec)),
+        8 => (owner(), key(Kind::Route), route()).prop_map(|(owner, key, spec)| Edit::Put(owner, key, spec)),
+        3 => (owner(), key(Kind::Backend)).prop_map(|(owner, key)| Edit::Delete(owner, key)),
+        2 => (owner(), key(Kind::Route)).prop_map(|(owner, key)| Edit::Delete(owner, key)),
+        1 => (owner(), key(Kind::Route), 0..3_u8).prop_map(|(owner, key, label)| Edit::Relabel(owner, key, label)),
+        1 => sample::subsequence(vec!["http", "private"], 0..=2).prop_map(Edit::Listeners),
+        1 => Just(Edit::Touch),
+    ]
+}
+
+fn key(kind: Kind) -> impl Strategy<Value = Key> {
+    let name = prop_oneof![8 => sample::select(vec!["a", "b", "c"]), 1 => Just("a~0")];
+    (sample::select(vec!["x", "y"]), name).prop_map(move |(namespace, name)| Key::new(kind, namespace, name))
+}
+
+fn backend() -> impl Strategy<Value = Spec> {
+    prop_oneof![
+        5 => backend_spec().prop_map(|spec| Spec::Backend(Arc::new(spec))),
+        1 => invalid(),
+    ]
+}
+
+fn backend_spec() -> impl Strategy<Value = BackendSpec> {
+    let targets = collection::vec((sample::select(vec!["one.test", "two.test"]), 0..3_u16), 0..3);
+    (targets, sample::select(vec!["/", "/v1", "bad", "/${env.X}"])).prop_map(|(targets, root)| BackendSpec {
+        targets: targets.into_iter().map(|(host, port)| target(host, port)).collect(),
+        root: root.to_owned(),
+        ..BackendSpec::default()
+    })
+}
+
+fn target(hostname: &str, port: u16) -> Target {
+    Target { hostname: Some(hostname.to_owned()), port: Some(port), ..Target::default() }
+}
+
+fn route() -> impl Strategy<Value = Spec> {
+    let backends = collection::vec(route_backend(), 0..3);
+    let listeners = sample::subsequence(vec!["http", "private", "typo"], 0..=2);
+    let spec = (collection::vec(route_match(), 0..3), backends, listeners, any::<bool>(), 0..8_u8);
+    let spec = spec.prop_map(|(matches, backends, listeners, strip_path, disabled)| RouteSpec {
+        enabled: disabled != 0,
+        listeners: listeners.into_iter().map(str::to_owned).collect(),
+        matches,
+        strip_path,
+        backends,
+        ..RouteSpec::default()
+    });
+    prop_oneof![8 => spec.prop_map(|spec| Spec::Route(Arc::new(spec))), 1 => invalid()]
+}
+
+fn route_backend() -> impl Strategy<Value = RouteBackend> {
+    let reference = sample::select(vec!["a", "b", "c"])
+        .prop_map(|name| BackendReference { name: name.to_owned(), namespace: None });
+    prop_oneof![
+        4 => reference.prop_map(|reference| RouteBackend { reference: Some(reference), inline: None, weight: 1 }),
+        2 => backend_spec().prop_map(|spec| RouteBackend { reference: None, inline: Some(spec), weight: 1 }),
+        1 => Just(RouteBackend { reference: None, inline: None, weight: 1 }),
+    ]
+}
+
+fn route_match() -> impl Strategy<Value = RouteMatch> {
+    let host = sample::select(vec!["a.test", "*.test", "bad host"]).prop_map(str::to_owned);
+    let path = (sample::select(vec!["/a", "/:id", "/$id<[0-9]+>", "bad"]), any::<bool>()).prop_map(
+        |(value, exact)| PathMatch {
+            type_: if exact { PathType::Exact } else { PathType::Prefix },
+            value: value.to_owned(),
+        },
+    );
+    let header = (sample::select(vec!["X-A", "x b"]), option::of(Just("1"))).prop_map(|(name, value)| {
+        Condition { name: name.to_owned(), type_: ConditionType::Exact, value: value.map(str::to_owned) }
+    });
+    let method = sample::select(vec!["GET", "POST"]).prop_map(str::to_owned);
+    (
+        collection::vec(host, 0..2),
+        collection::vec(path, 0..3),
+        collection::vec(header, 0..2),
+        collection::vec(method, 0..2),
+    )
+        .prop_map(|(hostnames, paths, headers, methods)| RouteMatch {
+            hostnames,
+            paths,
+            headers,
+            methods,
+            ..RouteMatch::default()
+        })
+}
+
+fn invalid() -> impl Strategy<Value = Spec> {
+    (0..3_u8).prop_map(|which| {
+        let place = Some(Place { file: "f.yaml".into(), line: u64::from(which), column: 1 });
+        Spec::Invalid(vec![Problem {
+            field: "spec".into(),
+            message: format!("mistake {}", which / 2),
+            place,
+        }])
+    })
+}
+
+fn origin(owner: Owner) -> Origin {
+    match owner {
+        Owner::Kubernetes => Origin::Kubernetes,
+        Owner::Files => Origin::File(Place { file: "f.yaml".into(), line: 1, column: 1 }),
+        Owner::Store => Origin::Store,
+    }
+}
+
+fn listener(name: &'static str) -> ListenerSettings {
+    ListenerSettings {
+        name: name.to_owned(),
+        address: String::new(),
+        port: 8080,
+        advertised_port: None,
+        protocol: ListenerProtocol::Http,
+    }
+}
