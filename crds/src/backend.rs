@@ -19,38 +19,12 @@ use crate::{BackendStatus, ClientSettings, HealthCheck, LoadBalancing, Target};
     category = "komainu",
     derive = "PartialEq",
     doc = "A list of target servers and how requests are sent to them. Routes refer to it by name.",
-    printcolumn(
-        name = "Accepted",
-        type_ = "string",
-        description = "Whether the leader takes the Backend as it is.",
-        json_path = ".status.conditions[?(@.type==\"Accepted\")].status"
-    ),
-    printcolumn(
-        name = "Programmed",
-        type_ = "string",
-        description = "Whether every worker serves by this generation.",
-        json_path = ".status.conditions[?(@.type==\"Programmed\")].status"
-    ),
-    printcolumn(
-        name = "Policy",
-        type_ = "string",
-        description = "How a target is chosen.",
-        json_path = ".spec.loadBalancing.type"
-    ),
-    printcolumn(
-        name = "Target",
-        type_ = "string",
-        description = "The host name of the first target.",
-        json_path = ".spec.targets[0].hostname"
-    ),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(
-        name = "Reason",
-        type_ = "string",
-        description = "Why it is accepted or not.",
-        json_path = ".status.conditions[?(@.type==\"Accepted\")].reason",
-        priority = "1"
-    )
+    printcolumn = r#"{"name":"Accepted","type":"string","description":"Whether the leader takes the Backend as it is.","jsonPath":".status.conditions[?(@.type==\"Accepted\")].status"}"#,
+    printcolumn = r#"{"name":"Programmed","type":"string","description":"Whether every worker serves by this generation.","jsonPath":".status.conditions[?(@.type==\"Programmed\")].status"}"#,
+    printcolumn = r#"{"name":"Policy","type":"string","description":"How a target is chosen.","jsonPath":".spec.loadBalancing.type"}"#,
+    printcolumn = r#"{"name":"Target","type":"string","description":"The host name of the first target.","jsonPath":".spec.targets[0].hostname"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","priority":1,"description":"Why it is accepted or not.","jsonPath":".status.conditions[?(@.type==\"Accepted\")].reason"}"#
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BackendSpec {

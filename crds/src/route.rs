@@ -19,44 +19,13 @@ use crate::{BackendSpec, RouteMatch, RouteStatus};
     category = "komainu",
     derive = "PartialEq",
     doc = "Which requests go to which backend.",
-    printcolumn(
-        name = "Hosts",
-        type_ = "string",
-        description = "The hostnames of the first match.",
-        json_path = ".spec.matches[0].hostnames"
-    ),
-    printcolumn(
-        name = "Path",
-        type_ = "string",
-        description = "The first path of the first match.",
-        json_path = ".spec.matches[0].paths[0].value"
-    ),
-    printcolumn(
-        name = "Backend",
-        type_ = "string",
-        description = "The first Backend referred to.",
-        json_path = ".spec.backends[0].ref.name"
-    ),
-    printcolumn(
-        name = "Accepted",
-        type_ = "string",
-        description = "Whether the leader takes the Route as it is.",
-        json_path = ".status.conditions[?(@.type==\"Accepted\")].status"
-    ),
-    printcolumn(
-        name = "Programmed",
-        type_ = "string",
-        description = "Whether every worker serves by this generation.",
-        json_path = ".status.conditions[?(@.type==\"Programmed\")].status"
-    ),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(
-        name = "Reason",
-        type_ = "string",
-        description = "Why it is accepted or not.",
-        json_path = ".status.conditions[?(@.type==\"Accepted\")].reason",
-        priority = "1"
-    )
+    printcolumn = r#"{"name":"Hosts","type":"string","description":"The hostnames of the first match.","jsonPath":".spec.matches[0].hostnames"}"#,
+    printcolumn = r#"{"name":"Path","type":"string","description":"The first path of the first match.","jsonPath":".spec.matches[0].paths[0].value"}"#,
+    printcolumn = r#"{"name":"Backend","type":"string","description":"The first Backend referred to.","jsonPath":".spec.backends[0].ref.name"}"#,
+    printcolumn = r#"{"name":"Accepted","type":"string","description":"Whether the leader takes the Route as it is.","jsonPath":".status.conditions[?(@.type==\"Accepted\")].status"}"#,
+    printcolumn = r#"{"name":"Programmed","type":"string","description":"Whether every worker serves by this generation.","jsonPath":".status.conditions[?(@.type==\"Programmed\")].status"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","priority":1,"description":"Why it is accepted or not.","jsonPath":".status.conditions[?(@.type==\"Accepted\")].reason"}"#
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(

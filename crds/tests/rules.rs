@@ -1,6 +1,8 @@
 //! What one object can tell is refused by the rules in the schema, with a sentence that says what would be right. Here by an
 //! implementation of CEL in Rust; the tests against a real API server check that it says the same.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::core::cel::Validator;
 use serde_json::{Value, json};

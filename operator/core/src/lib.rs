@@ -3,6 +3,7 @@
 
 pub mod absence;
 pub mod conditions;
+pub mod otoroshi;
 mod plan;
 pub mod programmed;
 pub mod session;

@@ -1,0 +1,7 @@
+//! Both ways, over specs of every shape and over the examples of Otoroshi's Backends page.
+
+mod backends;
+mod properties;
+mod refusals;
+mod routes;
+mod specs;

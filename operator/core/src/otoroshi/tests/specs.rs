@@ -1,0 +1,276 @@
+//! Specs as users could write them, in every shape.
+
+use std::collections::BTreeMap;
+
+use crds::*;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Value, json};
+
+fn word() -> impl Strategy<Value = String> {
+    "[a-z][a-z0-9]{0,7}"
+}
+
+fn words() -> impl Strategy<Value = Vec<String>> {
+    vec(word(), 0..3)
+}
+
+fn metadata() -> impl Strategy<Value = BTreeMap<String, String>> {
+    proptest::collection::btree_map("[a-z._/-]{1,8}", "[ -~]{0,8}", 0..3)
+}
+
+fn duration() -> impl Strategy<Value = Duration> {
+    prop_oneof![0..100_000_u64, 0..=Duration::MAX.as_millis()].prop_map(Duration::from_millis)
+}
+
+fn predicate() -> impl Strategy<Value = Predicate> {
+    let place = || option::of("[a-z*-]{1,5}");
+    let located = (place(), place(), place(), place(), place()).prop_map(
+        |(provider, region, zone, data_center, rack)| Predicate {
+            type_: PredicateType::NetworkLocationMatch,
+            provider,
+            region,
+            zone,
+            data_center,
+            rack,
+        },
+    );
+    prop_oneof![Just(Predicate::default()), located]
+}
+
+fn tls_config() -> impl Strategy<Value = TlsConfig> {
+    (any::<bool>(), any::<bool>(), any::<bool>(), words(), words()).prop_map(
+        |(enabled, loose, trust_all, certs, trusted_certs)| TlsConfig {
+            enabled,
+            loose,
+            trust_all,
+            certs,
+            trusted_certs,
+        },
+    )
+}
+
+fn server() -> impl Strategy<Value = Target> {
+    let port = prop_oneof![(1..=65535_i32).prop_map(Value::from), word().prop_map(Value::from)];
+    let service = (word(), option::of(word()), port).prop_map(|(name, namespace, port)| Target {
+        service: serde_json::from_value(json!({ "name": name, "namespace": namespace, "port": port }))
+            .unwrap(),
+        ..Target::default()
+    });
+    let hostname = prop_oneof![word(), Just("10.0.0.7".to_owned()), Just("::1".to_owned())];
+    let host = (hostname, 1..=u16::MAX, option::of(Just("10.0.0.9".to_owned()))).prop_map(
+        |(hostname, port, ip_address)| Target {
+            hostname: Some(hostname),
+            port: Some(port),
+            ip_address,
+            ..Target::default()
+        },
+    );
+    prop_oneof![3 => host, 1 => service]
+}
+
+fn target() -> impl Strategy<Value = Target> {
+    let protocol = select(vec![Protocol::Http10, Protocol::Http11, Protocol::Http2, Protocol::Http3]);
+    let rest = (option::of(word()), any::<bool>(), 0..1_000_000_u32, protocol, any::<bool>());
+    (server(), rest, predicate(), tls_config()).prop_map(
+        |(server, (id, tls, weight, protocol, backup), predicate, tls_config)| Target {
+            id,
+            tls,
+            weight,
+            protocol,
+            predicate,
+            tls_config,
+            backup,
+            ..server
+        },
+    )
+}
+
+fn load_balancing() -> impl Strategy<Value = LoadBalancing> {
+    use LoadBalancingType::*;
+    let plain = select(vec![
+        RoundRobin,
+        Random,
+        Sticky,
+        IpAddressHash,
+        BestResponseTime,
+        LeastConnections,
+        PowerOfTwoRandomChoices,
+        NaiveFailover,
+    ])
+    .prop_map(|type_| LoadBalancing { type_, ..LoadBalancing::default() });
+    let ratio = option::of(0..99_u8).prop_map(|percent| LoadBalancing {
+        type_: WeightedBestResponseTime,
+        ratio: percent.map(|percent| f64::from(percent) / 100.0),
+        ..LoadBalancing::default()
+    });
+    let hash =
+        (select(vec![HeaderHash, CookieHash, QueryHash]), option::of(word())).prop_map(|(type_, name)| {
+            let name_of = |wanted| name.clone().filter(|_| type_ == wanted);
+            LoadBalancing {
+                type_,
+                ratio: None,
+                header_name: name_of(HeaderHash),
+                cookie_name: name_of(CookieHash),
+                query_name: name_of(QueryHash),
+            }
+        });
+    prop_oneof![plain, ratio, hash]
+}
+
+fn health_check() -> impl Strategy<Value = HealthCheck> {
+    let lists = (vec(100..599_u16, 0..3), vec(100..599_u16, 0..3), words(), words());
+    (any::<bool>(), option::of("/[a-z]{0,5}"), duration(), lists, any::<bool>(), any::<bool>()).prop_map(
+        |(enabled, url, timeout, lists, block_on_red, logic_check)| HealthCheck {
+            enabled,
+            url,
+            timeout,
+            healthy_statuses: lists.0,
+            unhealthy_statuses: lists.1,
+            healthy_regex_checks: lists.2,
+            unhealthy_regex_checks: lists.3,
+            block_on_red,
+            logic_check,
+        },
+    )
+}
+
+fn proxy() -> impl Strategy<Value = UpstreamProxy> {
+    let protocol = option::of(select(vec![ProxyProtocol::Http, ProxyProtocol::Https]));
+    (word(), 1..=u16::MAX, protocol, option::of(word()), option::of("[ -~]{0,8}"), words()).prop_map(
+        |(host, port, protocol, principal, password, non_proxy_hosts)| UpstreamProxy {
+            host,
+            port,
+            protocol,
+            principal,
+            password,
+            non_proxy_hosts,
+        },
+    )
+}
+
+fn custom_timeouts() -> impl Strategy<Value = CustomTimeouts> {
+    ("/[a-z*]{0,5}", vec(duration(), 5)).prop_map(|(path, times)| CustomTimeouts {
+        path,
+        connection_timeout: times[0],
+        idle_timeout: times[1],
+        call_and_stream_timeout: times[2],
+        call_timeout: times[3],
+        global_timeout: times[4],
+    })
+}
+
+fn client() -> impl Strategy<Value = ClientSettings> {
+    let numbers = (any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>());
+    let rest = (vec(custom_timeouts(), 0..3), any::<bool>(), option::of(proxy()));
+    (numbers, vec(duration(), 7), rest).prop_map(
+        |((retries, max_errors, backoff_factor, queue_size), times, (custom_timeouts, enabled, proxy))| {
+            ClientSettings {
+                retries,
+                max_errors,
+                backoff_factor,
+                retry_initial_delay: times[0],
+                connection_timeout: times[1],
+                idle_timeout: times[2],
+                call_and_stream_timeout: times[3],
+                call_timeout: times[4],
+                global_timeout: times[5],
+                sample_interval: times[6],
+                custom_timeouts,
+                cache_connection_settings: ConnectionCache { enabled, queue_size },
+                proxy,
+            }
+        },
+    )
+}
+
+pub(super) fn backend() -> impl Strategy<Value = BackendSpec> {
+    let about = (option::of("[A-Z][a-z ]{0,8}"), option::of("[ -~]{1,8}"), words(), metadata());
+    let rest = ("/[a-z/]{0,8}", any::<bool>(), load_balancing(), option::of(health_check()), client());
+    (about, vec(target(), 0..4), rest).prop_map(|(about, mut targets, rest)| {
+        // Two that are the same are one, for Otoroshi.
+        let mut seen: Vec<Target> = Vec::new();
+        targets.retain(|target| {
+            let new = !seen.contains(target);
+            seen.push(target.clone());
+            new
+        });
+        let (display_name, description, tags, metadata) = about;
+        let (root, rewrite, load_balancing, health_check, client) = rest;
+        BackendSpec {
+            display_name,
+            description,
+            tags,
+            metadata,
+            targets,
+            root,
+            rewrite,
+            load_balancing,
+            health_check,
+            client,
+        }
+    })
+}
+
+fn condition() -> impl Strategy<Value = Condition> {
+    let valued = select(vec![ConditionType::Exact, ConditionType::Regex, ConditionType::Wildcard]);
+    let value = prop_oneof![3 => "[ -~]{0,8}", 1 => select(vec!["Exists()", "Regex(a)", "NotDefined()"]).prop_map(str::to_owned)];
+    let valued = (valued, value).prop_map(|(type_, value)| (type_, Some(value)));
+    let bare = select(vec![ConditionType::Present, ConditionType::Absent]).prop_map(|type_| (type_, None));
+    ("[a-c]{1,2}", prop_oneof![2 => valued, 1 => bare]).prop_map(|(name, (type_, value))| Condition {
+        name,
+        type_,
+        value,
+    })
+}
+
+fn route_match() -> impl Strategy<Value = RouteMatch> {
+    let hostname = prop_oneof!["[a-c]\\.test", Just("*.test".to_owned())];
+    let path = ("/[a-c:*/]{0,4}", select(vec![PathType::Prefix, PathType::Prefix, PathType::Exact]))
+        .prop_map(|(value, type_)| PathMatch { type_, value });
+    let conditions = || vec(condition(), 0..2);
+    let methods = vec(select(vec!["GET".to_owned(), "POST".to_owned()]), 0..2);
+    (vec(hostname, 0..3), vec(path, 0..3), methods, conditions(), conditions(), conditions()).prop_map(
+        |(hostnames, paths, methods, headers, query, cookies)| RouteMatch {
+            hostnames,
+            paths,
+            methods,
+            headers,
+            query,
+            cookies,
+        },
+    )
+}
+
+fn route_backend() -> impl Strategy<Value = RouteBackend> {
+    let reference = (word(), option::weighted(0.2, word())).prop_map(|(name, namespace)| RouteBackend {
+        reference: Some(BackendReference { name, namespace }),
+        inline: None,
+        weight: 1,
+    });
+    let inline = backend().prop_map(|spec| RouteBackend { reference: None, inline: Some(spec), weight: 1 });
+    let kind = prop_oneof![reference, inline];
+    (kind, prop_oneof![3 => Just(1), 1 => 0..1_000_000_u32])
+        .prop_map(|(backend, weight)| RouteBackend { weight, ..backend })
+}
+
+pub(super) fn route() -> impl Strategy<Value = RouteSpec> {
+    let about = (option::of("[A-Z][a-z ]{0,8}"), option::of("[ -~]{1,8}"), words(), metadata());
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    (about, flags, words(), vec(route_match(), 1..3), vec(route_backend(), 1..3)).prop_map(
+        |((display_name, description, tags, metadata), flags, listeners, matches, backends)| RouteSpec {
+            display_name,
+            description,
+            tags,
+            metadata,
+            enabled: flags.0,
+            listeners,
+            matches,
+            strip_path: flags.1,
+            override_host: flags.2,
+            backends,
+        },
+    )
+}
