@@ -41,9 +41,10 @@ pub trait StateStore: Send + Sync {
         })
     }
 
-    /// Deletes one object of [`Owner::Store`].
-    async fn delete(&self, key: &Key, expected: Expected) -> Result<(), StoreError> {
+    /// Deletes one object of [`Owner::Store`] and gives the store's revision afterwards.
+    async fn delete(&self, key: &Key, expected: Expected) -> Result<u64, StoreError> {
         let write = Write { key: key.clone(), expected, draft: None };
-        self.commit(Batch { owner: Owner::Store, writes: vec![write], as_of: None }).await.map(drop)
+        let batch = Batch { owner: Owner::Store, writes: vec![write], as_of: None };
+        self.commit(batch).await.map(|committed| committed.revision)
     }
 }

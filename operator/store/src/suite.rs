@@ -81,15 +81,14 @@ pub async fn writes_are_conditional(open: impl AsyncFn(u64) -> Opened) {
     let not_found = Err(StoreError::NotFound { key: a.clone() });
     assert_eq!(store.put(&a, Expected::Present, draft("1")).await, not_found);
     assert_eq!(store.put(&a, Expected::Revision(0), draft("1")).await, not_found);
-    assert_eq!(store.delete(&a, Expected::Any).await, Ok(()));
+    assert_eq!(store.delete(&a, Expected::Any).await, Ok(0));
     let first = store.put(&a, Expected::Absent, draft("1")).await.unwrap();
     assert_eq!(store.get(Owner::Store, &a).await.unwrap(), Some(first.clone()));
     assert_eq!(first.spec, draft("1").spec);
     let exists = Err(StoreError::Exists { key: a.clone() });
     assert_eq!(store.put(&a, Expected::Absent, draft("2")).await, exists);
     let second = store.put(&a, Expected::Revision(first.revision), draft("2")).await.unwrap();
-    let conflict =
-        StoreError::Conflict { key: a.clone(), expected: first.revision, actual: second.revision };
+    let conflict = StoreError::Conflict { key: a.clone(), expected: first.revision, actual: second.revision };
     assert_eq!(store.put(&a, Expected::Revision(first.revision), draft("3")).await, Err(conflict.clone()));
     assert_eq!(store.delete(&a, Expected::Revision(first.revision)).await, Err(conflict));
     assert_eq!(store.get(Owner::Store, &a).await.unwrap(), Some(second.clone()));
@@ -202,7 +201,10 @@ pub async fn owners_are_apart(open: impl AsyncFn(u64) -> Opened) {
 
 pub async fn a_mirror_keeps_its_as_of(open: impl AsyncFn(u64) -> Opened) {
     let store = open(100).await;
-    assert!(view(&*store, Owner::Kubernetes).await.unwrap().is_none(), "an empty mirror isn't an empty cluster");
+    assert!(
+        view(&*store, Owner::Kubernetes).await.unwrap().is_none(),
+        "an empty mirror isn't an empty cluster"
+    );
     let first = mirrored("a", 1, "cluster", 10);
     let committed = store.commit(first.clone()).await.unwrap();
     let seen = view(&*store, Owner::Kubernetes).await.unwrap().unwrap();

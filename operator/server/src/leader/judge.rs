@@ -18,11 +18,12 @@ pub struct Verdict {
 /// The verdict on every object that has its key for itself.
 pub type Verdicts = BTreeMap<Key, Verdict>;
 
-/// Joins what was planned with what the workers say: judges anew when either changes. Ends with the planning loop, with the
-/// list of workers, or when nobody listens.
+/// Joins what was planned with what the workers say (`counted`): judges anew at each plan and whenever `workers_changed`.
+/// Ends with the planning loop, with the list of workers, or when nobody listens.
 pub fn judge(
     mut planned: watch::Receiver<Option<Arc<Planned>>>,
-    mut workers: watch::Receiver<Arc<Vec<Counted>>>,
+    mut workers_changed: watch::Receiver<u64>,
+    counted: impl Fn() -> Vec<Counted> + Send + 'static,
 ) -> watch::Receiver<Arc<Verdicts>> {
     let (sender, verdicts) = watch::channel(Arc::default());
     tokio::spawn(async move {
@@ -30,13 +31,13 @@ pub fn judge(
         let mut recorded: Option<Arc<Planned>> = None;
         loop {
             let newest = planned.borrow_and_update().clone();
-            let counted = workers.borrow_and_update().clone();
+            workers_changed.borrow_and_update();
             if let Some(newest) = newest {
                 if recorded.as_ref().is_none_or(|recorded| !Arc::ptr_eq(recorded, &newest)) {
                     ledger.record(&newest.statuses, &newest.snapshot);
                     recorded = Some(newest.clone());
                 }
-                let verdicts = Arc::new(verdicts_on(&newest, &mut ledger, &counted));
+                let verdicts = Arc::new(verdicts_on(&newest, &mut ledger, &counted()));
                 sender.send_if_modified(|old| {
                     let changed = *old != verdicts;
                     *old = verdicts;
@@ -46,7 +47,7 @@ pub fn judge(
             let alive = tokio::select! {
                 () = sender.closed() => return,
                 result = planned.changed() => result,
-                result = workers.changed() => result,
+                result = workers_changed.changed() => result,
             };
             if alive.is_err() {
                 return;

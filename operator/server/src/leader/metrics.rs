@@ -52,7 +52,11 @@ impl Metrics {
         );
         leader.register("plan_failures", "Passes that panicked", metrics.failures.clone());
         leader.register("snapshot_objects", "Objects of the current snapshot", metrics.objects.clone());
-        leader.register("refused_objects", "Objects that aren't used as they are written", metrics.refused.clone());
+        leader.register(
+            "refused_objects",
+            "Objects that aren't used as they are written",
+            metrics.refused.clone(),
+        );
         leader.register(
             "snapshot_content",
             "First 48 bits of the root: processes with the same number have the same content",
@@ -73,7 +77,8 @@ impl Metrics {
         }
         let refused = planned.statuses.values().filter(|status| status.accepted.is_err()).count();
         self.refused.set(to_i64(refused + planned.conflicts.len()));
-        let first = planned.snapshot.root().0.iter().take(6).fold(0.0, |sum, byte| sum * 256.0 + f64::from(*byte));
+        let first =
+            planned.snapshot.root().0.iter().take(6).fold(0.0, |sum, byte| sum * 256.0 + f64::from(*byte));
         self.content.set(first);
     }
 }

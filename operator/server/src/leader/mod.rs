@@ -40,11 +40,7 @@ pub struct Leader;
 impl Leader {
     /// Plans at each change of a source: the first one at once, and what arrives during a pass together in the next one.
     /// The loop ends when nobody holds a receiver of the handle any more.
-    pub fn start(
-        listeners: Vec<ListenerSettings>,
-        sources: Vec<Source>,
-        metrics: Metrics,
-    ) -> LeaderHandle {
+    pub fn start(listeners: Vec<ListenerSettings>, sources: Vec<Source>, metrics: Metrics) -> LeaderHandle {
         planning::start(Arc::new(listeners), sources, metrics, operator_core::plan)
     }
 }

@@ -19,8 +19,12 @@ impl Sources {
     /// The newest views, if every source has one.
     pub(super) fn views(&mut self) -> Option<Vec<Arc<SourceView>>> {
         // All are marked as seen, also if one is missing: the one that comes will tell.
-        let views: Vec<_> =
-            self.sources.iter_mut().chain(&mut self.ended).map(|source| source.borrow_and_update().clone()).collect();
+        let views: Vec<_> = self
+            .sources
+            .iter_mut()
+            .chain(&mut self.ended)
+            .map(|source| source.borrow_and_update().clone())
+            .collect();
         views.into_iter().collect()
     }
 

@@ -4,8 +4,8 @@ use redb::{Database, ReadableTable as _, ReadableTableMetadata as _, Table, Writ
 
 use super::EmbeddedSettings;
 use super::tables::{
-    COUNTERS, DELETED, EPOCHS, FILE_REVISION, FORGOTTEN, Name, OBJECTS, REVISION, Record, SEEN, TOMBSTONES, WRITTEN,
-    counter, object,
+    COUNTERS, DELETED, EPOCHS, FILE_REVISION, FORGOTTEN, Name, OBJECTS, REVISION, Record, SEEN, TOMBSTONES,
+    WRITTEN, counter, object,
 };
 use crate::{Batch, Committed, Draft, Expected, StoreError, StoredObject, Write};
 
@@ -122,8 +122,9 @@ impl<'t> Writer<'t> {
     ) -> Result<StoredObject, redb::Error> {
         self.revision += 1;
         let generation = draft.generation.unwrap_or_else(|| i64::try_from(self.revision).unwrap_or(i64::MAX));
-        let labels = serde_json::to_string(&draft.labels)
-            .map_err(|error| redb::Error::Corrupted(format!("the labels of {key} can't be written: {error}")))?;
+        let labels = serde_json::to_string(&draft.labels).map_err(|error| {
+            redb::Error::Corrupted(format!("the labels of {key} can't be written: {error}"))
+        })?;
         self.objects.insert(name, (generation, self.revision, labels.as_str(), &*draft.spec))?;
         if let Some(current) = current {
             self.written.remove(current.revision)?;

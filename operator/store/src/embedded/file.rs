@@ -16,7 +16,8 @@ use crate::StoreError;
 const CACHE: usize = 16 << 20;
 
 pub(super) fn open(path: &Path) -> Result<Database, StoreError> {
-    let unavailable = |error: io::Error| StoreError::Unavailable { reason: format!("{}: {error}", path.display()) };
+    let unavailable =
+        |error: io::Error| StoreError::Unavailable { reason: format!("{}: {error}", path.display()) };
     if !path.try_exists().map_err(unavailable)? {
         create(path)?;
     }
@@ -34,10 +35,12 @@ fn builder() -> redb::Builder {
 
 /// The file appears under its name when it is complete, so a crash while it is made leaves nothing half done.
 fn create(path: &Path) -> Result<(), StoreError> {
-    let unavailable = |error: io::Error| StoreError::Unavailable { reason: format!("{}: {error}", path.display()) };
+    let unavailable =
+        |error: io::Error| StoreError::Unavailable { reason: format!("{}: {error}", path.display()) };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Of mode 0600 from the start.
-    let draft = tempfile::Builder::new().prefix(".komainu-store-").tempfile_in(folder).map_err(unavailable)?;
+    let draft =
+        tempfile::Builder::new().prefix(".komainu-store-").tempfile_in(folder).map_err(unavailable)?;
     let database = builder().create(draft.path()).map_err(|error| explain(path, error.into()))?;
     initialise(&database).map_err(|error| explain(path, error))?;
     drop(database);
@@ -67,10 +70,14 @@ fn initialise(database: &Database) -> Result<(), redb::Error> {
 }
 
 fn check_schema(path: &Path, database: &Database) -> Result<(), StoreError> {
-    let read = || -> Result<u64, redb::Error> { Ok(counter(&database.begin_read()?.open_table(COUNTERS)?, SCHEMA)?) };
+    let read = || -> Result<u64, redb::Error> {
+        Ok(counter(&database.begin_read()?.open_table(COUNTERS)?, SCHEMA)?)
+    };
     match read().map_err(|error| explain(path, error))? {
         SCHEMA_VERSION => Ok(()),
-        0 => Err(StoreError::Corrupt { path: path.to_owned(), reason: "it has no schema version".to_owned() }),
+        0 => {
+            Err(StoreError::Corrupt { path: path.to_owned(), reason: "it has no schema version".to_owned() })
+        }
         found => Err(StoreError::NewerSchema { path: path.to_owned(), found, supported: SCHEMA_VERSION }),
     }
 }

@@ -105,7 +105,10 @@ impl Inner {
     fn explain(&self, error: redb::Error) -> StoreError {
         if matches!(
             error,
-            redb::Error::Io(_) | redb::Error::PreviousIo | redb::Error::DatabaseClosed | redb::Error::LockPoisoned(_)
+            redb::Error::Io(_)
+                | redb::Error::PreviousIo
+                | redb::Error::DatabaseClosed
+                | redb::Error::LockPoisoned(_)
         ) {
             self.database.lock().unwrap_or_else(PoisonError::into_inner).take();
         }

@@ -5,7 +5,9 @@ use operator_core::Owner;
 use redb::{Database, ReadTransaction, ReadableDatabase as _};
 
 use super::file::explain;
-use super::tables::{COUNTERS, DELETED, EPOCHS, FORGOTTEN, OBJECTS, REVISION, SEEN, WRITTEN, counter, key, object};
+use super::tables::{
+    COUNTERS, DELETED, EPOCHS, FORGOTTEN, OBJECTS, REVISION, SEEN, WRITTEN, counter, key, object,
+};
 use crate::{ChangeSet, Changes, Listing, StoreError, StoredObject};
 
 /// The store's own epoch and its revision.
@@ -59,7 +61,9 @@ pub(super) fn changes_since(database: &Database, owner: Owner, since: u64) -> Re
             continue;
         }
         let record = objects.get((entry_owner, text))?.ok_or_else(|| {
-            redb::Error::Corrupted(format!("{text} of {owner} is among the changes, but not among the objects"))
+            redb::Error::Corrupted(format!(
+                "{text} of {owner} is among the changes, but not among the objects"
+            ))
         })?;
         written.push(object(owner, key(text)?, record.value())?);
     }

@@ -41,7 +41,11 @@ pub(super) fn counter(
     Ok(counters.get(name)?.map_or(0, |value| value.value()))
 }
 
-pub(super) fn object(owner: Owner, key: Key, record: (i64, u64, &str, &str)) -> Result<StoredObject, StorageError> {
+pub(super) fn object(
+    owner: Owner,
+    key: Key,
+    record: (i64, u64, &str, &str),
+) -> Result<StoredObject, StorageError> {
     let (generation, revision, labels, spec) = record;
     let labels: BTreeMap<String, String> = serde_json::from_str(labels)
         .map_err(|error| StorageError::Corrupted(format!("the labels of {key} can't be read: {error}")))?;
