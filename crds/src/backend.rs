@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use crate::bounds::{MAX_PATTERN, MAX_TARGETS};
+use crate::bounds::{MAX_DESCRIPTION, MAX_DISPLAY_NAME, MAX_PATTERN, MAX_TARGETS};
 use crate::{BackendStatus, ClientSettings, HealthCheck, LoadBalancing, Target};
 
 /// Servers that requests are forwarded to, and how: load balancing, health check, timeouts and retries. The properties and
@@ -30,11 +30,11 @@ use crate::{BackendStatus, ClientSettings, HealthCheck, LoadBalancing, Target};
 pub struct BackendSpec {
     /// The name shown to people. If absent: the object's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 256))]
+    #[schemars(length(max = MAX_DISPLAY_NAME))]
     pub display_name: Option<String>,
     /// What the backend is for, in free text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 4096))]
+    #[schemars(length(max = MAX_DESCRIPTION))]
     pub description: Option<String>,
     /// Words to find the backend by. At most 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

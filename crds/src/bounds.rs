@@ -20,6 +20,29 @@ pub const MAX_HOSTNAME: u32 = 253;
 pub const MAX_LABEL: u32 = 63;
 /// A path pattern, a root, or the value of a condition, in characters.
 pub const MAX_PATTERN: u32 = 1024;
+/// The id of a target, in characters. With [`MAX_TARGETS`] and [`MAX_ROUTE_BACKENDS`] it decides what the API server
+/// estimates for the rule that ids are unique: with 128 it refuses the definition.
+pub const MAX_TARGET_ID: u32 = 64;
+/// In characters.
+pub const MAX_DISPLAY_NAME: u32 = 256;
+/// In characters.
+pub const MAX_DESCRIPTION: u32 = 4096;
+pub const MAX_TAGS: u32 = 64;
+/// One tag, in characters.
+pub const MAX_TAG: u32 = 128;
+/// Pairs of metadata.
+pub const MAX_METADATA: u32 = 64;
+/// In characters.
+pub const MAX_METADATA_KEY: u32 = 128;
+/// In characters.
+pub const MAX_METADATA_VALUE: u32 = 2048;
+pub const MAX_CUSTOM_TIMEOUTS: u32 = 32;
+/// Listeners that one route names.
+pub const MAX_LISTENERS: u32 = 32;
+/// Methods of one match.
+pub const MAX_METHODS: u32 = 16;
+/// The name of a header, query parameter or cookie, in characters.
+pub const MAX_CONDITION_NAME: u32 = 256;
 
 const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 const HOSTNAME: &str = r"^(\\*\\.)?([a-z0-9_]([-a-z0-9_]*[a-z0-9_])?\\.)*[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?$";
@@ -29,9 +52,9 @@ const HEADER_NAME: &str = "^[-!#$%&*+.^_`|~0-9A-Za-z]+$";
 pub(crate) fn tags(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
-        "maxItems": 64,
+        "maxItems": MAX_TAGS,
         "x-kubernetes-list-type": "set",
-        "items": { "type": "string", "minLength": 1, "maxLength": 128 },
+        "items": { "type": "string", "minLength": 1, "maxLength": MAX_TAG },
     })
 }
 
@@ -39,11 +62,11 @@ pub(crate) fn tags(_: &mut SchemaGenerator) -> Schema {
 pub(crate) fn metadata(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
-        "maxProperties": 64,
-        "additionalProperties": { "type": "string", "maxLength": 2048 },
+        "maxProperties": MAX_METADATA,
+        "additionalProperties": { "type": "string", "maxLength": MAX_METADATA_VALUE },
         "x-kubernetes-validations": [{
-            "rule": "self.all(key, size(key) <= 128)",
-            "message": "a key of metadata has at most 128 characters",
+            "rule": format!("self.all(key, size(key) <= {MAX_METADATA_KEY})"),
+            "message": format!("a key of metadata has at most {MAX_METADATA_KEY} characters"),
         }],
     })
 }
@@ -52,7 +75,7 @@ pub(crate) fn metadata(_: &mut SchemaGenerator) -> Schema {
 pub(crate) fn listeners(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
-        "maxItems": 32,
+        "maxItems": MAX_LISTENERS,
         "x-kubernetes-list-type": "set",
         "items": { "type": "string", "minLength": 1, "maxLength": MAX_LABEL, "pattern": LABEL },
     })
@@ -81,7 +104,7 @@ pub(crate) fn hostnames(_: &mut SchemaGenerator) -> Schema {
 pub(crate) fn methods(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
-        "maxItems": 16,
+        "maxItems": MAX_METHODS,
         "x-kubernetes-list-type": "set",
         "items": {
             "type": "string",

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::bounds::MAX_PATTERN;
+use crate::bounds::{MAX_CUSTOM_TIMEOUTS, MAX_PATTERN};
 use crate::{Duration, UpstreamProxy};
 
 /// How the gateway connects to targets. The defaults are those of Otoroshi's Backends page.
@@ -23,9 +23,9 @@ pub struct ClientSettings {
     pub backoff_factor: u32,
     /// How long a connection to a target may take to be made; 0s: no limit. Default: 10s.
     pub connection_timeout: Duration,
-    /// How long nothing may move on a connection in the middle of a call; 0s: no limit. Default: 60s.
+    /// How long nothing may move on a connection in the middle of a call; 0s: no limit. Default: 1m.
     pub idle_timeout: Duration,
-    /// How long one call may take, with the whole answer streamed; 0s: no limit. Default: 120s.
+    /// How long one call may take, with the whole answer streamed; 0s: no limit. Default: 2m.
     pub call_and_stream_timeout: Duration,
     /// How long a target may take until the head of its answer; 0s: no limit. Default: 30s.
     pub call_timeout: Duration,
@@ -35,7 +35,7 @@ pub struct ClientSettings {
     /// supported yet.
     pub sample_interval: Duration,
     /// Other timeouts for some paths, at most 32; the first whose `path` matches counts.
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = MAX_CUSTOM_TIMEOUTS))]
     pub custom_timeouts: Vec<CustomTimeouts>,
     /// Whether and how connections are kept between requests.
     pub cache_connection_settings: ConnectionCache,
@@ -73,7 +73,7 @@ pub struct CustomTimeouts {
     pub path: String,
     /// How long a connection to a target may take to be made; 0s: no limit. Default: 10s.
     pub connection_timeout: Duration,
-    /// How long nothing may move on a connection in the middle of a call; 0s: no limit. Default: 60s.
+    /// How long nothing may move on a connection in the middle of a call; 0s: no limit. Default: 1m.
     pub idle_timeout: Duration,
     /// How long one call may take, with the whole answer streamed; 0s: no limit. Default: 1h.
     pub call_and_stream_timeout: Duration,

@@ -3,7 +3,9 @@ use std::collections::BTreeMap;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use crate::bounds::{MAX_HOSTNAME, MAX_LABEL, MAX_MATCHES, MAX_ROUTE_BACKENDS, MAX_WEIGHT};
+use crate::bounds::{
+    MAX_DESCRIPTION, MAX_DISPLAY_NAME, MAX_HOSTNAME, MAX_LABEL, MAX_MATCHES, MAX_ROUTE_BACKENDS, MAX_WEIGHT,
+};
 use crate::target::default_weight;
 use crate::{BackendSpec, RouteMatch, RouteStatus};
 
@@ -37,11 +39,11 @@ use crate::{BackendSpec, RouteMatch, RouteStatus};
 pub struct RouteSpec {
     /// The name shown to people. If absent: the object's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 256))]
+    #[schemars(length(max = MAX_DISPLAY_NAME))]
     pub display_name: Option<String>,
     /// What the route is for, in free text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 4096))]
+    #[schemars(length(max = MAX_DESCRIPTION))]
     pub description: Option<String>,
     /// Words to find the route by. At most 64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

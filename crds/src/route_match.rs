@@ -2,7 +2,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::bounds::{MAX_PATTERN, MAX_PER_MATCH};
+use crate::bounds::{MAX_CONDITION_NAME, MAX_PATTERN, MAX_PER_MATCH};
 
 /// The product of hostnames and paths, with conditions that all must hold.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -69,7 +69,7 @@ pub enum PathType {
 )]
 pub struct Condition {
     /// The name of the header, query parameter or cookie.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = MAX_CONDITION_NAME))]
     pub name: String,
     /// Exact, Regex (the whole value has to meet it; character classes are ASCII), Wildcard (`*` stands for any characters),
     /// Present or Absent. Default: Exact.

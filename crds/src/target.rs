@@ -3,7 +3,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::bounds::{MAX_HOSTNAME, MAX_LABEL, MAX_WEIGHT};
+use crate::bounds::{MAX_HOSTNAME, MAX_LABEL, MAX_TARGET_ID, MAX_WEIGHT};
 
 /// A server: `hostname` and `port`, or a Kubernetes `service`.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub struct Target {
     /// Names the target in logs, metrics and status, uniquely within the backend. If absent: `scheme://hostname:port`, or
     /// `scheme://hostname@ipAddress:port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = MAX_TARGET_ID))]
     pub id: Option<String>,
     /// A host name or an IP address, without scheme, port and path.
     #[serde(default, skip_serializing_if = "Option::is_none")]

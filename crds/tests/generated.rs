@@ -26,6 +26,9 @@ fn the_generated_files_are_those_of_the_types() {
 
 #[test]
 fn what_is_printed_reads_back_as_the_definitions() {
+    if std::env::var_os("UPDATE").is_some() {
+        return; // The files that were compiled in are older than those that are just being written.
+    }
     let printed = crds::to_yaml();
     let read: Vec<CustomResourceDefinition> = serde_saphyr::from_multiple(&printed).unwrap();
     assert!(read == crds::crds(), "the printed definitions aren't those of the types: run `make generate`");

@@ -3,26 +3,34 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::core::cel::Validator;
 use serde_json::{Value, json};
 
-fn schema(crd: &CustomResourceDefinition) -> Value {
-    serde_json::to_value(crd.spec.versions[0].schema.as_ref().unwrap().open_api_v3_schema.as_ref().unwrap())
-        .unwrap()
+/// The schema of each kind, made once: there are many small checks.
+fn schemas() -> &'static BTreeMap<String, Value> {
+    static SCHEMAS: OnceLock<BTreeMap<String, Value>> = OnceLock::new();
+    SCHEMAS.get_or_init(|| {
+        let schema = |crd: CustomResourceDefinition| {
+            let schema = crd.spec.versions[0].schema.as_ref().unwrap().open_api_v3_schema.as_ref().unwrap();
+            (crd.spec.names.kind.clone(), serde_json::to_value(schema).unwrap())
+        };
+        crds::crds().into_iter().map(schema).collect()
+    })
 }
 
 /// `place: message` of each rule that `spec` breaks.
 fn broken(kind: &str, spec: Value) -> Vec<String> {
-    let crd = crds::crds().into_iter().find(|crd| crd.spec.names.kind == kind).unwrap();
     let object = json!({ "apiVersion": "komainu.dev/v1alpha1", "kind": kind, "metadata": { "name": "a" }, "spec": spec });
-    match Validator::new().validate(&schema(&crd), &object, None) {
+    match Validator::new().validate(&schemas()[kind], &object, None) {
         Ok(()) => Vec::new(),
         Err(errors) => errors.iter().map(ToString::to_string).collect(),
     }
 }
 
-/// As the API server sees it: with the defaults that make a difference to the rules.
 fn backend(spec: Value) -> Vec<String> {
     broken("Backend", spec)
 }
