@@ -1,8 +1,8 @@
-use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use dataplane_snapshot::{Key, wire};
+use rustc_hash::FxHashSet;
 
 use crate::state::Cursor;
 use crate::timeouts::TimeoutRules;
@@ -81,7 +81,7 @@ impl Targets {
         if endpoints.targets.len() > Schedule::MAX_ENTRIES {
             return Err(format!("more than {} targets", Schedule::MAX_ENTRIES));
         }
-        let mut ids = HashSet::new();
+        let mut ids = FxHashSet::default();
         let mut list = Vec::with_capacity(endpoints.targets.len());
         for (index, target) in endpoints.targets.iter().enumerate() {
             let at = |reason: String| format!("targets[{index}]: {reason}");

@@ -167,6 +167,10 @@ impl Conditions {
         Ok(Self { methods, conditions: conditions.into() })
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.methods.is_empty() && self.conditions.is_empty()
+    }
+
     #[inline]
     pub(crate) fn hold<H: RequestHead>(&self, head: &H) -> bool {
         (self.methods.is_empty() || self.methods.iter().any(|method| **method == *head.method()))

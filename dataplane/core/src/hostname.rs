@@ -1,12 +1,14 @@
 use std::fmt;
 
+use smol_str::SmolStr;
+
 /// Which hosts a route is for. The derived order is that of specificity only between kinds: exact, wildcard, any.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HostPattern {
     /// One host, lower-case.
-    Exact(Box<str>),
+    Exact(SmolStr),
     /// `*.suffix`: one or more labels before `.suffix`. Holds the suffix without its dot.
-    Wildcard(Box<str>),
+    Wildcard(SmolStr),
     Any,
 }
 
@@ -49,9 +51,9 @@ impl HostPattern {
     /// Whether `host` (lower-case, without port) is meant.
     pub fn matches(&self, host: &str) -> bool {
         match self {
-            Self::Exact(name) => **name == *host,
+            Self::Exact(name) => name == host,
             Self::Wildcard(suffix) => host
-                .strip_suffix(&**suffix)
+                .strip_suffix(suffix.as_str())
                 .and_then(|labels| labels.strip_suffix('.'))
                 .is_some_and(|labels| !labels.is_empty()),
             Self::Any => true,

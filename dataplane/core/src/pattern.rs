@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use dataplane_snapshot::wire::PathKind;
+use smol_str::SmolStr;
 
 use crate::path::{self, BadPath};
 use crate::{FullRegex, Glob, RegexError};
@@ -40,7 +41,7 @@ pub(crate) struct Segment {
 /// What one segment must be. The order is that of specificity.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Matcher {
-    Literal(Arc<str>),
+    Literal(SmolStr),
     Regex(Arc<FullRegex>),
     Parameter,
     Glob(Glob),
@@ -271,7 +272,7 @@ impl Matcher {
     /// Whether a segment, which isn't empty, is meant.
     pub(crate) fn matches(&self, segment: &str) -> bool {
         match self {
-            Self::Literal(text) => **text == *segment,
+            Self::Literal(text) => text == segment,
             Self::Regex(regex) => regex.matches(segment.as_bytes()),
             Self::Parameter | Self::Any => true,
             Self::Glob(glob) => glob.matches(segment.as_bytes()),

@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use dataplane_snapshot::Key;
+use smallvec::SmallVec;
 
 use crate::Schedule;
 use crate::state::Cursor;
@@ -16,25 +18,31 @@ pub struct CompiledRoute {
     pub(crate) listeners: Box<[Box<str>]>,
     /// The host names of all matches, in order.
     pub(crate) domains: Box<[Box<str>]>,
-    pub(crate) action: Action,
 }
 
-/// What becomes of the requests of a route.
-#[derive(Debug)]
+/// What becomes of the requests of a rule.
+#[derive(Clone, Debug)]
 pub(crate) enum Action {
-    /// By the index of the rule.
-    Forward(Box<[CompiledRule]>),
+    Forward(Arc<CompiledRule>),
     /// Answered 503 with the reason.
-    Held(Box<str>),
+    Held(Arc<str>),
 }
 
 /// Where the requests of a rule go.
 #[derive(Debug)]
 pub struct CompiledRule {
-    pub(crate) destinations: Box<[CompiledDestination]>,
-    pub(crate) schedule: Schedule,
-    /// Only where there is a choice.
-    pub(crate) cursor: Option<Box<Cursor>>,
+    /// In place if it is one, as is usual: a lookup then reads no further line of memory.
+    destinations: SmallVec<[CompiledDestination; 1]>,
+    turns: Turns,
+}
+
+#[derive(Debug)]
+enum Turns {
+    /// There is no choice.
+    Always,
+    /// All have weight 0.
+    Never,
+    ByWeight(Box<(Schedule, Cursor)>),
 }
 
 /// One place where requests can go, with what is done on the way.
@@ -56,9 +64,28 @@ impl CompiledRoute {
 }
 
 impl CompiledRule {
+    /// Each destination with its weight.
+    pub(crate) fn new(destinations: impl IntoIterator<Item = (CompiledDestination, u32)>) -> Self {
+        let (destinations, weights): (SmallVec<_>, Vec<_>) = destinations.into_iter().unzip();
+        let schedule = Schedule::new(weights);
+        let turns = match destinations.len() {
+            _ if schedule.is_empty() => Turns::Never,
+            1 => Turns::Always,
+            _ => Turns::ByWeight(Box::new((schedule, Cursor::default()))),
+        };
+        Self { destinations, turns }
+    }
+
+    pub fn destinations(&self) -> &[CompiledDestination] {
+        &self.destinations
+    }
+
     /// The destination whose turn it is; `None` if all have weight 0.
     pub(crate) fn pick(&self) -> Option<&CompiledDestination> {
-        let turn = self.cursor.as_ref().map_or(0, |cursor| cursor.advance());
-        self.destinations.get(self.schedule.at(turn)?)
+        match &self.turns {
+            Turns::Always => self.destinations.first(),
+            Turns::Never => None,
+            Turns::ByWeight(turns) => self.destinations.get(turns.0.at(turns.1.advance())?),
+        }
     }
 }

@@ -1,21 +1,21 @@
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use dataplane_snapshot::Key;
+use rustc_hash::FxHashMap;
 
 /// What is remembered about backends and targets from one router to the next. A record lives as long as a router that
 /// uses it, so what vanished is forgotten; one that comes back begins anew.
 #[derive(Debug, Default)]
 pub struct BackendStates {
     /// Locked by the compile step only, never by a request.
-    records: Mutex<HashMap<Key, Record>>,
+    records: Mutex<FxHashMap<Key, Record>>,
 }
 
 #[derive(Debug, Default)]
 struct Record {
     cursor: Weak<Cursor>,
-    targets: HashMap<Box<str>, Weak<TargetState>>,
+    targets: FxHashMap<Box<str>, Weak<TargetState>>,
 }
 
 /// Whose turn it is. On cache lines of its own: threads that serve different backends don't slow each other down.

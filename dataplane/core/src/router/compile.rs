@@ -102,7 +102,7 @@ impl<'a> Step<'a> {
             while endpoints.next_if(|object| order(object).is_lt()).is_some() {}
             (*backend, endpoints.next_if(|object| order(object).is_eq()))
         });
-        let in_use = self.next.routes.iter().flat_map(|entry| entry.backends());
+        let in_use = self.next.routes.iter().flat_map(|entry| entry.backends.iter().copied());
         let rejected = self.next.backends.update(pairs, in_use, self.states);
         self.rejected.extend(rejected);
     }

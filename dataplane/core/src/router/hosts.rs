@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
-
+use super::children::Children;
 use super::placement::Placement;
 use super::tree::Node;
 use crate::HostPattern;
@@ -9,9 +8,9 @@ use crate::HostPattern;
 /// The trees of all hosts. An edited copy shares all trees but those of the edited hosts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hosts {
-    exact: FxHashMap<Arc<str>, Arc<Node>>,
+    exact: Children,
     /// By what follows `*.`.
-    wildcard: FxHashMap<Arc<str>, Arc<Node>>,
+    wildcard: Children,
     any: Arc<Node>,
     /// In bytes; longer ones need not be looked for.
     longest_suffix: usize,
@@ -25,7 +24,7 @@ impl Hosts {
         host: &str,
         mut find: impl FnMut(&'h Node) -> Option<T>,
     ) -> Option<T> {
-        if let Some(found) = self.exact.get(host).and_then(|tree| find(tree)) {
+        if let Some(found) = self.exact.get(host).and_then(&mut find) {
             return Some(found);
         }
         if !self.wildcard.is_empty()
@@ -46,10 +45,10 @@ impl Hosts {
 
     pub(crate) fn insert(&mut self, placement: &Arc<Placement>) {
         let tree = match &placement.host {
-            HostPattern::Exact(name) => self.exact.entry(name.as_ref().into()).or_default(),
+            HostPattern::Exact(name) => self.exact.get_or_insert(name),
             HostPattern::Wildcard(suffix) => {
                 self.longest_suffix = self.longest_suffix.max(suffix.len());
-                self.wildcard.entry(suffix.as_ref().into()).or_default()
+                self.wildcard.get_or_insert(suffix)
             }
             HostPattern::Any => &mut self.any,
         };
@@ -62,12 +61,13 @@ impl Hosts {
             HostPattern::Exact(name) => (&mut self.exact, name),
             HostPattern::Wildcard(suffix) => (&mut self.wildcard, suffix),
         };
-        let Some(tree) = trees.get_mut(&**name) else { return };
+        let Some(tree) = trees.get_mut(name) else { return };
         let tree = Arc::make_mut(tree);
         tree.remove(placement);
         if tree.is_empty() {
-            trees.remove(&**name);
-            self.longest_suffix = self.wildcard.keys().map(|suffix| suffix.len()).max().unwrap_or_default();
+            trees.remove(name);
+            self.longest_suffix =
+                self.wildcard.iter().map(|tree| tree.label().len()).max().unwrap_or_default();
         }
     }
 }
@@ -78,16 +78,16 @@ impl Hosts {
     pub(crate) fn outline(&self) -> Vec<String> {
         let mut lines = vec![format!("longest suffix {}", self.longest_suffix)];
         self.any.outline("*", &mut lines);
-        self.exact.iter().for_each(|(name, tree)| tree.outline(name, &mut lines));
-        self.wildcard.iter().for_each(|(name, tree)| tree.outline(&format!("*.{name}"), &mut lines));
+        self.exact.iter().for_each(|tree| tree.outline(tree.label(), &mut lines));
+        self.wildcard.iter().for_each(|tree| tree.outline(&format!("*.{}", tree.label()), &mut lines));
         lines.sort();
         lines
     }
 
-    pub(crate) fn tree(&self, host: &HostPattern) -> Option<&Arc<Node>> {
+    pub(crate) fn tree(&self, host: &HostPattern) -> Option<&Node> {
         match host {
-            HostPattern::Exact(name) => self.exact.get(&**name),
-            HostPattern::Wildcard(suffix) => self.wildcard.get(&**suffix),
+            HostPattern::Exact(name) => self.exact.get(name),
+            HostPattern::Wildcard(suffix) => self.wildcard.get(suffix),
             HostPattern::Any => Some(&self.any),
         }
     }

@@ -1,4 +1,5 @@
 mod backends;
+mod children;
 mod compile;
 mod hosts;
 mod placement;
@@ -77,15 +78,13 @@ impl Router {
     }
 
     fn decide<'r>(&'r self, placement: &'r Placement) -> Decision<'r> {
-        let Placement { route, pattern, rank, .. } = placement;
+        let Placement { route, pattern, action, .. } = placement;
         let held = |reason| Decision::Held { route: &route.key, reason };
-        let rules = match &route.action {
-            Action::Forward(rules) => rules,
+        let rule = match action {
+            Action::Forward(rule) => rule,
             Action::Held(reason) => return held(reason),
         };
-        let Some(destination) = rules.get(rank.rule).and_then(|rule| rule.pick()) else {
-            return held("all its destinations have weight 0");
-        };
+        let Some(destination) = rule.pick() else { return held("all its destinations have weight 0") };
         match self.backends.get(destination.slot) {
             Ok(backend) => Decision::Found(Matched { route, pattern, destination, backend }),
             Err(reason) => held(reason),

@@ -1,16 +1,14 @@
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use dataplane_snapshot::{Key, Kind, Object, ObjectHash, wire};
+use rustc_hash::FxHashMap;
 
 use super::backends::Backends;
 use super::placement::{Placement, Rank};
 use crate::condition::Conditions;
 use crate::route::Action;
-use crate::state::Cursor;
 use crate::{
     CompiledDestination, CompiledRoute, CompiledRule, FullRegex, HostPattern, PathPattern, RegexError,
-    Schedule,
 };
 
 /// The most pairs of host and path that one route may have.
@@ -22,6 +20,8 @@ pub(crate) struct RouteEntry {
     pub(crate) key: Key,
     pub(crate) hash: ObjectHash,
     pub(crate) placements: Vec<Arc<Placement>>,
+    /// The numbers of the backends that the route uses.
+    pub(crate) backends: Vec<usize>,
     /// Why the object was rejected. It may have placements all the same: where its matches are good its requests are
     /// answered with the reason, and don't fall to another route.
     pub(crate) rejected: Option<String>,
@@ -29,7 +29,7 @@ pub(crate) struct RouteEntry {
 
 /// The regular expressions of one compile step, each source compiled once.
 #[derive(Default)]
-pub(crate) struct Regexes(HashMap<Box<str>, Arc<FullRegex>>);
+pub(crate) struct Regexes(FxHashMap<Box<str>, Arc<FullRegex>>);
 
 impl Regexes {
     fn get(&mut self, source: &str) -> Result<Arc<FullRegex>, RegexError> {
@@ -56,47 +56,59 @@ impl RouteEntry {
         let (route, held) = match object.decode() {
             Ok(wire::Payload::Route(route)) => (route, None),
             Ok(wire::Payload::Held(wire::Held { reason, route })) => {
-                (route.unwrap_or_default(), Some(Box::from(reason)))
+                (route.unwrap_or_default(), Some(Arc::from(reason)))
             }
             Ok(_) => return Self::nowhere(object, "it carries the payload of another kind".to_owned()),
             Err(error) => return Self::nowhere(object, error.to_string()),
         };
         let (matches, mut rejected) = parse_matches(&route, regexes);
-        let action = match held {
-            Some(reason) => {
-                if route.rules.is_empty() {
-                    rejected = None;
-                }
-                Action::Held(reason)
-            }
+        if held.is_some() && route.rules.is_empty() {
+            // The leader couldn't even read where the route is for, and has said so.
+            rejected = None;
+        }
+        let held = held.or_else(|| rejected.as_deref().map(Arc::from));
+        let actions = match held {
+            Some(reason) => Actions::Held(reason),
             None => match compile_rules(&route, backends) {
-                Ok(rules) => Action::Forward(rules),
+                Ok(rules) => Actions::Forward(rules),
                 Err(reason) => {
-                    rejected.get_or_insert_with(|| reason.clone());
-                    Action::Held(reason.into())
+                    rejected = Some(reason.clone());
+                    Actions::Held(reason.into())
                 }
             },
         };
-        let action = match (&rejected, action) {
-            (Some(reason), Action::Forward(_)) => Action::Held(reason.as_str().into()),
-            (_, action) => action,
-        };
-        let placements = place(object.key(), route, action, matches);
-        Self { key: object.key().clone(), hash: *object.hash(), placements, rejected }
+        let backends = actions.backends();
+        let placements = place(object.key(), route, &actions, matches);
+        Self { key: object.key().clone(), hash: *object.hash(), placements, backends, rejected }
     }
 
     fn nowhere(object: &Object, reason: String) -> Self {
         let (key, hash) = (object.key().clone(), *object.hash());
-        Self { key, hash, placements: Vec::new(), rejected: Some(reason) }
+        Self { key, hash, placements: Vec::new(), backends: Vec::new(), rejected: Some(reason) }
+    }
+}
+
+/// What becomes of the requests of a route.
+enum Actions {
+    /// By the index of the rule.
+    Forward(Vec<Arc<CompiledRule>>),
+    Held(Arc<str>),
+}
+
+impl Actions {
+    fn of(&self, rule: usize) -> Option<Action> {
+        match self {
+            Self::Forward(rules) => rules.get(rule).map(|rule| Action::Forward(Arc::clone(rule))),
+            Self::Held(reason) => Some(Action::Held(Arc::clone(reason))),
+        }
     }
 
-    /// The numbers of the backends that the route uses.
-    pub(crate) fn backends(&self) -> impl Iterator<Item = usize> {
-        let rules = match self.placements.first().map(|placement| &placement.route.action) {
-            Some(Action::Forward(rules)) => &**rules,
-            Some(Action::Held(_)) | None => &[],
+    fn backends(&self) -> Vec<usize> {
+        let rules: &[_] = match self {
+            Self::Forward(rules) => rules,
+            Self::Held(_) => &[],
         };
-        rules.iter().flat_map(|rule| &rule.destinations).map(|destination| destination.slot)
+        rules.iter().flat_map(|rule| rule.destinations()).map(|destination| destination.slot).collect()
     }
 }
 
@@ -156,9 +168,11 @@ impl ParsedMatch {
     }
 }
 
-fn compile_rules(route: &wire::Route, backends: &mut Backends) -> Result<Box<[CompiledRule]>, String> {
-    let compile =
-        |(index, rule)| compile_rule(rule, backends).map_err(|reason| format!("rules[{index}]: {reason}"));
+fn compile_rules(route: &wire::Route, backends: &mut Backends) -> Result<Vec<Arc<CompiledRule>>, String> {
+    let compile = |(index, rule)| match compile_rule(rule, backends) {
+        Ok(rule) => Ok(Arc::new(rule)),
+        Err(reason) => Err(format!("rules[{index}]: {reason}")),
+    };
     route.rules.iter().enumerate().map(compile).collect()
 }
 
@@ -175,11 +189,10 @@ fn compile_rule(rule: &wire::Rule, backends: &mut Backends) -> Result<CompiledRu
         }
         let (strip_path, override_host) = filters(rule.filters.iter().chain(&destination.filters))?;
         let slot = backends.number(&backend);
-        destinations.push(CompiledDestination { backend, strip_path, override_host, slot });
+        destinations
+            .push((CompiledDestination { backend, strip_path, override_host, slot }, destination.weight));
     }
-    let schedule = Schedule::new(rule.destinations.iter().map(|destination| destination.weight));
-    let cursor = (destinations.len() > 1).then(|| Box::new(Cursor::default()));
-    Ok(CompiledRule { destinations: destinations.into(), schedule, cursor })
+    Ok(CompiledRule::new(destinations))
 }
 
 fn filters<'f>(filters: impl Iterator<Item = &'f wire::Filter>) -> Result<(bool, bool), String> {
@@ -196,7 +209,7 @@ fn filters<'f>(filters: impl Iterator<Item = &'f wire::Filter>) -> Result<(bool,
     Ok((strip_path, override_host))
 }
 
-fn place(key: &Key, route: wire::Route, action: Action, matches: Vec<ParsedMatch>) -> Vec<Arc<Placement>> {
+fn place(key: &Key, route: wire::Route, actions: &Actions, matches: Vec<ParsedMatch>) -> Vec<Arc<Placement>> {
     let domains = route.rules.iter().flat_map(|rule| &rule.matches).flat_map(|given| &given.hostnames);
     let route = Arc::new(CompiledRoute {
         key: key.clone(),
@@ -204,20 +217,16 @@ fn place(key: &Key, route: wire::Route, action: Action, matches: Vec<ParsedMatch
         name: route.name.into(),
         metadata: route.metadata,
         listeners: route.listeners.into_iter().map(Into::into).collect(),
-        action,
     });
     let mut placements = Vec::new();
     for ParsedMatch { rule, precedence, hosts, patterns, conditions } in matches {
+        let Some(action) = actions.of(rule) else { continue };
         for host in hosts {
             for pattern in &patterns {
                 let rank = Rank { precedence: precedence.clone(), rule, index: placements.len() };
-                placements.push(Arc::new(Placement {
-                    host: host.clone(),
-                    pattern: Arc::clone(pattern),
-                    conditions: Arc::clone(&conditions),
-                    route: Arc::clone(&route),
-                    rank,
-                }));
+                let target = (Arc::clone(&route), action.clone());
+                let (pattern, conditions) = (Arc::clone(pattern), Arc::clone(&conditions));
+                placements.push(Arc::new(Placement::new(host.clone(), pattern, conditions, target, rank)));
             }
         }
     }

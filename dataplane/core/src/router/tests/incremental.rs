@@ -15,8 +15,8 @@ fn outline(compiled: &Compiled, objects: &[Object]) -> Vec<String> {
     lines.extend(compiled.router.listeners().map(|listener| format!("{listener:?}")));
     lines.extend(compiled.rejected.iter().map(|(key, reason)| format!("rejected {key} {reason}")));
     for entry in &*compiled.router.routes {
-        for number in entry.backends() {
-            let backend = compiled.router.backends.get(number);
+        for number in &entry.backends {
+            let backend = compiled.router.backends.get(*number);
             let shown = backend.map(|backend| {
                 let targets: Vec<_> =
                     backend.targets().iter().map(|target| (&target.id, &target.host_header)).collect();
@@ -115,7 +115,7 @@ fn an_edit_leaves_other_hosts_as_they_are() {
     let after = Router::compile(&served(two_hosts("/y", &[("t", 1)])), Some(&before), &states).router;
     let same = |host: &str| {
         let host = HostPattern::parse(host).unwrap();
-        Arc::ptr_eq(before.hosts.tree(&host).unwrap(), after.hosts.tree(&host).unwrap())
+        std::ptr::eq(before.hosts.tree(&host).unwrap(), after.hosts.tree(&host).unwrap())
     };
     assert!(same("a.test") && !same("b.test"));
     assert!(Arc::ptr_eq(&before.routes[0], &after.routes[0]));
