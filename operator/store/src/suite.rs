@@ -1,7 +1,7 @@
 //! The tests that every store must pass. A store's own tests call [`state_store_suite!`](crate::state_store_suite) with an
 //! async function that makes an empty store which remembers the given number of deletions.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

@@ -1,5 +1,7 @@
 //! Nothing that was acknowledged is lost when the process is killed in the middle of its writes.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -44,7 +46,7 @@ async fn write(store: EmbeddedStore, writer: u64) {
 
 async fn written(store: &EmbeddedStore, writer: u64) -> Option<u64> {
     let object = store.get(Owner::Store, &key(&writer.to_string())).await.unwrap()?;
-    Some(object.labels["root"].parse().unwrap())
+    object.labels.get("root").map(|root| root.parse().unwrap())
 }
 
 /// Runs the child until it has acknowledged `count` writes, kills it, and gives the last number acknowledged to each writer.
