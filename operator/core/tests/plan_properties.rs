@@ -7,6 +7,8 @@ mod worlds;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use dataplane_core::served::Served;
+use dataplane_core::{BackendStates, Router};
 use dataplane_snapshot::{AsOf, Kind, Object, Root, wire};
 use operator_core::{Memo, ObjectStatus, Plan, RefusalReason, Statuses, World, plan};
 use proptest::prelude::*;
@@ -91,6 +93,16 @@ proptest! {
         let objects = plan.snapshot.objects().filter(|object| object.key().kind() != Kind::Listener);
         prop_assert_eq!(owned, objects.map(|object| object.key().clone()).collect::<Vec<_>>());
         unique_precedence(&plan)?;
+    }
+
+    /// What is accepted here is what workers compile, and what is held they can hold.
+    #[test]
+    fn workers_reject_nothing(edits in edits(24)) {
+        let mut sources = Sources::default();
+        edits.into_iter().for_each(|edit| sources.apply(edit));
+        let (plan, _) = plan(&sources.world(), &Memo::default());
+        let compiled = Router::compile(&Served::new(plan.snapshot), None, &BackendStates::new());
+        prop_assert_eq!(compiled.rejected, vec![]);
     }
 
     /// What one object says changes nothing of any other, but for statuses that tell of it.

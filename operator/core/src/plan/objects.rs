@@ -61,9 +61,12 @@ pub(super) fn route(key: &Key, observed: &Arc<Observed>, resolver: &Resolver<'_>
     let objects = if findings.is_empty() { route_objects(key, observed, &valid) } else { Vec::new() };
     sized(&objects, &mut findings);
     let refusal = findings.into_refusal();
+    let matches = translate::matches_only(&valid, key);
+    let footprints = footprints(&matches);
+    let is_placeable = footprints.len() <= validate::MAX_PAIRS;
     let hold = |problems: &[Problem]| {
-        let matches = translate::matches_only(&valid, key);
-        vec![translate::held(key, &observed.labels, problems, Some(matches))]
+        let matches = is_placeable.then_some(matches);
+        vec![translate::held(key, &observed.labels, problems, matches)]
     };
     let objects = match (&refusal, missing_backend(&resolved_refs)) {
         _ if !spec.enabled || !is_key_good => Vec::new(),
@@ -74,9 +77,8 @@ pub(super) fn route(key: &Key, observed: &Arc<Observed>, resolver: &Resolver<'_>
     let active = if spec.enabled { Acceptance::Active } else { Acceptance::Disabled };
     let accepted = refusal.map_or(Ok(active), Err);
     let status = ObjectStatus { resolved_refs, ..status(key, observed, accepted, &objects) };
-    let taken =
-        if objects.is_empty() { Vec::new() } else { footprints(&translate::matches_only(&valid, key)) };
-    Planned { observed: observed.clone(), objects, status: Arc::new(status), reference, footprints: taken }
+    let footprints = if objects.is_empty() || !is_placeable { Vec::new() } else { footprints };
+    Planned { observed: observed.clone(), objects, status: Arc::new(status), reference, footprints }
 }
 
 /// The status of an object that lost its key to another source.

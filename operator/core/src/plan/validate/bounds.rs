@@ -20,6 +20,8 @@ const MAX_CUSTOM_TIMEOUTS: u32 = 32;
 const MAX_LISTENERS: u32 = 32;
 const MAX_METHODS: u32 = 16;
 const MAX_CONDITION_NAME: u32 = 256;
+/// Pairs of host and path of a whole route: workers keep an entry for each, and refuse a route with more.
+pub(in crate::plan) const MAX_PAIRS: usize = 4096;
 
 pub(super) fn backend(spec: &BackendSpec, at: &Field<'_>, findings: &mut Findings) {
     described(spec.display_name.as_deref(), spec.description.as_deref(), at, findings);
@@ -52,11 +54,22 @@ pub(super) fn route(spec: &RouteSpec, at: &Field<'_>, findings: &mut Findings) {
     for (index, one) in spec.matches.iter().enumerate() {
         one_match(one, &at_matches.index(index), findings);
     }
+    let pairs = pairs(spec);
+    if pairs > MAX_PAIRS {
+        let message =
+            format!("has {pairs} pairs of host name and path: split the route to have at most {MAX_PAIRS}");
+        findings.invalid(&at_matches, message);
+    }
     let at_backends = at.name("backends");
     count(spec.backends.len(), MAX_ROUTE_BACKENDS, &at_backends, findings);
     for (index, backend) in spec.backends.iter().enumerate() {
         weight(backend.weight, &at_backends.index(index).name("weight"), findings);
     }
+}
+
+fn pairs(spec: &RouteSpec) -> usize {
+    let of_match = |one: &RouteMatch| one.hostnames.len().max(1).saturating_mul(one.paths.len().max(1));
+    spec.matches.iter().map(of_match).fold(0, usize::saturating_add)
 }
 
 fn one_match(spec: &RouteMatch, at: &Field<'_>, findings: &mut Findings) {

@@ -13,6 +13,7 @@ use dataplane_snapshot::Key;
 use super::findings::{Field, Findings};
 
 pub(super) use backend::backend;
+pub(super) use bounds::MAX_PAIRS;
 pub(super) use route::route;
 
 /// The longest namespace and name in bytes, as for Kubernetes names (RFC 1123 subdomain).
