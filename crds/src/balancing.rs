@@ -24,7 +24,9 @@ pub struct LoadBalancing {
     /// For WeightedBestResponseTime: the share of requests that prefer the fastest target, 0 to 0.99. If absent: 0.5.
     // A float, against the Kubernetes convention, because Otoroshi's is one and nothing exact is computed from it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0.0, max = 0.99))]
+    #[schemars(range(min = 0, max = 1))]
+    // The API server prints a maximum of 0.99 as 0.
+    #[x_kube(validation = Rule::new("self <= 0.99").message("ratio is a number from 0 to 0.99"))]
     pub ratio: Option<f64>,
     /// For HeaderHash: the header whose value is hashed. If absent: session-id.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -131,6 +131,16 @@ fn parameters_of_load_balancing_go_with_their_type() {
 }
 
 #[test]
+fn a_ratio_leaves_some_requests_to_the_others() {
+    let ratio = |ratio: f64| {
+        backend(json!({ "loadBalancing": { "type": "WeightedBestResponseTime", "ratio": ratio } }))
+    };
+    accepted(ratio(0.5));
+    accepted(ratio(0.99));
+    refused(ratio(0.991), "loadBalancing.ratio", "0 to 0.99");
+}
+
+#[test]
 fn places_go_with_network_location_match() {
     for name in ["provider", "region", "zone", "dataCenter", "rack"] {
         let predicate = |type_: &str| {

@@ -112,6 +112,20 @@ fn an_empty_backend_has_the_defaults_of_the_page() {
 }
 
 #[test]
+fn what_is_left_out_within_an_object_has_the_same_defaults() {
+    let sparse = json!({ "client": { "cache_connection_settings": {} }, "load_balancing": {} });
+    assert_eq!(written(sparse), written(json!({})));
+    let check = read(json!({ "health_check": {} })).spec.health_check;
+    assert_eq!(check, Some(crds::HealthCheck::default()));
+    assert_eq!(
+        target(json!({ "predicate": {}, "tls_config": {} })),
+        Target { hostname: Some("a".to_owned()), port: Some(80), ..Target::default() }
+    );
+    let custom = read(json!({ "client": { "custom_timeouts": [{}] } })).spec.client.custom_timeouts;
+    assert_eq!(custom, [crds::CustomTimeouts::default()]);
+}
+
+#[test]
 fn the_entity_is_described_as_in_otoroshi() {
     let json = json!({
         "_loc": { "tenant": "acme", "teams": ["default"] }, "id": "b1", "name": "Billing", "description": "bills",

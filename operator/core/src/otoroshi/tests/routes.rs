@@ -58,6 +58,14 @@ fn domains_are_pairs_of_host_and_path() {
                 route_match(&["*.a.test"], prefix(&["/$id<[0-9]+/2>/:b"])),
             ],
         ),
+        (
+            json!(["*/x", "a.test/x", "*/y"]),
+            vec![route_match(&[], prefix(&["/x", "/y"])), route_match(&["a.test"], prefix(&["/x"]))],
+        ),
+        (
+            json!(["*/x", "a.test/x"]),
+            vec![route_match(&[], prefix(&["/x"])), route_match(&["a.test"], prefix(&["/x"]))],
+        ),
         (json!(["a.test/x", "a.test/x"]), vec![route_match(&["a.test"], prefix(&["/x"]))]),
     ] {
         assert_eq!(read(json!({ "domains": domains })).matches, expected, "{domains}");
