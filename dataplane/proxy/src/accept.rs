@@ -1,8 +1,6 @@
-use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -36,28 +34,46 @@ async fn run(thread: Rc<Thread>, listening: Rc<Listening>, socket: TcpListener) 
             tokio::time::sleep(REST).await;
         }
     }
-    // Connections that the kernel completed must not be lost: take all that are there, then close.
+    empty(&thread, &listening, socket);
+}
+
+/// Connections that the kernel completed must not be lost: takes all that are there, then closes. Asks the kernel itself,
+/// since the runtime only knows of those that it was told about.
+fn empty(thread: &Rc<Thread>, listening: &Rc<Listening>, socket: TcpListener) {
+    let Ok(socket) = socket.into_std() else { return };
     loop {
-        let queued = poll_fn(|cx| match socket.poll_accept(cx) {
-            Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
-            Poll::Pending => Poll::Ready(None),
+        let accepted = socket.accept().and_then(|(stream, address)| {
+            stream.set_nonblocking(true)?;
+            Ok((TcpStream::from_std(stream)?, address))
         });
-        let Some(accepted) = queued.await else { break };
-        if !handle(&thread, &listening, accepted) {
-            break;
+        match accepted {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            accepted => {
+                if !handle(thread, listening, accepted) {
+                    return;
+                }
+            }
         }
     }
 }
 
 /// `false`: out of a resource, wait a little.
-fn handle(thread: &Rc<Thread>, listening: &Rc<Listening>, accepted: io::Result<(TcpStream, SocketAddr)>) -> bool {
+fn handle(
+    thread: &Rc<Thread>,
+    listening: &Rc<Listening>,
+    accepted: io::Result<(TcpStream, SocketAddr)>,
+) -> bool {
     match accepted {
         Ok((stream, address)) => {
             start(thread, listening, stream, address);
             true
         }
         // The client gave up while it was queued.
-        Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => true,
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) =>
+        {
+            true
+        }
         Err(error) => {
             tracing::warn!(listener = %listening.listener.name, %error, "accepting failed");
             false
@@ -80,7 +96,8 @@ fn start(thread: &Rc<Thread>, listening: &Rc<Listening>, stream: TcpStream, addr
     let control = Rc::new(Control::default());
     let open = Open::new(thread.clone(), id);
     let peer = Peer::new(address, &thread.settings.trusted_proxies);
-    let connection = connection::Connection::new(stream, peer, thread.clone(), listening.clone(), control.clone());
+    let connection =
+        connection::Connection::new(stream, peer, thread.clone(), listening.clone(), control.clone());
     let task = tokio::task::spawn_local(async move {
         let _open = open;
         connection.serve().await;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
+use crate::Reason;
 use crate::answer::{self, Failure};
 use crate::exchange;
 use crate::exchange::forwarded::Forwarded;
@@ -15,7 +16,6 @@ use crate::http1::stream::{ReadError, Stream};
 use crate::peer::Peer;
 use crate::thread::{Control, Listening, Thread};
 use crate::timer::Timer;
-use crate::Reason;
 
 /// A connection that was accepted just before the proxy stops still gets its first request in, if it comes soon.
 const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
@@ -54,7 +54,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         control: Rc<Control>,
     ) -> Self {
         let stream = Stream::new(io, thread.buffers.clone(), thread.settings.limits);
-        Self { stream, timer: Timer::default(), peer, thread, listening, forwarded: Forwarded::default(), control }
+        Self {
+            stream,
+            timer: Timer::default(),
+            peer,
+            thread,
+            listening,
+            forwarded: Forwarded::default(),
+            control,
+        }
     }
 
     /// Serves requests until one side closes.

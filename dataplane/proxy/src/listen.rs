@@ -95,12 +95,15 @@ impl Listeners {
             return Ok(None);
         }
         if let Some((other, _)) = kept.iter().find(|(_, open)| open.overlaps(wanted)) {
-            return Err(format!("port {} is that of listener {other}: give each listener its own", wanted.port));
+            return Err(format!(
+                "port {} is that of listener {other}: give each listener its own",
+                wanted.port
+            ));
         }
         let own = current.into_iter().chain(self.0.values()).any(|open| open.bound.port() == wanted.port);
         let opened = if own { Ok(()) } else { probe(wanted) }.and_then(|()| open(wanted, settings.threads));
-        let (bound, sockets) =
-            opened.map_err(|error| format!("can't listen on {}: {error}", Shown(wanted.address, wanted.port)))?;
+        let (bound, sockets) = opened
+            .map_err(|error| format!("can't listen on {}: {error}", Shown(wanted.address, wanted.port)))?;
         Ok(Some((Open { wanted, bound }, sockets)))
     }
 

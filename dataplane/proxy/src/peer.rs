@@ -17,13 +17,18 @@ pub(crate) struct Peer {
 impl Peer {
     pub(crate) fn new(address: SocketAddr, trusted: &[IpNet]) -> Self {
         let ip = address.ip().to_canonical();
-        let text = HeaderValue::try_from(ip.to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
+        let text =
+            HeaderValue::try_from(ip.to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
         Self { ip, trusted: contains(trusted, ip), text }
     }
 
     /// The client of a request: the rightmost address of `X-Forwarded-For` that is no trusted proxy. An entry that is no
     /// address ends the search, since nothing to its left can be believed.
-    pub(crate) fn client_ip<'a>(&self, forwarded_for: impl Iterator<Item = &'a [u8]>, trusted: &[IpNet]) -> IpAddr {
+    pub(crate) fn client_ip<'a>(
+        &self,
+        forwarded_for: impl Iterator<Item = &'a [u8]>,
+        trusted: &[IpNet],
+    ) -> IpAddr {
         let mut client = self.ip;
         if !self.trusted {
             return client;
@@ -48,7 +53,9 @@ fn contains(networks: &[IpNet], ip: IpAddr) -> bool {
 fn address(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?;
     let ip = text.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip()));
-    ip.or_else(|_| text.trim_start_matches('[').trim_end_matches(']').parse()).ok().map(|ip| ip.to_canonical())
+    ip.or_else(|_| text.trim_start_matches('[').trim_end_matches(']').parse())
+        .ok()
+        .map(|ip| ip.to_canonical())
 }
 
 #[cfg(test)]

@@ -24,9 +24,14 @@ pub(crate) type Routers = Arc<ArcSwapOption<Router>>;
 
 /// What a thread is told. It arrives between requests.
 pub(crate) enum Command {
-    Open { listener: Arc<ListenerName>, socket: TcpListener },
+    Open {
+        listener: Arc<ListenerName>,
+        socket: TcpListener,
+    },
     /// Accept what is queued, then close; connections finish.
-    Close { name: Arc<str> },
+    Close {
+        name: Arc<str>,
+    },
     /// There is a new router: let go of the old one.
     Refresh,
     Drain,
@@ -207,8 +212,11 @@ pub(crate) async fn run(parts: Parts, mut commands: mpsc::UnboundedReceiver<Comm
         match command {
             None => break,
             Some(Command::Open { listener, socket }) => {
-                let entry =
-                    Rc::new(Listening { listener: listener.clone(), closing: Cell::new(false), closed: Notify::new() });
+                let entry = Rc::new(Listening {
+                    listener: listener.clone(),
+                    closing: Cell::new(false),
+                    closed: Notify::new(),
+                });
                 listening.insert(listener.name.clone(), entry.clone());
                 accept::spawn(thread.clone(), entry, socket);
             }

@@ -52,7 +52,9 @@ pub(crate) fn first(all: impl IntoIterator<Item = (Option<Instant>, Reason)>) ->
 /// What a timeout means, for people.
 pub(crate) const fn sentence(reason: Reason) -> &'static str {
     match reason {
-        Reason::ConnectionTimeout => "connecting to the target took longer than the backend's connection timeout",
+        Reason::ConnectionTimeout => {
+            "connecting to the target took longer than the backend's connection timeout"
+        }
         Reason::CallTimeout => "the target's response didn't begin within the backend's call timeout",
         Reason::GlobalTimeout => "no response began within the backend's global timeout",
         Reason::CallAndStreamTimeout => "the exchange took longer than the backend's call and stream timeout",

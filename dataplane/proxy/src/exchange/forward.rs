@@ -42,9 +42,9 @@ where
     let request = read(connection, head, bytes, &listening.listener.name)?;
     let matched = find(router, &request, progress)?;
     progress.place.backend = Some(&matched.backend.key);
-    let target = matched.pick().ok_or_else(|| {
-        Failure::new(Reason::NoTarget, "the backend has no target that takes requests")
-    })?;
+    let target = matched
+        .pick()
+        .ok_or_else(|| Failure::new(Reason::NoTarget, "the backend has no target that takes requests"))?;
     if head.body == BodyLength::Chunked && target.protocol == Protocol::Http10 {
         let message = "the target speaks HTTP/1.0, which has no chunked bodies: send Content-Length";
         return Err(Failure::new(Reason::LengthRequired, message));
@@ -81,7 +81,8 @@ fn read<'a, S>(
         connection.peer.ip
     };
     let id = RequestId { process: connection.thread.process, number: connection.thread.next_id() };
-    Request::new(head, bytes, listener, client, id).map_err(|error| Failure::new(Reason::BadPath, error.to_string()))
+    Request::new(head, bytes, listener, client, id)
+        .map_err(|error| Failure::new(Reason::BadPath, error.to_string()))
 }
 
 fn find<'r>(
@@ -89,7 +90,8 @@ fn find<'r>(
     request: &Request<'_>,
     progress: &mut Progress<'r>,
 ) -> Result<Matched<'r>, Failure> {
-    let not_found = || Failure::new(Reason::NoRoute, "no route matches this listener, host, path and request");
+    let not_found =
+        || Failure::new(Reason::NoRoute, "no route matches this listener, host, path and request");
     let listener = router.listener_id(request.listener).ok_or_else(not_found)?;
     match router.route(listener, request) {
         Decision::Found(matched) => {
@@ -177,13 +179,22 @@ impl<'a> Outgoing<'a> {
         let upgrade = headers::upgrade(self.request).filter(|_| self.target.protocol != Protocol::Http10);
         loop {
             let Connection { thread, timer, .. } = &mut *connection;
-            let (key, mut upstream) = reach(thread, timer, self.target, self.timeouts, &deadlines, freshness).await?;
+            let (key, mut upstream) =
+                reach(thread, timer, self.target, self.timeouts, &deadlines, freshness).await?;
             let request = self.build(connection, side.slot.clone(), upgrade.clone());
             let mut response = pin!(upstream.sender.send_request(request));
             let read_before = upstream.activity.read();
             let mut relay = Relay::new(upstream, side, self.timeouts, deadlines, started);
             let error = match poll_fn(|cx| relay.poll_head(connection, response.as_mut(), cx)).await {
-                Ok(response) => return Ok(Attempt { relay, key, response, upgrading: upgrade.is_some(), is_head: self.method() == Method::HEAD }),
+                Ok(response) => {
+                    return Ok(Attempt {
+                        relay,
+                        key,
+                        response,
+                        upgrading: upgrade.is_some(),
+                        is_head: self.method() == Method::HEAD,
+                    });
+                }
                 Err(NoResponse::Failure(failure)) => return Err(failure),
                 Err(NoResponse::Upstream(error)) => error,
             };
@@ -212,7 +223,8 @@ impl<'a> Outgoing<'a> {
                 peer: &connection.peer,
                 forwarded: &mut connection.forwarded,
                 port: &listener.port,
-                host: (self.override_host || self.request.head.host.is_empty()).then_some(&*self.target.host_header),
+                host: (self.override_host || self.request.head.host.is_empty())
+                    .then_some(&*self.target.host_header),
                 upgrade,
             },
         );
@@ -294,7 +306,10 @@ impl Attempt<'_> {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         if !self.upgrading {
-            return Err(Failure::new(Reason::UpstreamMalformed, "the target switched protocols without being asked"));
+            return Err(Failure::new(
+                Reason::UpstreamMalformed,
+                "the target switched protocols without being asked",
+            ));
         }
         let status = self.response.status();
         progress.status = Some(status);
@@ -311,7 +326,8 @@ impl Attempt<'_> {
         let (io, unread) = connection.stream.tunnel();
         let mut target = parts.io.into_inner();
         let early = (unread, parts.read_buf);
-        let ended = Box::pin(tunnel::run(io, &mut target, early, idle, &mut connection.timer, &buffers)).await;
+        let ended =
+            Box::pin(tunnel::run(io, &mut target, early, idle, &mut connection.timer, &buffers)).await;
         connection.stream.received += ended.received;
         connection.stream.sent += ended.sent;
         if ended.idle {
@@ -323,7 +339,12 @@ impl Attempt<'_> {
 
 /// How the response's end is shown to the client. A response whose own end is in doubt is refused, since a target that
 /// frames badly can be made to answer a question that nobody asked (RFC 9112 section 6.3).
-fn framing(parts: &http::response::Parts, body: &Incoming, head: &Head, is_head: bool) -> Result<Framing, Failure> {
+fn framing(
+    parts: &http::response::Parts,
+    body: &Incoming,
+    head: &Head,
+    is_head: bool,
+) -> Result<Framing, Failure> {
     let malformed = |message: &'static str| Err(Failure::new(Reason::UpstreamMalformed, message));
     let mut codings = parts.headers.get_all(header::TRANSFER_ENCODING).iter();
     if let Some(coding) = codings.next() {

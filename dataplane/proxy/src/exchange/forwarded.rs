@@ -25,7 +25,8 @@ impl Forwarded {
 fn element(peer: &str, host: &[u8]) -> String {
     let mut text = String::with_capacity(32 + peer.len() + host.len());
     // An IPv6 address has brackets and therefore quotes, and so has a host with a port (RFC 7239 section 6).
-    let written = if peer.contains(':') { write!(text, "for=\"[{peer}]\"") } else { write!(text, "for={peer}") };
+    let written =
+        if peer.contains(':') { write!(text, "for=\"[{peer}]\"") } else { write!(text, "for={peer}") };
     debug_assert!(written.is_ok(), "writing to a string can't fail");
     if let (Ok(host), false) = (std::str::from_utf8(host), host.is_empty()) {
         let quote = if host.contains([':', '[']) { "\"" } else { "" };

@@ -36,13 +36,17 @@ pub(crate) fn build(request: &Request<'_>, sources: Sources<'_>) -> HeaderMap {
     let mut map = HeaderMap::with_capacity(head.fields.len() + 6);
     let authority = HeaderValue::from_maybe_shared(request.bytes.slice(head.host.range())).ok();
     let authority = authority.filter(|value| !value.is_empty());
-    if let Some(host) = sources.host.and_then(|host| HeaderValue::from_str(host).ok()).or_else(|| authority.clone()) {
+    if let Some(host) =
+        sources.host.and_then(|host| HeaderValue::from_str(host).ok()).or_else(|| authority.clone())
+    {
         map.insert(header::HOST, host);
     }
     for field in &head.fields {
         let raw = field.name.of(request.bytes);
         let Ok(name) = HeaderName::from_bytes(raw) else { continue };
-        if is_dropped(&name, head.body, sources.peer.trusted) || (head.nominates && is_nominated(request, &name)) {
+        if is_dropped(&name, head.body, sources.peer.trusted)
+            || (head.nominates && is_nominated(request, &name))
+        {
             continue;
         }
         if let Ok(value) = HeaderValue::from_maybe_shared(request.bytes.slice(field.value.range())) {
@@ -86,7 +90,8 @@ pub(crate) fn upgrade(request: &Request<'_>) -> Option<HeaderValue> {
     let value = field.value.of(request.bytes);
     let mut protocols = fields::list(value);
     let protocol = protocols.next().filter(|_| protocols.next().is_none())?;
-    if protocol.eq_ignore_ascii_case(b"h2c") || protocol.get(..4).is_some_and(|front| front.eq_ignore_ascii_case(b"http"))
+    if protocol.eq_ignore_ascii_case(b"h2c")
+        || protocol.get(..4).is_some_and(|front| front.eq_ignore_ascii_case(b"http"))
     {
         return None;
     }
@@ -152,7 +157,9 @@ fn extend(map: &mut HeaderMap, name: HeaderName, last: &HeaderValue) {
 /// what the client sent, the client's own bytes are used.
 pub(crate) fn uri(request: &Request<'_>, written: Cow<'_, [u8]>) -> Result<http::Uri, http::uri::InvalidUri> {
     let target = request.head.target;
-    let own = target.path.map(|path| path.range().start..target.query.map_or(path.range(), |query| query.range()).end);
+    let own = target
+        .path
+        .map(|path| path.range().start..target.query.map_or(path.range(), |query| query.range()).end);
     let bytes = match own {
         Some(range) if request.bytes.get(range.clone()) == Some(&*written) => request.bytes.slice(range),
         _ => Bytes::from(written.into_owned()),

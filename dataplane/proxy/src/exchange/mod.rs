@@ -70,6 +70,8 @@ where
 {
     connection.thread.counters.reason(failure.reason);
     if progress.status.is_some() || !failure.reason.is_answered() {
+        // What the target said before it broke off is the client's, as far as it goes out at once.
+        let _ = poll_fn(|cx| Poll::Ready(connection.stream.poll_flush(cx).is_ready())).await;
         return After::Abort;
     }
     let status = failure.reason.status();

@@ -4,9 +4,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use dataplane_core::Timeouts;
 use http::Response;
-use bytes::Bytes;
 use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -165,7 +165,11 @@ impl<'t> Relay<'t> {
     }
 
     /// Puts a piece of the request's body where hyper takes it, if it asked. `true`: something changed.
-    fn move_request<S>(&mut self, connection: &mut Connection<S>, cx: &mut Context<'_>) -> Result<bool, Failure>
+    fn move_request<S>(
+        &mut self,
+        connection: &mut Connection<S>,
+        cx: &mut Context<'_>,
+    ) -> Result<bool, Failure>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -222,13 +226,19 @@ impl<'t> Relay<'t> {
             (self.timeouts.idle, Reason::IdleTimeout)
         };
         let still = (deadlines::after(self.moved_at, patience), reason);
-        let Some((at, reason)) = deadlines::first(std::iter::once(still).chain(limits)) else { return Poll::Pending };
+        let Some((at, reason)) = deadlines::first(std::iter::once(still).chain(limits)) else {
+            return Poll::Pending;
+        };
         connection.timer.poll(at, cx).map(|()| Failure::new(reason, deadlines::sentence(reason)))
     }
 }
 
 /// Takes a piece of the response's body, if there is room for it. `true`: something changed.
-fn move_response<S>(stream: &mut Stream<S>, response: &mut ResponseSide, cx: &mut Context<'_>) -> Result<bool, Failure>
+fn move_response<S>(
+    stream: &mut Stream<S>,
+    response: &mut ResponseSide,
+    cx: &mut Context<'_>,
+) -> Result<bool, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -245,7 +255,10 @@ where
             return Ok(true);
         }
         Poll::Ready(Some(Err(_))) => {
-            return Err(Failure::new(Reason::UpstreamClosed, "the target closed in the middle of its response"));
+            return Err(Failure::new(
+                Reason::UpstreamClosed,
+                "the target closed in the middle of its response",
+            ));
         }
         Poll::Ready(Some(Ok(frame))) => frame,
     };

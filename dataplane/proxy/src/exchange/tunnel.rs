@@ -51,7 +51,9 @@ where
         let first = up.poll(client, upstream, &mut received, buffers, cx);
         let second = down.poll(upstream, client, &mut sent, buffers, cx);
         match (first, second) {
-            (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) | (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => {
+            (Poll::Ready(Err(_)), _)
+            | (_, Poll::Ready(Err(_)))
+            | (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => {
                 return Poll::Ready(false);
             }
             _ => {}

@@ -11,7 +11,11 @@ const fn table() -> [u8; 256] {
     let mut table = [0; 256];
     let mut byte = 0;
     while byte < 256 {
-        #[expect(clippy::cast_possible_truncation, clippy::indexing_slicing, reason = "byte < 256, at compile time")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::indexing_slicing,
+            reason = "byte < 256, at compile time"
+        )]
         {
             table[byte] = classes(byte as u8);
         }
@@ -24,7 +28,9 @@ const fn classes(byte: u8) -> u8 {
     let mut classes = 0;
     let alphanumeric = byte.is_ascii_alphanumeric();
     // RFC 9110 section 5.6.2.
-    if alphanumeric || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~') {
+    if alphanumeric
+        || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~')
+    {
         classes |= TOKEN;
     }
     // RFC 9110 section 5.5: visible characters, obs-text, and blanks between them.

@@ -93,7 +93,9 @@ impl Decoder {
             match event {
                 Event::NeedMore => return Ok(()),
                 Event::Data(len) => input = input.get(len..).unwrap_or_default(),
-                Event::End { trailers: len } => return trailers(input.get(..len).unwrap_or_default()).map(drop),
+                Event::End { trailers: len } => {
+                    return trailers(input.get(..len).unwrap_or_default()).map(drop);
+                }
             }
         }
     }
@@ -121,7 +123,9 @@ impl Decoder {
             (State::Size { digits: 1.., size }, b'\r') => Ok(State::SizeLf { size }),
             (State::Size { digits: 1.., size }, b';') => Ok(State::Extension { size, len: 0 }),
             (State::Extension { size, .. }, b'\r') => Ok(State::SizeLf { size }),
-            (State::Extension { size, len }, b'\t' | b' '..=b'~' | 0x80..=0xff) if len < self.extension_limit => {
+            (State::Extension { size, len }, b'\t' | b' '..=b'~' | 0x80..=0xff)
+                if len < self.extension_limit =>
+            {
                 Ok(State::Extension { size, len: len + 1 })
             }
             (State::Extension { .. }, _) => Err(ChunkError::Extension),
@@ -152,7 +156,11 @@ impl Decoder {
                 return Ok((consumed, Event::End { trailers: newline + 1 }));
             }
         }
-        if rest.len() >= self.trailer_limit { Err(ChunkError::TrailersTooLarge) } else { Ok((consumed, Event::NeedMore)) }
+        if rest.len() >= self.trailer_limit {
+            Err(ChunkError::TrailersTooLarge)
+        } else {
+            Ok((consumed, Event::NeedMore))
+        }
     }
 }
 
@@ -173,15 +181,44 @@ pub fn trailers(section: &[u8]) -> Result<Vec<Field>, ChunkError> {
 /// nothing, or harm, when they come after the body.
 pub fn is_forbidden(name: &[u8]) -> bool {
     const FORBIDDEN: [&str; 36] = [
-        "authorization", "cache-control", "connection", "content-encoding", "content-length", "content-location",
-        "content-range", "content-type", "cookie", "date", "expect", "expires", "forwarded", "host", "if-match",
-        "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "keep-alive", "location",
-        "max-forwards", "pragma", "proxy-authenticate", "proxy-authorization", "proxy-connection", "range",
-        "retry-after", "set-cookie", "te", "trailer", "transfer-encoding", "upgrade", "vary", "via",
+        "authorization",
+        "cache-control",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-location",
+        "content-range",
+        "content-type",
+        "cookie",
+        "date",
+        "expect",
+        "expires",
+        "forwarded",
+        "host",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "keep-alive",
+        "location",
+        "max-forwards",
+        "pragma",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "range",
+        "retry-after",
+        "set-cookie",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "vary",
+        "via",
         "www-authenticate",
     ];
     const FORWARDED: &[u8] = b"x-forwarded-";
     FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden.as_bytes()))
         || name.get(..FORWARDED.len()).is_some_and(|front| front.eq_ignore_ascii_case(FORWARDED))
 }
-

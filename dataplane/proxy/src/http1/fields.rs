@@ -101,7 +101,8 @@ mod tests {
     use super::*;
 
     fn line(text: &str) -> Result<(&str, &str), FieldError> {
-        parse_line(text.as_bytes(), 0).map(|field| (field.name.text(text.as_bytes()), field.value.text(text.as_bytes())))
+        parse_line(text.as_bytes(), 0)
+            .map(|field| (field.name.text(text.as_bytes()), field.value.text(text.as_bytes())))
     }
 
     #[test]

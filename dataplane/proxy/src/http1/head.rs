@@ -74,7 +74,9 @@ impl HeadError {
     /// What to answer and count.
     pub const fn reason(self) -> Reason {
         match self {
-            Self::BareLf | Self::RequestLine | Self::Method | Self::Target | Self::Field(_) => Reason::MalformedHead,
+            Self::BareLf | Self::RequestLine | Self::Method | Self::Target | Self::Field(_) => {
+                Reason::MalformedHead
+            }
             Self::Expect => Reason::ExpectationFailed,
             Self::Connect => Reason::ConnectRefused,
             Self::Version => Reason::UnsupportedVersion,
@@ -103,7 +105,9 @@ pub fn find_end(bytes: &[u8], from: usize, limits: &Limits) -> Result<Option<usi
     }
     let front = leading_empty_line(bytes);
     let start = from.max(front);
-    for newline in memchr::memchr_iter(b'\n', bytes.get(start..).unwrap_or_default()).map(|index| index + start) {
+    for newline in
+        memchr::memchr_iter(b'\n', bytes.get(start..).unwrap_or_default()).map(|index| index + start)
+    {
         if newline == front || bytes.get(newline - 1) != Some(&b'\r') {
             return Err(HeadError::BareLf);
         }
@@ -117,7 +121,11 @@ pub fn find_end(bytes: &[u8], from: usize, limits: &Limits) -> Result<Option<usi
             return Ok(Some(newline + 1));
         }
     }
-    if bytes.len() >= limits.head_bytes { Err(too_large(bytes, limits)) } else { first_line(bytes, from, limits) }
+    if bytes.len() >= limits.head_bytes {
+        Err(too_large(bytes, limits))
+    } else {
+        first_line(bytes, from, limits)
+    }
 }
 
 /// Refuses a request line that grows beyond its limit before it is complete.
@@ -181,7 +189,8 @@ pub fn parse_complete(bytes: &[u8], end: usize, limits: &Limits) -> Result<Head,
 
 fn request_line(line: &[u8], at: usize) -> Result<(Span, Target, Version), HeadError> {
     let mut parts = line.split(|byte| *byte == b' ');
-    let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    let (Some(method), Some(target), Some(version), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
     else {
         return Err(HeadError::RequestLine);
     };
@@ -191,7 +200,9 @@ fn request_line(line: &[u8], at: usize) -> Result<(Span, Target, Version), HeadE
     let version = match version {
         b"HTTP/1.1" => Version::Http11,
         b"HTTP/1.0" => Version::Http10,
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit() => {
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
             return Err(HeadError::Version);
         }
         _ => return Err(HeadError::RequestLine),

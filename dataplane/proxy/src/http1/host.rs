@@ -68,8 +68,28 @@ mod tests {
     #[test]
     fn refuses_what_is_no_host() {
         for text in [
-            "", ":80", "a:", "a:x", "a:65536", "a:+1", "a:000080", "a b", "a/b", "a@b", "a,b", "a%20b", "[::1", "[]",
-            "[::1]x", "[v1.x]", "a\\b", "é.fr", ".a", "a?b", "a#b", "[::1%eth0]",
+            "",
+            ":80",
+            "a:",
+            "a:x",
+            "a:65536",
+            "a:+1",
+            "a:000080",
+            "a b",
+            "a/b",
+            "a@b",
+            "a,b",
+            "a%20b",
+            "[::1",
+            "[]",
+            "[::1]x",
+            "[v1.x]",
+            "a\\b",
+            "é.fr",
+            ".a",
+            "a?b",
+            "a#b",
+            "[::1%eth0]",
         ] {
             assert_eq!(parse(text.as_bytes()), None, "{text}");
         }

@@ -57,7 +57,8 @@ pub(crate) fn head(
     let nominating = headers.contains_key(header::CONNECTION);
     for (name, value) in headers {
         let dropped = is_hop_by_hop(name)
-            || (name == header::CONTENT_LENGTH && (framing != Framing::None || status == StatusCode::NO_CONTENT))
+            || (name == header::CONTENT_LENGTH
+                && (framing != Framing::None || status == StatusCode::NO_CONTENT))
             || (name == header::TRAILER && framing != Framing::Chunked)
             || (nominating && is_nominated(headers, name));
         if !dropped {
@@ -164,7 +165,9 @@ mod tests {
 
     #[test]
     fn numbers() {
-        for (number, hex) in [(0, "0"), (1, "1"), (16, "10"), (255, "ff"), (65_536, "10000"), (1_000_000, "f4240")] {
+        for (number, hex) in
+            [(0, "0"), (1, "1"), (16, "10"), (255, "ff"), (65_536, "10000"), (1_000_000, "f4240")]
+        {
             let mut out = Vec::new();
             chunk_size(&mut out, number);
             assert_eq!(out, format!("{hex}\r\n").into_bytes());

@@ -124,7 +124,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     }
 
     /// The next request head with its bytes; `None`: the client closed between two requests.
-    pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<(Head, Bytes)>, ReadError>> {
+    pub(crate) fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<(Head, Bytes)>, ReadError>> {
         loop {
             if !self.input.is_empty() {
                 if let Some(end) = head::find_end(&self.input, self.looked_at, &self.limits)? {
@@ -164,7 +167,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     }
 
     /// What of the body is in the buffer.
-    pub(crate) fn buffered_body(&mut self, reader: &mut BodyReader) -> Result<Option<Frame<Bytes>>, ChunkError> {
+    pub(crate) fn buffered_body(
+        &mut self,
+        reader: &mut BodyReader,
+    ) -> Result<Option<Frame<Bytes>>, ChunkError> {
         match reader {
             BodyReader::Done => Ok(None),
             BodyReader::Length(left) => {

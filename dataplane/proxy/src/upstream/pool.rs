@@ -114,7 +114,9 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         idle.retain(|_, stack| {
             let before = stack.len();
-            stack.retain_mut(|upstream| upstream.idle_until.is_some_and(|until| now < until) && upstream.is_alive(&mut cx));
+            stack.retain_mut(|upstream| {
+                upstream.idle_until.is_some_and(|until| now < until) && upstream.is_alive(&mut cx)
+            });
             self.counters.upstream_idle.sub((before - stack.len()) as u64);
             !stack.is_empty()
         });

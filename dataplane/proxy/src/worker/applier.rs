@@ -13,7 +13,8 @@ pub trait Service: Send + Sync + 'static {
     type Router: Send + Sync;
 
     /// The compiled form, and the objects that can't be part of it. `previous` may be used again in parts.
-    fn compile(&self, served: &Served, previous: Option<&Self::Router>) -> (Self::Router, Vec<(Key, String)>);
+    fn compile(&self, served: &Served, previous: Option<&Self::Router>)
+    -> (Self::Router, Vec<(Key, String)>);
 
     /// Serves by `router` from now on; gives the listeners that couldn't be opened.
     fn swap(&self, router: Arc<Self::Router>) -> Vec<ListenError>;
@@ -115,7 +116,8 @@ impl<S: Service> Applier<S> {
         loop {
             let (router, rejected) = self.service.compile(served, previous.take());
             // The first reason of a key is about the snapshot's object, a later one about what stood in for it.
-            let new: Vec<_> = rejected.iter().filter(|(key, _)| reasons.iter().all(|(of, _)| of != key)).collect();
+            let new: Vec<_> =
+                rejected.iter().filter(|(key, _)| reasons.iter().all(|(of, _)| of != key)).collect();
             let new: Vec<_> = new.into_iter().cloned().collect();
             reasons.extend(new);
             if !served.reject(&rejected) {
@@ -135,6 +137,7 @@ fn listener_rejection(error: ListenError) -> (Key, String) {
 }
 
 fn text_of(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("a panic without text").to_owned()
 }

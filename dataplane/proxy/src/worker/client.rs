@@ -38,11 +38,8 @@ pub(super) struct Poll {
 impl Client {
     /// `None` if the name or the credentials can't be in a header.
     pub(super) fn new(settings: Arc<WorkerSettings>, id: String) -> Option<Self> {
-        let member = wire::Member {
-            id,
-            name: settings.name.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
+        let member =
+            wire::Member { id, name: settings.name.clone(), version: env!("CARGO_PKG_VERSION").to_owned() };
         let pair = STANDARD.encode(format!("{}:{}", settings.client_id, settings.client_secret));
         let mut authorization = HeaderValue::try_from(format!("Basic {pair}")).ok()?;
         authorization.set_sensitive(true);
@@ -79,7 +76,9 @@ impl Client {
 
     async fn read(&self, response: Response<Incoming>, base: Snapshot) -> Result<Snapshot, Failure> {
         let root = etag(response.headers()).ok_or_else(|| {
-            Failure::Unreachable("an answer without the ETag that a leader gives: is it another server?".to_owned())
+            Failure::Unreachable(
+                "an answer without the ETag that a leader gives: is it another server?".to_owned(),
+            )
         })?;
         let bytes = self.collect(response, root).await?;
         // Hashing and decoding take a while for a large state; other work goes on meanwhile.
@@ -102,11 +101,12 @@ impl Client {
         }
         let mut bytes = BytesMut::with_capacity(announced);
         loop {
-            let frame = timeout(self.settings.answer_timeout, body.frame()).await.map_err(|_| {
-                Failure::Unreachable("the answer stopped in the middle".to_owned())
-            })?;
+            let frame = timeout(self.settings.answer_timeout, body.frame())
+                .await
+                .map_err(|_| Failure::Unreachable("the answer stopped in the middle".to_owned()))?;
             let Some(frame) = frame else { return Ok(bytes.freeze()) };
-            let frame = frame.map_err(|error| Failure::Unreachable(format!("the answer broke off: {error}")))?;
+            let frame =
+                frame.map_err(|error| Failure::Unreachable(format!("the answer broke off: {error}")))?;
             let Ok(data) = frame.into_data() else { continue };
             if bytes.len() + data.len() > limit {
                 return Err(too_long());

@@ -34,7 +34,10 @@ pub enum LeaderContact {
     Local,
     Unknown,
     Following(LeaderUrl),
-    Failing { url: LeaderUrl, reason: String },
+    Failing {
+        url: LeaderUrl,
+        reason: String,
+    },
     /// StaleLeader: it has less than what is in service here, and is refused.
     Stale(LeaderUrl),
 }
@@ -69,7 +72,9 @@ impl WorkerHealth {
         let contact = match status.leader {
             Leader::Unknown => None,
             Leader::Following { leader, .. } => url(leader).map(LeaderContact::Following),
-            Leader::Failing { leader, reason } => url(leader).map(|url| LeaderContact::Failing { url, reason }),
+            Leader::Failing { leader, reason } => {
+                url(leader).map(|url| LeaderContact::Failing { url, reason })
+            }
             Leader::Stale { leader } => url(leader).map(LeaderContact::Stale),
         };
         self.leader = contact.unwrap_or(LeaderContact::Unknown);

@@ -61,7 +61,10 @@ impl<S: Service> Follower<S> {
         } else if self.refused != Some(root) {
             let (applier, snapshot) = (self.applier.clone(), snapshot.clone());
             let applied = tokio::task::spawn_blocking(move || applier.apply(snapshot)).await;
-            match applied.map_err(|error| error.to_string()).and_then(|it| it.map_err(|error| error.to_string())) {
+            match applied
+                .map_err(|error| error.to_string())
+                .and_then(|it| it.map_err(|error| error.to_string()))
+            {
                 Ok(applied) => {
                     self.refused = None;
                     self.last = Some(Report { root, as_of, rejected: applied.rejected, refused: None });

@@ -10,8 +10,6 @@ mod local;
 mod run;
 mod settings;
 mod state_file;
-#[cfg(test)]
-mod tests;
 
 pub use applier::{Applied, Applier, ApplyError, ProxyService, Service};
 pub use health::{LeaderContact, WorkerHealth};

@@ -110,10 +110,8 @@ fn load(path: &Path) -> Result<(Database, Option<Served>), StateFileError> {
 
 /// Opens the file, or creates it, of mode 0600 from the start.
 fn database(path: &Path) -> Result<Database, StateFileError> {
-    let unavailable = |error: io::Error| StateFileError::Unavailable {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    };
+    let unavailable =
+        |error: io::Error| StateFileError::Unavailable { path: path.to_owned(), reason: error.to_string() };
     OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(unavailable)?;
     set_permissions(path, Permissions::from_mode(0o600)).map_err(unavailable)?;
     let mut builder = Database::builder();

@@ -1,0 +1,11 @@
+//! The leader's endpoints and a worker's client, in one process, over real sockets.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "what a test can't get fails it")]
+
+mod disk;
+mod follow;
+mod leader;
+mod liar;
+mod local;
+mod samples;
+mod worker;

@@ -1,0 +1,213 @@
+//! A gateway, a raw client and a scripted upstream on real sockets.
+#![allow(unreachable_pub, dead_code, reason = "each test binary uses a part of this")]
+
+pub mod client;
+pub mod upstream;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dataplane_core::served::Served;
+use dataplane_core::{BackendStates, Router};
+use dataplane_proxy::{Proxy, ProxySettings, Stats};
+use dataplane_snapshot::{AsOf, Key, Object, Snapshot, wire};
+
+pub use client::Client;
+pub use upstream::Upstream;
+
+/// The longest that anything here is waited for.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a gateway serves: one listener, one route on everything, one backend. Tests change what they are about.
+pub struct Setup {
+    pub listeners: Vec<(&'static str, wire::Listener)>,
+    pub route: wire::Route,
+    pub backend: wire::Backend,
+    pub endpoints: wire::Endpoints,
+    pub settings: ProxySettings,
+}
+
+pub fn listener() -> wire::Listener {
+    wire::Listener { address: "127.0.0.1".into(), port: 0, advertised_port: 0, protocol: 1 }
+}
+
+pub fn target(address: SocketAddr) -> wire::Target {
+    wire::Target {
+        id: address.to_string(),
+        hostname: address.ip().to_string(),
+        port: u32::from(address.port()),
+        weight: 1,
+        ..Default::default()
+    }
+}
+
+impl Setup {
+    pub fn new(upstream: SocketAddr) -> Self {
+        let destination =
+            wire::Destination { backend: "backend/default/users".into(), weight: 1, filters: vec![] };
+        let rule = wire::Rule {
+            matches: vec![wire::Match { precedence: vec![1].into(), ..Default::default() }],
+            filters: vec![],
+            destinations: vec![destination],
+        };
+        Self {
+            listeners: vec![("http", listener())],
+            route: wire::Route { name: "users".into(), rules: vec![rule], ..Default::default() },
+            backend: wire::Backend { name: "users".into(), root: "/".into(), ..Default::default() },
+            endpoints: wire::Endpoints { targets: vec![target(upstream)] },
+            settings: ProxySettings { threads: 1, ..ProxySettings::default() },
+        }
+    }
+
+    pub fn client(mut self, change: impl FnOnce(&mut wire::ClientSettings)) -> Self {
+        change(self.backend.client.get_or_insert_default());
+        self
+    }
+
+    pub fn settings(mut self, change: impl FnOnce(&mut ProxySettings)) -> Self {
+        change(&mut self.settings);
+        self
+    }
+
+    pub fn filter(mut self, kind: wire::FilterKind) -> Self {
+        self.route.rules[0].filters.push(wire::Filter { kind: kind as i32 });
+        self
+    }
+
+    pub fn router(&self) -> Arc<Router> {
+        let object = |key: &str, payload| Object::encode(key.parse().unwrap(), &wire::Content::from(payload));
+        let mut objects = vec![
+            object("route/default/users", wire::Payload::Route(self.route.clone())),
+            object("backend/default/users", wire::Payload::Backend(self.backend.clone())),
+            object("endpoints/default/users", wire::Payload::Endpoints(self.endpoints.clone())),
+        ];
+        for (name, listener) in &self.listeners {
+            let key = Key::new(dataplane_snapshot::Kind::Listener, "settings", *name);
+            objects
+                .push(Object::encode(key, &wire::Content::from(wire::Payload::Listener(listener.clone()))));
+        }
+        let served = Served::new(Snapshot::new(objects, AsOf::default()));
+        let compiled = Router::compile(&served, None, &BackendStates::new());
+        assert_eq!(compiled.rejected, [], "the test's objects are good");
+        Arc::new(compiled.router)
+    }
+
+    pub fn start(self) -> Gateway {
+        let proxy = Proxy::start(self.settings.clone()).unwrap();
+        let errors = proxy.swap(self.router());
+        assert!(errors.is_empty(), "{errors:?}");
+        Gateway { proxy, setup: self }
+    }
+}
+
+pub struct Gateway {
+    pub proxy: Proxy,
+    pub setup: Setup,
+}
+
+impl Gateway {
+    pub fn address(&self) -> SocketAddr {
+        self.address_of("http")
+    }
+
+    pub fn address_of(&self, listener: &str) -> SocketAddr {
+        self.proxy.addresses()[listener]
+    }
+
+    pub fn client(&self) -> Client {
+        Client::connect(self.address())
+    }
+
+    pub fn swap(&mut self, change: impl FnOnce(&mut Setup)) {
+        change(&mut self.setup);
+        let errors = self.proxy.swap(self.setup.router());
+        assert!(errors.is_empty(), "{errors:?}");
+    }
+
+    /// Waits until the counters say so.
+    pub fn stats(&self, condition: impl Fn(&Stats) -> bool) -> Stats {
+        eventually(|| Some(self.proxy.stats()).filter(|stats| condition(stats)))
+    }
+}
+
+pub fn eventually<T>(mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "the condition never became true");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// The end of a chunked message that begins at the front, if it is all there.
+pub fn chunked_end(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let line = bytes[at..].windows(2).position(|pair| pair == b"\r\n")?;
+        let size = std::str::from_utf8(&bytes[at..at + line]).ok()?.split(';').next()?.trim().to_owned();
+        let size = usize::from_str_radix(&size, 16).ok()?;
+        at += line + 2;
+        if size == 0 {
+            loop {
+                let line = bytes[at..].windows(2).position(|pair| pair == b"\r\n")?;
+                at += line + 2;
+                if line == 0 {
+                    return Some(at);
+                }
+            }
+        }
+        at += size + 2;
+        if at > bytes.len() {
+            return None;
+        }
+    }
+}
+
+/// The value of a field in a head, by lower-case name.
+pub fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines()
+        .skip(1)
+        .filter_map(|line| line.split_once(':'))
+        .find(|(found, _)| found.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.trim())
+}
+
+/// Takes one HTTP message off the front of `bytes` if it is all there: its head, and its body as it was framed.
+pub fn message(bytes: &mut Vec<u8>, bodiless: bool) -> Option<(String, Vec<u8>)> {
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+    let body = if bodiless {
+        0
+    } else if field(&head, "transfer-encoding").is_some() {
+        chunked_end(&bytes[end..])?
+    } else {
+        field(&head, "content-length").map_or(0, |length| length.parse().unwrap())
+    };
+    if bytes.len() < end + body {
+        return None;
+    }
+    let body = bytes[end..end + body].to_vec();
+    bytes.drain(..end + body.len());
+    Some((head, body))
+}
+
+/// The data of a chunked body.
+pub fn dechunk(mut bytes: &[u8]) -> Vec<u8> {
+    let mut data = Vec::new();
+    loop {
+        let line = bytes.windows(2).position(|pair| pair == b"\r\n").unwrap();
+        let size = usize::from_str_radix(std::str::from_utf8(&bytes[..line]).unwrap(), 16).unwrap();
+        if size == 0 {
+            return data;
+        }
+        data.extend_from_slice(&bytes[line + 2..line + 2 + size]);
+        bytes = &bytes[line + 2 + size + 2..];
+    }
+}
