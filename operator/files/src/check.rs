@@ -61,7 +61,7 @@ pub fn check(paths: &[PathBuf], listeners: Option<Arc<Vec<ListenerSettings>>>) -
     let (files, mut problems) = files(paths);
     let mut report = Report { files: files.len(), ..Report::default() };
     let mut source = FolderSource::of(files);
-    let (of_files, _) = source.settle(&mut || 1);
+    let (of_files, _) = source.settle(&BTreeMap::<_, ()>::new(), &mut || 1);
     problems.extend(of_files);
 
     let listeners = listeners.unwrap_or_else(|| Arc::new(named_listeners(&source)));

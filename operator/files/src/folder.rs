@@ -42,6 +42,8 @@ pub struct FolderSource {
     objects: Objects,
     /// Problems of the folder itself, as of the last listing.
     unavailable: Vec<Problem>,
+    /// Whether something was read or left out since the files were last joined.
+    pub(crate) touched: bool,
 }
 
 #[derive(Debug)]
@@ -60,9 +62,7 @@ impl FolderSource {
         let root = root.into();
         match fs::read_dir(&root) {
             Err(source) => Err(FolderError { path: root, source }),
-            Ok(_) => {
-                Ok(Self { root, files: BTreeMap::new(), objects: Objects::new(), unavailable: Vec::new() })
-            }
+            Ok(_) => Ok(Self::empty(root)),
         }
     }
 
@@ -74,17 +74,19 @@ impl FolderSource {
         let mut source = Self::open(root)?;
         let listing = source.list();
         source.read_files(listing.files);
-        let (problems, _) = source.settle(&mut || 1);
+        let (problems, _) = source.settle(&BTreeMap::<_, ()>::new(), &mut || 1);
         Ok(Loaded { objects: source.objects, problems })
     }
 
     /// Exactly these files, read once.
     pub(crate) fn of(files: BTreeMap<PathBuf, Stamp>) -> Self {
-        let root = PathBuf::new();
-        let mut source =
-            Self { root, files: BTreeMap::new(), objects: Objects::new(), unavailable: Vec::new() };
+        let mut source = Self::empty(PathBuf::new());
         source.read_files(files);
         source
+    }
+
+    fn empty(root: PathBuf) -> Self {
+        Self { root, files: BTreeMap::new(), objects: Objects::new(), unavailable: Vec::new(), touched: true }
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -109,7 +111,9 @@ impl FolderSource {
         let problem = |(path, error): &(PathBuf, io::Error)| {
             file_problem(&name(path), format!("can't be read: {error}; what was known of it stays"))
         };
-        self.unavailable = listing.failed.iter().map(problem).collect();
+        let unavailable: Vec<_> = listing.failed.iter().map(problem).collect();
+        self.touched |= unavailable != self.unavailable;
+        self.unavailable = unavailable;
         listing
     }
 
@@ -140,6 +144,7 @@ impl FolderSource {
     }
 
     fn put(&mut self, path: PathBuf, read: Result<File, Unread>) {
+        self.touched = true;
         match read {
             Ok(file) => drop(self.files.insert(path, file)),
             Err(Unread { stamp, problems }) => {
@@ -155,14 +160,7 @@ impl FolderSource {
 
     /// The file is gone, and with it its objects.
     pub(crate) fn forget(&mut self, path: &Path) {
-        self.files.remove(path);
-    }
-
-    /// The file has another name now. What it gave stays, also if it isn't good at the moment.
-    pub(crate) fn rename(&mut self, from: &Path, to: &Path) {
-        if let Some(file) = self.files.remove(from) {
-            self.files.entry(to.to_owned()).or_insert(file);
-        }
+        self.touched |= self.files.remove(path).is_some();
     }
 
     /// The place of a field, in the text that was read.
@@ -172,14 +170,27 @@ impl FolderSource {
     }
 
     /// Joins what the files give now. Gives all problems, and the kinds that changed with the number of the change.
-    pub(crate) fn settle(&mut self, next: &mut dyn FnMut() -> u64) -> (Vec<Problem>, BTreeMap<Kind, u64>) {
-        let merged = merge::merge(self.files.values().map(|file| &file.parsed), &self.objects, next);
+    ///
+    /// Files of `missing` count after all others: if one was renamed, the new name has its objects.
+    pub(crate) fn settle<T>(
+        &mut self,
+        missing: &BTreeMap<PathBuf, T>,
+        next: &mut dyn FnMut() -> u64,
+    ) -> (Vec<Problem>, BTreeMap<Kind, u64>) {
+        self.touched = false;
+        let (gone, here): (Vec<_>, Vec<_>) =
+            self.files.iter().partition(|(path, _)| missing.contains_key(*path));
+        let merged = merge::merge(&parsed(&here), &parsed(&gone), &self.objects, next);
         self.objects = merged.objects;
-        let of_files = self.files.values().flat_map(|file| file.problems.iter().chain(&file.parsed.problems));
+        let of_files = here.iter().flat_map(|(_, file)| file.problems.iter().chain(&file.parsed.problems));
         let mut problems: Vec<_> = self.unavailable.iter().chain(of_files).cloned().collect();
         problems.extend(merged.duplicates);
         (problems, merged.changed)
     }
+}
+
+fn parsed<'f>(files: &[(&PathBuf, &'f File)]) -> Vec<&'f Parsed> {
+    files.iter().map(|(_, file)| &file.parsed).collect()
 }
 
 /// A file that isn't good, so that what it last gave stays.

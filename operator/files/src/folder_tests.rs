@@ -33,7 +33,7 @@ impl Folder {
     }
 
     fn problems(&mut self) -> Vec<String> {
-        let (problems, _) = self.source.settle(&mut || 7);
+        let (problems, _) = self.source.settle(&BTreeMap::<_, ()>::new(), &mut || 7);
         let folder = format!("{}/", self.dir.path().display());
         problems.iter().map(|problem| problem.to_string().replace(&folder, "")).collect()
     }

@@ -17,6 +17,6 @@ mod watch;
 
 pub use check::{Report, check};
 pub use folder::{FolderError, FolderSource, Loaded};
-pub use locate::{find, locate};
+pub use locate::{locate, place_of};
 pub use parse::{Parsed, parse};
 pub use watch::{Numbering, Watching, watch};

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use operator_core::Place;
+use operator_core::{Origin, Place, Problem};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, Spanned};
 
@@ -18,10 +18,12 @@ pub fn locate(text: &str, document: &Place, field: &str) -> Option<Place> {
     Some(Place { file: document.file.clone(), line: line + chunk.lines_before, column })
 }
 
-/// [`locate`] in the file as it is now on disk.
-pub fn find(document: &Place, field: &str) -> Option<Place> {
-    let text = std::fs::read_to_string(&*document.file).ok()?;
-    locate(&text, document, field)
+/// Where `problem` of an object is, for people: the place that it has, else that of its field in the file as it is now on
+/// disk, else where the object's document starts. `None` if the object isn't from a file.
+pub fn place_of(origin: &Origin, problem: &Problem) -> Option<Place> {
+    let Origin::File(document) = origin else { return problem.place.clone() };
+    let found = || locate(&std::fs::read_to_string(&*document.file).ok()?, document, &problem.field);
+    problem.place.clone().or_else(found).or_else(|| Some(document.clone()))
 }
 
 /// A document with the place of each key and item, without its values.

@@ -18,20 +18,24 @@ pub(crate) struct Merged {
     pub(crate) changed: BTreeMap<Kind, u64>,
 }
 
-/// Joins the files in their order; of two objects with one key the first stays. An object that is as in `before` keeps its
-/// `Arc`; one that only moved keeps its spec and generation. The generation of what is new or changed is a number from
-/// `next`, so that it also grows over a restart.
-pub(crate) fn merge<'p>(
-    files: impl IntoIterator<Item = &'p Parsed>,
+/// Joins the files in their order; of two objects with one key the first stays. Objects of `going` files only fill gaps.
+///
+/// An object that is as in `before` keeps its `Arc`; one that only moved keeps its spec and generation. The generation of
+/// what is new or changed is a number from `next`, so that it also grows over a restart.
+pub(crate) fn merge(
+    files: &[&Parsed],
+    going: &[&Parsed],
     before: &Objects,
     next: &mut dyn FnMut() -> u64,
 ) -> Merged {
     let mut number = None;
     let mut number = || *number.get_or_insert_with(&mut *next);
     let mut merged = Merged { objects: Objects::new(), duplicates: Vec::new(), changed: BTreeMap::new() };
-    for object in files.into_iter().flat_map(|parsed| &parsed.objects) {
+    let here = files.iter().flat_map(|parsed| &parsed.objects).map(|object| (object, true));
+    let there = going.iter().flat_map(|parsed| &parsed.objects).map(|object| (object, false));
+    for (object, stays) in here.chain(there) {
         if let Some(first) = merged.objects.get(&object.key) {
-            merged.duplicates.push(duplicate(object, first));
+            merged.duplicates.extend(stays.then(|| duplicate(object, first)));
             continue;
         }
         let observed = before.get(&object.key).and_then(|old| unchanged(old, object)).unwrap_or_else(|| {

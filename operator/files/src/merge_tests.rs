@@ -12,7 +12,7 @@ fn backend(name: &str, port: u16) -> String {
 }
 
 fn join(files: &[Parsed], before: &Objects, number: u64) -> Merged {
-    merge(files, before, &mut || number)
+    merge(&files.iter().collect::<Vec<_>>(), &[], before, &mut || number)
 }
 
 fn key(name: &str) -> Key {
@@ -34,7 +34,7 @@ fn an_unchanged_object_keeps_its_arc_and_a_changed_one_gets_the_number() {
 fn nothing_changed_takes_no_number() {
     let files = [file("a", &backend("x", 1))];
     let first = join(&files, &Objects::new(), 5);
-    let again = merge(&files, &first.objects, &mut || panic!("a number was taken"));
+    let again = merge(&[&files[0]], &[], &first.objects, &mut || panic!("a number was taken"));
     assert!(again.changed.is_empty());
 }
 
@@ -82,4 +82,13 @@ fn what_went_is_a_change() {
     let second = join(&[], &first.objects, 6);
     assert!(second.objects.is_empty());
     assert_eq!(second.changed, BTreeMap::from([(Kind::Backend, 6)]));
+}
+
+#[test]
+fn a_file_that_is_going_only_fills_gaps() {
+    let (going, here) = (file("a", &(backend("x", 1) + &backend("z", 1))), file("b", &backend("x", 2)));
+    let merged = merge(&[&here], &[&going], &Objects::new(), &mut || 1);
+    let Spec::Backend(spec) = &merged.objects[&key("x")].spec else { panic!() };
+    assert_eq!(spec.targets[0].port, Some(2));
+    assert!(merged.objects.contains_key(&key("z")) && merged.duplicates.is_empty());
 }

@@ -229,6 +229,26 @@ async fn a_folder_that_is_moved_away_keeps_what_it_gave_and_is_followed_when_it_
     folder.until_port("a", 2).await;
 }
 
+/// The folder is given as the user types it, and named so in places.
+#[tokio::test]
+async fn a_folder_can_be_named_from_here() {
+    let folder = TempDir::new().unwrap();
+    let up: PathBuf = std::env::current_dir().unwrap().components().skip(1).map(|_| "..").collect();
+    let relative = up.join(folder.path().strip_prefix("/").unwrap());
+    let (view, mut seen) = channel(None);
+    let (problems, mut told) = channel(Arc::default());
+    let epoch = Epoch { id: "e".to_owned(), created_at: 1 };
+    let _watching = watch(&relative, Numbering { epoch, next: Box::new(|| 1) }, view, problems).unwrap();
+    seen.wait_for(Option::is_some).await.unwrap();
+    let start = Instant::now();
+    fs::write(folder.path().join("a.yaml"), "a: [\n").unwrap();
+    let wait = told.wait_for(|problems| !problems.is_empty());
+    let problems = tokio::time::timeout(PATIENCE, wait).await.unwrap().unwrap();
+    let place = problems[0].place.as_ref().unwrap();
+    assert_eq!(Path::new(&*place.file), relative.join("a.yaml"));
+    assert!(start.elapsed() < Duration::from_secs(1), "by an event, not by a listing");
+}
+
 #[tokio::test]
 async fn a_problem_appears_and_goes_when_it_is_mended() {
     let mut folder = follow(|dir| fs::write(dir.join("a.yaml"), backend("a", 1)).unwrap());

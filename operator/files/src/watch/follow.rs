@@ -11,7 +11,7 @@ use operator_core::{Owner, Problem, SourceView};
 use tokio::sync::watch as channel;
 
 use super::hint::{Hint, hints};
-use super::{Message, Numbering, listen};
+use super::{Message, Numbering, listen, watched};
 use crate::FolderSource;
 use crate::parse::file_problem;
 use crate::scan::{self, Listing, Stamp};
@@ -104,15 +104,11 @@ impl Follower {
 
     fn event(&mut self, event: notify::Result<notify::Event>) {
         let now = Instant::now();
-        let hints = event.map_or_else(|_| vec![Hint::Lost], |event| hints(&event, self.source.root()));
+        let root = self.source.root();
+        let hints = event.map_or_else(|_| vec![Hint::Lost], |event| hints(&event, root, &watched(root)));
         for hint in hints {
             match hint {
                 Hint::Ready(path) => self.ready(path, now),
-                Hint::Renamed { from, to } => {
-                    self.missing.remove(&from);
-                    self.source.rename(&from, &to);
-                    self.ready(to, now);
-                }
                 Hint::Gone(path) => self.gone(&path, now),
                 Hint::Arrived(folder) => self.look(Complete::Below(&folder), now),
                 Hint::Swapped => self.look(Complete::Linked, now),
@@ -169,6 +165,7 @@ impl Follower {
         if there.is_none() || there != self.watched {
             self.watcher = listen(self.source.root(), &self.messages);
             self.watched = there.filter(|_| self.watcher.is_ok());
+            self.source.touched = true;
         }
     }
 
@@ -205,7 +202,7 @@ impl Follower {
         let mut read = BTreeMap::new();
         let before = std::mem::take(&mut self.unsettled);
         for (path, stamp) in listing.files {
-            self.missing.remove(&path);
+            self.source.touched |= self.missing.remove(&path).is_some();
             if self.source.stamp(&path) == Some(stamp) {
                 continue;
             }
@@ -226,11 +223,11 @@ impl Follower {
     }
 
     fn publish(&mut self) {
-        if !self.synced {
+        if !self.synced || !self.source.touched {
             return;
         }
         let before = self.source.objects().clone();
-        let (mut problems, changed) = self.source.settle(&mut self.numbering.next);
+        let (mut problems, changed) = self.source.settle(&self.missing, &mut self.numbering.next);
         if let Err(error) = &self.watcher {
             let root: Arc<str> = self.source.root().to_string_lossy().into();
             let message =

@@ -16,10 +16,6 @@ pub(super) enum Hint {
     Arrived(PathBuf),
     /// The file or folder isn't there any more.
     Gone(PathBuf),
-    Renamed {
-        from: PathBuf,
-        to: PathBuf,
-    },
     /// A link that other files are reached through, such as `..data` of a ConfigMap, points elsewhere.
     Swapped,
     /// Something happened that doesn't tell which files are complete.
@@ -28,24 +24,21 @@ pub(super) enum Hint {
     Lost,
 }
 
-pub(super) fn hints(event: &Event, root: &Path) -> Vec<Hint> {
+/// `watched` is the absolute form of `root`, with which the system names the files.
+pub(super) fn hints(event: &Event, root: &Path, watched: &Path) -> Vec<Hint> {
     if event.need_rescan() {
         return vec![Hint::Lost];
     }
-    match (event.kind, &event.paths[..]) {
-        (EventKind::Modify(ModifyKind::Name(RenameMode::Both)), [from, to]) => renamed(from, to, root),
-        // Told again as both, if it was a rename inside the folder.
-        (kind, paths) => paths.iter().filter_map(|path| hint(kind, path, root)).collect(),
+    let named = |path: &PathBuf| match path.strip_prefix(watched) {
+        Ok(below) if below.as_os_str().is_empty() => root.to_owned(),
+        Ok(below) => root.join(below),
+        Err(_) => path.clone(),
+    };
+    match event.kind {
+        // A rename inside the folder was told before, as one away and one to here.
+        EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => Vec::new(),
+        kind => event.paths.iter().filter_map(|path| hint(kind, &named(path), root)).collect(),
     }
-}
-
-fn renamed(from: &Path, to: &Path, root: &Path) -> Vec<Hint> {
-    let both_are_files =
-        seen(from, root) && seen(to, root) && is_resource(from) && is_resource(to) && to.is_file();
-    if both_are_files {
-        return vec![Hint::Renamed { from: from.to_owned(), to: to.to_owned() }];
-    }
-    [gone(from, root), arrived(to, root)].into_iter().flatten().collect()
 }
 
 fn hint(kind: EventKind, path: &Path, root: &Path) -> Option<Hint> {
@@ -70,8 +63,8 @@ fn gone(path: &Path, root: &Path) -> Option<Hint> {
 }
 
 fn arrived(path: &Path, root: &Path) -> Option<Hint> {
-    if is_hidden(path) && path.parent() == Some(root) {
-        return path.is_symlink().then_some(Hint::Swapped);
+    if is_hidden(path) && path.is_symlink() && path.parent().is_some_and(|folder| seen(folder, root)) {
+        return Some(Hint::Swapped);
     }
     if !seen(path, root) {
         return None;

@@ -65,8 +65,13 @@ fn listen(root: &Path, messages: &mpsc::Sender<Message>) -> notify::Result<Recom
     // The receiver is only gone when nobody follows any more.
     let tell = move |event| drop(messages.send(Message::Event(event)));
     let mut watcher = notify::recommended_watcher(tell)?;
-    watcher.watch(root, RecursiveMode::Recursive)?;
+    watcher.watch(&watched(root), RecursiveMode::Recursive)?;
     Ok(watcher)
+}
+
+/// The name by which the folder is watched, and with which all names in events begin.
+fn watched(root: &Path) -> PathBuf {
+    std::path::absolute(root).unwrap_or_else(|_| root.to_owned())
 }
 
 impl Drop for Watching {
