@@ -150,6 +150,10 @@ fn nothing_never_replaces_something() {
     assert_eq!(worker.applies(), []);
     assert_eq!(worker.status_root(), snapshot(1, "a").root());
     assert_eq!(worker.machine.status().refused.map(|(root, _)| root), Some(empty.root()));
+
+    let mut worker = Driver::start(1, None);
+    worker.answer(Answer::State(empty));
+    assert_eq!(worker.applies(), [], "nor is it a beginning");
 }
 
 #[test]

@@ -59,10 +59,10 @@ impl Subscription {
                 self.contact = Contact::Stale { leader };
                 return self.retry(leader, at);
             }
-            if snapshot.is_empty() {
-                let reason = "it is empty, without even a listener".to_owned();
-                return self.on_failure(leader, Failure::Incompatible { root: Some(root), reason }, at);
-            }
+        }
+        if snapshot.is_empty() {
+            let reason = "it is empty, without even a listener".to_owned();
+            return self.on_failure(leader, Failure::Incompatible { root: Some(root), reason }, at);
         }
         if let Some(refusal) = self.refusal.as_ref().filter(|refusal| refusal.is_of(root, leader, at.now)) {
             self.contact = Contact::Failing { leader, reason: refusal.reason.clone() };

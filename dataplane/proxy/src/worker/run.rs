@@ -169,9 +169,7 @@ impl<S: Service> Worker<S> {
             let _ = events.send(Event::Persisted { root });
             return;
         };
-        // What is in service may be newer than `root` by now; then its own, maybe lower as-of is the right one for it.
-        let served = self.applier.served();
-        let as_of = if served.snapshot().root() == root { as_of } else { served.snapshot().as_of().clone() };
+        let (served, as_of) = in_service(&self.applier, (root, as_of));
         spawn_blocking(move || {
             let written = file.lock().unwrap_or_else(PoisonError::into_inner).write(&served, &as_of);
             let _ = events.send(match written {
@@ -179,6 +177,16 @@ impl<S: Service> Worker<S> {
                 Err(error) => Event::PersistFailed { root, reason: error.to_string() },
             });
         });
+    }
+
+    async fn persist_last(&self) {
+        let applied = self.subscription.status().applied;
+        let (Some(file), Some((root, as_of, _))) = (self.state_file.clone(), applied) else { return };
+        let (served, as_of) = in_service(&self.applier, (root, as_of));
+        let write = move || file.lock().unwrap_or_else(PoisonError::into_inner).write(&served, &as_of);
+        if let Ok(Err(error)) = spawn_blocking(write).await {
+            tracing::error!(%error, "the state file can't be written");
+        }
     }
 
     fn acknowledge(&mut self, attempt: Attempt, leader: usize, ack: wire::Ack) {
@@ -235,13 +243,24 @@ impl<S: Service> Worker<S> {
         }
     }
 
+    /// Nothing more comes: what is in service is written, and the leader is told.
     async fn leave(mut self) {
         self.tasks.abort_all();
+        self.persist_last().await;
         let leader = self.health.borrow().leader.clone();
         if let LeaderContact::Following(url) = leader {
             self.client.leave(&url).await;
         }
     }
+}
+
+/// What is in service, as of what. That may be newer than the `known` that was asked to be written; then its own as-of,
+/// maybe a lower one, is the right one for it.
+fn in_service<S: Service>(applier: &Applier<S>, known: (Root, AsOf)) -> (Served, AsOf) {
+    let served = applier.served();
+    let (root, as_of) = known;
+    let as_of = if served.snapshot().root() == root { as_of } else { served.snapshot().as_of().clone() };
+    (served, as_of)
 }
 
 fn encode_ack(

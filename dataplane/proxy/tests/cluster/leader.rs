@@ -32,7 +32,9 @@ impl Leader {
     }
 
     pub(crate) async fn start_at(address: SocketAddr) -> Self {
-        let cluster = Cluster::new(ClusterSettings::new(Credentials::new(ID, SECRET)));
+        let mut settings = ClusterSettings::new(Credentials::new(ID, SECRET));
+        settings.full_sends = 4;
+        let cluster = Cluster::new(settings);
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (snapshots, receiver) = watch::channel(None);

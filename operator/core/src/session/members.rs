@@ -11,7 +11,8 @@ pub const MEMBER_TTL: Duration = Duration::from_secs(60);
 /// After this time without a word a member is shown as lost. The longest pause of a worker that looks for its leader.
 pub const LOST_AFTER: Duration = Duration::from_secs(10);
 
-/// A member that isn't heard of for this time is forgotten if a later one has its name: the same worker, restarted.
+/// A member that isn't heard of for this time is forgotten if one with its name joined meanwhile: the same worker,
+/// restarted.
 pub const SUPERSEDED_AFTER: Duration = Duration::from_secs(3);
 
 /// The most members. A client with good credentials could else fill the leader's memory with invented ids.
@@ -186,7 +187,8 @@ impl Members {
         }
         let is_gone = |member: &Member| {
             let silent = member.silent_for(now);
-            let successor = newest.get(member.identity.name.as_str()).is_some_and(|at| *at > member.joined);
+            let last_seen = now.saturating_sub(silent);
+            let successor = newest.get(member.identity.name.as_str()).is_some_and(|at| *at > last_seen);
             silent >= MEMBER_TTL || (successor && silent >= SUPERSEDED_AFTER)
         };
         let gone: Vec<String> =

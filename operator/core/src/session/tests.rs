@@ -206,6 +206,10 @@ fn two_living_workers_may_share_a_name() {
     }
     session.handle(Event::Timer, at(20_000));
     assert_eq!(session.members().len(), 2);
+    // One that is silent for a while, as when it applies a large state, was there before the other fell silent.
+    session.handle(Event::Cancelled { poll: PollId(1) }, at(20_001));
+    session.handle(Event::Timer, at(25_000));
+    assert_eq!(session.members().len(), 2);
 }
 
 #[test]
