@@ -19,12 +19,13 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use dataplane_snapshot::{Key, Kind};
 use http::{HeaderMap, Method};
+use operator_core::programmed::Verdicts;
 use operator_core::{Observed, Owner};
 use operator_store::StateStore;
 use tokio::sync::watch;
 
 use crate::Credentials;
-use crate::leader::{Planned, Verdicts};
+use crate::leader::Planned;
 use answer::Refused;
 
 /// The longest accepted body, in bytes: what an object may have on its way to the workers.
@@ -123,5 +124,4 @@ fn key(kind: Kind, headers: &HeaderMap, id: &str) -> Result<Key, Refused> {
 }
 
 #[cfg(test)]
-#[path = "admin_tests.rs"]
 mod tests;

@@ -1,29 +1,15 @@
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dataplane_snapshot::Key;
-use operator_core::ObjectStatus;
-use operator_core::programmed::{Counted, Ledger, Programmed};
+use operator_core::programmed::{Counted, Ledger, Verdict, Verdicts};
 use tokio::sync::watch;
 
 use super::Planned;
 
-/// What there is to say about an object.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Verdict {
-    pub status: Arc<ObjectStatus>,
-    pub programmed: Programmed,
-}
-
-/// The verdict on every object that has its key for itself.
-pub type Verdicts = BTreeMap<Key, Verdict>;
-
-/// Joins what was planned with what the workers say (`counted`): judges anew at each plan and whenever `workers_changed`.
-/// Ends with the planning loop, with the list of workers, or when nobody listens.
+/// Joins what was planned with what the workers that count say: judges anew when either changes. Ends with the planning
+/// loop, with the list of workers, or when nobody listens.
 pub fn judge(
     mut planned: watch::Receiver<Option<Arc<Planned>>>,
-    mut workers_changed: watch::Receiver<u64>,
-    counted: impl Fn() -> Vec<Counted> + Send + 'static,
+    mut workers: watch::Receiver<Arc<Vec<Counted>>>,
 ) -> watch::Receiver<Arc<Verdicts>> {
     let (sender, verdicts) = watch::channel(Arc::default());
     tokio::spawn(async move {
@@ -31,13 +17,13 @@ pub fn judge(
         let mut recorded: Option<Arc<Planned>> = None;
         loop {
             let newest = planned.borrow_and_update().clone();
-            workers_changed.borrow_and_update();
+            let counted = workers.borrow_and_update().clone();
             if let Some(newest) = newest {
                 if recorded.as_ref().is_none_or(|recorded| !Arc::ptr_eq(recorded, &newest)) {
                     ledger.record(&newest.statuses, &newest.snapshot);
                     recorded = Some(newest.clone());
                 }
-                let verdicts = Arc::new(verdicts_on(&newest, &mut ledger, &counted()));
+                let verdicts = Arc::new(verdicts_on(&newest, &mut ledger, &counted));
                 sender.send_if_modified(|old| {
                     let changed = *old != verdicts;
                     *old = verdicts;
@@ -47,7 +33,7 @@ pub fn judge(
             let alive = tokio::select! {
                 () = sender.closed() => return,
                 result = planned.changed() => result,
-                result = workers_changed.changed() => result,
+                result = workers.changed() => result,
             };
             if alive.is_err() {
                 return;

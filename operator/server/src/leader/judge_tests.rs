@@ -1,7 +1,7 @@
-use std::sync::Mutex;
+use std::collections::BTreeMap;
 
-use dataplane_snapshot::{Epoch, Kind, SourceAsOf};
-use operator_core::programmed::Applied;
+use dataplane_snapshot::{Epoch, Key, Kind, SourceAsOf};
+use operator_core::programmed::{Applied, Programmed};
 use operator_core::{Observed, Origin, Owner, SourceView, Spec};
 
 use super::*;
@@ -41,16 +41,13 @@ async fn until(verdicts: &mut watch::Receiver<Arc<Verdicts>>, generation: i64, p
 async fn follows_plans_and_workers() {
     let (views, source) = watch::channel(view(1, "/v1"));
     let leader = Leader::start(Vec::new(), vec![source], Metrics::default());
-    let workers: Arc<Mutex<Vec<Counted>>> = Arc::default();
-    let (changes, changed) = watch::channel(0);
-    let counted = workers.clone();
-    let mut verdicts = judge(leader.planned.clone(), changed, move || counted.lock().unwrap().clone());
+    let (workers, counted) = watch::channel(Arc::default());
+    let mut verdicts = judge(leader.planned.clone(), counted);
     until(&mut verdicts, 1, Programmed::NoWorkers).await;
 
     let set = |ack: Option<Applied>| {
         let worker = Counted { name: "one".to_owned(), ack, lost: false };
-        *workers.lock().unwrap() = vec![worker];
-        changes.send_modify(|changes| *changes += 1);
+        workers.send_replace(Arc::new(vec![worker]));
     };
     let applied = || {
         let snapshot = leader.snapshot.borrow().clone().unwrap();

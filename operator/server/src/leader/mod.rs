@@ -11,7 +11,7 @@ use dataplane_snapshot::Snapshot;
 use operator_core::{ListenerSettings, ObjectStatus, SourceView, Statuses, World};
 use tokio::sync::watch;
 
-pub use judge::{Verdict, Verdicts, judge};
+pub use judge::judge;
 pub use metrics::Metrics;
 
 /// One pass: the world as it was seen, and what it came to.
@@ -31,7 +31,7 @@ pub type Source = watch::Receiver<Option<Arc<SourceView>>>;
 #[derive(Clone, Debug)]
 pub struct LeaderHandle {
     pub snapshot: watch::Receiver<Option<Arc<Snapshot>>>,
-    /// As `snapshot`, which is published right after it.
+    /// Published right before its snapshot.
     pub planned: watch::Receiver<Option<Arc<Planned>>>,
 }
 
