@@ -1,6 +1,7 @@
 //! What is seen from outside: `/metrics`, `/health`, `/ready`, `/live`.
 
 mod allocations;
+mod subscription;
 mod traffic;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use prometheus_client::registry::Registry;
 use serde::Serialize;
 
 pub(crate) use allocations::{Allocations, Allocator};
+pub(crate) use subscription::Subscription;
 pub(crate) use traffic::Traffic;
 
 /// How a process is doing, as `/health` shows it and `/ready` judges it.

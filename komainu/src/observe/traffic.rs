@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dataplane_proxy::{DURATION_BUCKETS, Proxy, Stats};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -83,5 +83,5 @@ fn durations(encoder: &mut DescriptorEncoder<'_>, stats: &Stats) -> Result<(), s
     let help = "From the end of the request head to the end of the answer";
     let name = "komainu_request_duration_seconds";
     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
-    metric.encode_histogram::<()>(stats.duration_micros as f64 / 1e6, count, &buckets, None)
+    metric.encode_histogram::<NoLabelSet>(stats.duration_micros as f64 / 1e6, count, &buckets, None)
 }

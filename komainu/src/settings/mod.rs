@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use millis::Millis;
-pub(crate) use sources::{SettingsError, load};
+pub(crate) use sources::load;
 
 /// Everything that can be set. The names in a file are these in camelCase; `admin.port` is `KOMAINU_ADMIN_PORT` in the
 /// environment and `--set admin.port=` on the command line.
@@ -148,6 +148,20 @@ pub(crate) enum LogFormat {
 }
 
 impl Settings {
+    /// The listeners of a leader or standalone.
+    pub(crate) fn listeners(&self) -> Vec<Listener> {
+        if !self.listeners.is_empty() {
+            return self.listeners.clone();
+        }
+        vec![Listener {
+            name: default_listener(),
+            address: String::new(),
+            port: 8080,
+            advertised_port: None,
+            protocol: ListenerProtocol::Http,
+        }]
+    }
+
     pub(crate) fn admin_port(&self) -> u16 {
         self.admin.port.unwrap_or(if self.cluster.mode == Mode::Worker { 9001 } else { 9000 })
     }

@@ -28,6 +28,24 @@ pub struct Applied {
     pub rejected: BTreeMap<Key, String>,
 }
 
+/// What there is to say about an object: what planning made of it and what the workers made of that.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    pub status: Arc<ObjectStatus>,
+    pub programmed: Programmed,
+}
+
+impl PartialEq for Verdict {
+    /// Quick where the status is shared, as it is from pass to pass.
+    fn eq(&self, other: &Self) -> bool {
+        self.programmed == other.programmed
+            && (Arc::ptr_eq(&self.status, &other.status) || self.status == other.status)
+    }
+}
+
+/// The verdict on every object that has its key for itself.
+pub type Verdicts = BTreeMap<Key, Verdict>;
+
 /// The verdict on one generation of an object. Its text is the message of the condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Programmed {

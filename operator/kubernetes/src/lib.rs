@@ -17,4 +17,4 @@ mod watched;
 pub use connect::{connect, install_crypto_provider};
 pub use error::{ConnectError, SourceError};
 pub use source::{KubernetesSettings, Links, run};
-pub use status::{FIELD_MANAGER, Verdict, Verdicts};
+pub use status::FIELD_MANAGER;

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use kube::Client;
 use operator_core::SourceView;
+use operator_core::programmed::Verdicts;
+use operator_core::programmed::Verdicts;
 use operator_store::StateStore;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
@@ -15,7 +17,7 @@ use crate::follow::{Follower, Heard};
 use crate::mirror::{self, Mirrored};
 use crate::read::{key_of, present};
 use crate::scope::Scope;
-use crate::status::{Told, Verdicts, show};
+use crate::status::{Told, show};
 use crate::watched::{View, Watched};
 
 /// Events that wait to be taken; more make the watches wait.

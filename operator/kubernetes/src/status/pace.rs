@@ -10,9 +10,9 @@ use dataplane_snapshot::Key;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use operator_core::Owner;
 use operator_core::conditions::{conditions, settle};
-use operator_core::programmed::Programmed;
+use operator_core::programmed::{Programmed, Verdict, Verdicts};
 
-use super::{Verdict, Verdicts};
+
 use crate::read::Present;
 
 /// How long workers have before it is shown that some are missing.
@@ -93,7 +93,7 @@ impl Pace {
         for (key, verdict) in verdicts.iter().filter(|(_, verdict)| verdict.status.owner == Owner::Kubernetes)
         {
             let entry = self.objects.entry(key.clone()).or_default();
-            if entry.verdict.as_ref().is_none_or(|known| !known.is(verdict)) {
+            if entry.verdict.as_ref() != Some(verdict) {
                 entry.verdict = Some(verdict.clone());
                 self.pending.insert(key.clone());
             }

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::Cluster;
-use super::state::StateBody;
+use super::state::body;
 use super::worker_headers::Worker;
 
 /// How long a worker waits in line for a whole state before it is asked to come back.
@@ -60,7 +60,7 @@ async fn send_state(cluster: &Cluster) -> Response {
     cluster.counters.state(bytes.len());
     let headers =
         [(header::CONTENT_TYPE, "application/x-protobuf".to_owned()), (header::ETAG, etag(current.root()))];
-    (headers, StateBody::new(bytes, permit)).into_response()
+    (headers, body(bytes, permit)).into_response()
 }
 
 fn not_now(cluster: &Cluster, sentence: &'static str) -> Response {

@@ -45,20 +45,19 @@ impl Current {
 }
 
 /// A body of shared bytes that gives its permit back when it has been sent, dropped, or has taken too long.
-pub(super) struct StateBody {
+struct StateBody {
     rest: Bytes,
     _done: oneshot::Sender<()>,
 }
 
-impl StateBody {
-    pub(super) fn new(bytes: Bytes, permit: OwnedSemaphorePermit) -> Body {
-        let (done, is_done) = oneshot::channel();
-        tokio::spawn(async move {
-            let _ = timeout(LONGEST_SEND, is_done).await;
-            drop(permit);
-        });
-        Body::new(Self { rest: bytes, _done: done })
-    }
+/// See [`StateBody`].
+pub(super) fn body(bytes: Bytes, permit: OwnedSemaphorePermit) -> Body {
+    let (done, is_done) = oneshot::channel();
+    tokio::spawn(async move {
+        let _ = timeout(LONGEST_SEND, is_done).await;
+        drop(permit);
+    });
+    Body::new(StateBody { rest: bytes, _done: done })
 }
 
 impl http_body::Body for StateBody {

@@ -1,37 +1,41 @@
+use std::sync::Arc;
+
 use axum::extract::FromRequestParts;
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use axum::response::{IntoResponse as _, Response};
-use http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use operator_core::session::Identity;
 
+use super::Cluster;
+
 /// The longest id, name or version of a worker, in bytes: that of a DNS name.
-pub(super) const MAX_LENGTH: usize = 253;
+const MAX_LENGTH: usize = 253;
 
 /// Who is asking, from `Komainu-Worker-Id`, `-Name` and `-Version`.
 pub(super) struct Worker(pub(super) Identity);
 
-impl<S: Sync> FromRequestParts<S> for Worker {
-    type Rejection = Response;
+impl FromRequestParts<Arc<Cluster>> for Worker {
+    type Rejection = (StatusCode, String);
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
-        let text = |name| text(&parts.headers, name);
-        let id = text("komainu-worker-id")?;
-        let name = text("komainu-worker-name")?;
-        let version = text("komainu-worker-version")?;
-        Ok(Self(Identity { id, name, version }))
+    async fn from_request_parts(parts: &mut Parts, cluster: &Arc<Cluster>) -> Result<Self, Self::Rejection> {
+        identity(&parts.headers).map(Self).map_err(|name| {
+            cluster.counters.refused();
+            let sentence = format!("header {name} must have 1 to {MAX_LENGTH} visible characters\n");
+            (StatusCode::BAD_REQUEST, sentence)
+        })
     }
 }
 
-#[expect(clippy::result_large_err, reason = "a rejected request is rare and the response is moved once")]
-fn text(headers: &HeaderMap, name: &'static str) -> Result<String, Response> {
-    let value = headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if is_good(value) {
-        Ok(value.to_owned())
-    } else {
-        let sentence = format!("header {name} must have 1 to {MAX_LENGTH} visible characters\n");
-        Err((StatusCode::BAD_REQUEST, sentence).into_response())
-    }
+/// `Err` is the name of the bad header.
+fn identity(headers: &HeaderMap) -> Result<Identity, &'static str> {
+    let text = |name| {
+        let value = headers.get(name).and_then(|value| value.to_str().ok());
+        value.filter(|value| is_good(value)).map(str::to_owned).ok_or(name)
+    };
+    Ok(Identity {
+        id: text("komainu-worker-id")?,
+        name: text("komainu-worker-name")?,
+        version: text("komainu-worker-version")?,
+    })
 }
 
 /// What may become an id or a name in lists, logs and metrics.

@@ -1,0 +1,180 @@
+//! The leader's half: sources, planning, cluster endpoints, admin API.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use dataplane_snapshot::Snapshot;
+use operator_core::programmed::{Counted, Verdicts};
+use operator_core::{ListenerProtocol, ListenerSettings, Owner};
+use operator_files::{Numbering, Watching};
+use operator_kubernetes::{KubernetesSettings, Links};
+use operator_server::admin::{self, Admin};
+use operator_server::cluster::{Cluster, ClusterSettings};
+use operator_server::leader::{self, Leader, LeaderHandle, Metrics, Source};
+use operator_store::{EmbeddedSettings, EmbeddedStore, StateStore, watch_view};
+use prometheus_client::registry::Registry;
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::problems;
+use crate::credentials::Credentials;
+use crate::observe::{Health, Look};
+use crate::settings::{self, Settings};
+use crate::shutdown;
+
+const STORE_FILE: &str = "store.redb";
+
+pub(super) struct ControlPlane {
+    pub(super) snapshot: watch::Receiver<Option<Arc<Snapshot>>>,
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) router: axum::Router,
+    /// Ends the folder's thread when it is dropped.
+    _folder: Option<Watching>,
+}
+
+pub(super) async fn start(
+    settings: &Settings,
+    credentials: &Credentials,
+    registry: &mut Registry,
+    stop: watch::Receiver<bool>,
+) -> anyhow::Result<ControlPlane> {
+    let store = open_store(settings).await?;
+    let (written, views) = watch::channel(None);
+    tokio::spawn(watch_view(store.clone(), Owner::Store, written));
+    let mut sources = vec![views];
+    let folder = watch_folder(settings, &store, &mut sources)?;
+    let (kubernetes, views) = watch::channel(None);
+    if settings.kubernetes.enabled {
+        sources.push(views);
+    }
+
+    let planning = Leader::start(listeners(settings)?, sources, Metrics::register(registry));
+    tokio::spawn(problems::log_of_objects(planning.planned.clone()));
+    let server_credentials = operator_server::Credentials::new(&credentials.id, &credentials.secret);
+    let cluster = Cluster::new(ClusterSettings::new(server_credentials.clone()));
+    tokio::spawn(cluster.clone().run(planning.snapshot.clone(), stop.clone()));
+    let verdicts = leader::judge(planning.planned.clone(), workers(&cluster));
+    if settings.kubernetes.enabled {
+        let links = Links { store: store.clone(), views: kubernetes, verdicts: verdicts.clone() };
+        watch_kubernetes(settings, links, stop).await?;
+    }
+    let router = router(&cluster, server_credentials, store, &planning, verdicts);
+    Ok(ControlPlane { snapshot: planning.snapshot, cluster, router, _folder: folder })
+}
+
+impl ControlPlane {
+    /// Ready once the first snapshot is planned, until a stop is asked for.
+    pub(super) fn look(&self, stop: watch::Receiver<bool>) -> Look {
+        let (snapshot, cluster) = (self.snapshot.clone(), self.cluster.clone());
+        Arc::new(move || {
+            let planned = snapshot.borrow().clone();
+            let reason = match (&planned, *stop.borrow()) {
+                (_, true) => Some("stopping"),
+                (None, false) => Some("a source has not given all of its objects yet"),
+                (Some(_), false) => None,
+            };
+            let mut details = serde_json::Map::new();
+            details.insert(
+                "leader".to_owned(),
+                json!({
+                    "root": planned.as_ref().map(|snapshot| snapshot.root().to_string()),
+                    "objects": planned.as_ref().map(|snapshot| snapshot.len()),
+                    "workers": cluster.members().len(),
+                }),
+            );
+            Health { ready: reason.is_none(), reason: reason.map(str::to_owned), details }
+        })
+    }
+}
+
+async fn open_store(settings: &Settings) -> anyhow::Result<Arc<dyn StateStore>> {
+    let path = settings.data_directory.join(STORE_FILE);
+    let store = tokio::task::spawn_blocking(move || EmbeddedStore::open(path, EmbeddedSettings::default())).await??;
+    Ok(Arc::new(store))
+}
+
+fn watch_folder(
+    settings: &Settings,
+    store: &Arc<dyn StateStore>,
+    sources: &mut Vec<Source>,
+) -> anyhow::Result<Option<Watching>> {
+    let Some(folder) = &settings.resources else { return Ok(None) };
+    let (found, views) = watch::channel(None);
+    let (told, problems) = watch::channel(Arc::default());
+    sources.push(views);
+    tokio::spawn(problems::log_of_source(problems));
+    Ok(Some(operator_files::watch(folder, numbering(store.clone()), found, told)?))
+}
+
+/// The folder is numbered by the store. While the store can't, the numbers go on from the last one, so that edits are
+/// still served.
+fn numbering(store: Arc<dyn StateStore>) -> Numbering {
+    let runtime = tokio::runtime::Handle::current();
+    let mut last = 0;
+    Numbering {
+        epoch: store.epoch(),
+        next: Box::new(move || {
+            let given = runtime.block_on(store.next_file_revision());
+            let given = given.unwrap_or_else(|error| {
+                tracing::warn!(%error, "the state store can't number an edit");
+                0
+            });
+            last = given.max(last + 1);
+            last
+        }),
+    }
+}
+
+async fn watch_kubernetes(
+    settings: &Settings,
+    links: Links,
+    stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    operator_kubernetes::install_crypto_provider();
+    let client = operator_kubernetes::connect(None).await.context("setting kubernetes.enabled")?;
+    let namespaces = settings.kubernetes.namespaces.clone();
+    let kubernetes = KubernetesSettings { namespaces, ..KubernetesSettings::default() };
+    tokio::spawn(operator_kubernetes::run(client, kubernetes, links, shutdown::asked(stop)));
+    Ok(())
+}
+
+fn listeners(settings: &Settings) -> anyhow::Result<Vec<ListenerSettings>> {
+    settings
+        .listeners()
+        .into_iter()
+        .map(|listener| {
+            let protocol = match listener.protocol {
+                settings::ListenerProtocol::Http => ListenerProtocol::Http,
+                settings::ListenerProtocol::Https => {
+                    anyhow::bail!("setting listeners: {}: protocol HTTPS is not supported yet; use HTTP", listener.name)
+                }
+            };
+            let settings::Listener { name, address, port, advertised_port, .. } = listener;
+            Ok(ListenerSettings { name, address, port, advertised_port, protocol })
+        })
+        .collect()
+}
+
+fn router(
+    cluster: &Arc<Cluster>,
+    credentials: operator_server::Credentials,
+    store: Arc<dyn StateStore>,
+    planning: &LeaderHandle,
+    verdicts: watch::Receiver<Arc<Verdicts>>,
+) -> axum::Router {
+    let admin = Admin { store, planned: planning.planned.clone(), verdicts, credentials };
+    cluster.router().merge(admin::router(admin))
+}
+
+/// The workers that Programmed counts, told anew whenever one changes.
+fn workers(cluster: &Arc<Cluster>) -> watch::Receiver<Arc<Vec<Counted>>> {
+    let cluster = cluster.clone();
+    let mut changed = cluster.members_changed();
+    let (counted, workers) = watch::channel(Arc::new(cluster.counted()));
+    tokio::spawn(async move {
+        while changed.changed().await.is_ok() {
+            counted.send_replace(Arc::new(cluster.counted()));
+        }
+    });
+    workers
+}

@@ -1,0 +1,40 @@
+//! The admin port.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::ADMIN_STOP;
+use crate::settings::Settings;
+use crate::shutdown;
+
+pub(super) struct Port(TcpListener);
+
+/// Binds before anything else starts, so that a port in use is the first thing that is said.
+pub(super) async fn bind(settings: &Settings) -> anyhow::Result<Port> {
+    let (address, port) = (settings.admin.address.as_str(), settings.admin_port());
+    let listener = TcpListener::bind((address, port)).await.with_context(|| {
+        format!("settings admin.address and admin.port: can't listen on {address} port {port}; choose another port")
+    })?;
+    tracing::info!(address = %listener.local_addr()?, "admin port");
+    Ok(Port(listener))
+}
+
+impl Port {
+    /// Serves until a stop was asked for and open requests have ended, or for a while after it.
+    pub(super) async fn serve(self, router: Router, stop: watch::Receiver<bool>) -> anyhow::Result<ExitCode> {
+        let serving = axum::serve(self.0, router).with_graceful_shutdown(shutdown::asked(stop.clone()));
+        let late = async {
+            shutdown::asked(stop).await;
+            tokio::time::sleep(ADMIN_STOP).await;
+        };
+        tokio::select! {
+            served = async { serving.await } => served?,
+            () = late => {}
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

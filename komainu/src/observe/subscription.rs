@@ -1,0 +1,52 @@
+//! How a worker stands with its leader, as metrics.
+
+use dataplane_proxy::worker::{LeaderContact, WorkerHealth};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use tokio::sync::watch;
+
+#[derive(Debug)]
+pub(crate) struct Subscription(pub(crate) watch::Receiver<WorkerHealth>);
+
+impl Collector for Subscription {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let health = self.0.borrow().clone();
+        let following = matches!(health.leader, LeaderContact::Local | LeaderContact::Following(_));
+        let stale = matches!(health.leader, LeaderContact::Stale(_));
+        for (name, help, value) in [
+            ("komainu_worker_ready", "1 if traffic may be sent here", i64::from(health.ready.is_ok())),
+            ("komainu_worker_following", "1 if a leader answers well", i64::from(following)),
+            ("komainu_worker_stale_leader", "1 if the leader has less than what is served", i64::from(stale)),
+            ("komainu_worker_rejected_objects", "Objects that this worker can't use", count(health.rejected)),
+            ("komainu_worker_refused_state", "1 if a state as a whole is refused", i64::from(health.refused.is_some())),
+            (
+                "komainu_worker_not_persisted",
+                "1 if what is served isn't in the state file",
+                i64::from(health.not_persisted.is_some()),
+            ),
+        ] {
+            let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            ConstGauge::new(value).encode(metric)?;
+        }
+        if let Some(age) = health.age() {
+            let (name, help) = ("komainu_worker_leader_contact_age_seconds", "Time since a leader last answered well");
+            let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            ConstGauge::new(age.as_secs_f64()).encode(metric)?;
+        }
+        for (name, help, value) in [
+            ("komainu_worker_poll_failures", "Failed polls", health.poll_failures),
+            ("komainu_worker_persist_failures", "Failed writes of the state file", health.persist_failures),
+        ] {
+            let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            ConstCounter::new(value).encode(metric)?;
+        }
+        Ok(())
+    }
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
