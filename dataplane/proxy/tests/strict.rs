@@ -341,14 +341,12 @@ fn a_bad_response_is_502_and_its_connection_is_dropped() {
 #[test]
 fn a_response_that_breaks_off_is_seen_to_break_off() {
     let upstream = Upstream::start(|accepted| {
-        while let Some((head, _)) = accepted.request() {
-            if head.starts_with("GET /chunks") {
-                accepted.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n");
-            } else {
-                accepted.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok");
-            }
-            return;
-        }
+        let (head, _) = accepted.request().unwrap();
+        accepted.send(if head.starts_with("GET /chunks") {
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"
+        } else {
+            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok"
+        });
     });
     let gateway = Setup::new(upstream.address()).start();
     for path in ["/chunks", "/length"] {

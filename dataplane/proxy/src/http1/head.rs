@@ -227,10 +227,8 @@ impl Seen {
         let value = field.value.of(bytes);
         // By length first: most fields are none of these.
         match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => {
-                if self.host.replace(field.value).is_some() {
-                    return Err(HeadError::Host);
-                }
+            4 if name.eq_ignore_ascii_case(b"host") && self.host.replace(field.value).is_some() => {
+                return Err(HeadError::Host);
             }
             6 if name.eq_ignore_ascii_case(b"expect") => {
                 if !value.eq_ignore_ascii_case(b"100-continue") {

@@ -64,6 +64,7 @@ pub(crate) struct PoolKey {
 pub(crate) struct Pool {
     settings: PoolSettings,
     counters: Arc<Counters>,
+    #[expect(clippy::vec_box, reason = "a connection comes and goes as a box, which is cheaper to move")]
     idle: RefCell<HashMap<PoolKey, Vec<Box<Upstream>>>>,
 }
 

@@ -1,5 +1,12 @@
 //! A gateway, a raw client and a scripted upstream on real sockets.
 #![allow(unreachable_pub, dead_code, reason = "each test binary uses a part of this")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what fails here fails the test"
+)]
 
 pub mod client;
 pub mod upstream;
