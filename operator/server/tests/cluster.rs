@@ -1,0 +1,251 @@
+//! The cluster endpoints, request by request.
+
+#![expect(clippy::unwrap_used, reason = "what a test can't get fails it")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::body::Body;
+use base64::Engine as _;
+use bytes::Bytes;
+use dataplane_snapshot::{AsOf, Epoch, Key, Kind, Object, Root, Snapshot, SourceAsOf, wire};
+use http::{Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use operator_server::Credentials;
+use operator_server::cluster::{Cluster, ClusterSettings, MAX_ACK_BYTES};
+use prost::Message as _;
+use tokio::sync::watch;
+use tower::ServiceExt as _;
+
+struct Leader {
+    cluster: Arc<Cluster>,
+    snapshots: watch::Sender<Option<Arc<Snapshot>>>,
+    shutdown: watch::Sender<bool>,
+}
+
+fn leader() -> Leader {
+    let cluster = Cluster::new(ClusterSettings::new(Credentials::new("id", "secret")));
+    let (snapshots, receiver) = watch::channel(None);
+    let (shutdown, is_shutdown) = watch::channel(false);
+    tokio::spawn(cluster.clone().run(receiver, is_shutdown));
+    Leader { cluster, snapshots, shutdown }
+}
+
+fn snapshot(text: &str) -> Snapshot {
+    let listener = wire::Listener { address: text.into(), ..Default::default() };
+    let key = Key::new(Kind::Listener, "settings", "http");
+    let epoch = Epoch { id: "e".into(), created_at: 1 };
+    let as_of = SourceAsOf { epoch, revisions: BTreeMap::from([(Kind::Route, 7)]) };
+    let object = Object::encode(key, &wire::Payload::Listener(listener).into());
+    Snapshot::new([object], AsOf(BTreeMap::from([("files".into(), as_of)])))
+}
+
+fn request(method: &str, path: &str) -> http::request::Builder {
+    let pair = base64::engine::general_purpose::STANDARD.encode("id:secret");
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header("authorization", format!("Basic {pair}"))
+        .header("komainu-worker-id", "w1")
+        .header("komainu-worker-name", "edge")
+        .header("komainu-worker-version", "0.1.0")
+}
+
+impl Leader {
+    async fn publish(&self, text: &str) -> Root {
+        let snapshot = snapshot(text);
+        let root = snapshot.root();
+        self.snapshots.send_replace(Some(Arc::new(snapshot)));
+        while self.cluster.root() != Some(root) {
+            tokio::task::yield_now().await;
+        }
+        root
+    }
+
+    async fn send(&self, request: http::Result<Request<Body>>) -> Response<Body> {
+        self.cluster.router().oneshot(request.unwrap()).await.unwrap()
+    }
+
+    async fn ack(&self, ack: wire::Ack) -> StatusCode {
+        self.send(request("POST", "/api/cluster/ack").body(ack.encode_to_vec().into())).await.status()
+    }
+
+    async fn members(&self) -> serde_json::Value {
+        let response = self.send(request("GET", "/api/cluster/members").body(Body::empty())).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        serde_json::from_slice(&body(response).await).unwrap()
+    }
+}
+
+async fn body(response: Response<Body>) -> Bytes {
+    response.into_body().collect().await.unwrap().to_bytes()
+}
+
+fn etag(root: Root) -> String {
+    format!("\"{root}\"")
+}
+
+#[tokio::test]
+async fn every_endpoint_asks_for_credentials() {
+    let leader = leader();
+    for (method, path) in [
+        ("GET", "/api/cluster/state"),
+        ("POST", "/api/cluster/ack"),
+        ("GET", "/api/cluster/members"),
+        ("DELETE", "/api/cluster/members/w1"),
+    ] {
+        let mut request = request(method, path);
+        request.headers_mut().unwrap().remove("authorization");
+        let response = leader.send(request.body(Body::empty())).await;
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{path}");
+        assert_eq!(response.headers()["www-authenticate"], "Basic realm=\"komainu\"");
+    }
+    assert_eq!(leader.cluster.stats().unauthorized, 4);
+    assert!(leader.cluster.members().is_empty());
+}
+
+#[tokio::test]
+async fn a_worker_must_say_who_it_is() {
+    let leader = leader();
+    for name in ["komainu-worker-id", "komainu-worker-name", "komainu-worker-version"] {
+        for value in [None, Some(String::new()), Some("a b".into()), Some("x".repeat(254))] {
+            let mut request = request("GET", "/api/cluster/state");
+            request.headers_mut().unwrap().remove(name);
+            let request = value.into_iter().fold(request, |request, value| request.header(name, value));
+            let response = leader.send(request.body(Body::empty())).await;
+            assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+            assert!(body(response).await.starts_with(format!("header {name} must have").as_bytes()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_state_has_its_root_as_etag() {
+    let leader = leader();
+    let root = leader.publish("one").await;
+    let response = leader.send(request("GET", "/api/cluster/state").body(Body::empty())).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.headers()["etag"], etag(root));
+    assert_eq!(response.headers()["content-type"], "application/x-protobuf");
+    let state = wire::State::decode_snapshot(body(response).await).unwrap();
+    assert_eq!((state.root(), state.as_of()), (root, snapshot("one").as_of()));
+
+    let known = request("GET", "/api/cluster/state").header("if-none-match", etag(root));
+    let response = leader.send(known.body(Body::empty())).await;
+    assert_eq!(response.status(), StatusCode::NOT_MODIFIED);
+    assert_eq!(response.headers()["etag"], etag(root));
+}
+
+#[tokio::test]
+async fn a_held_poll_is_answered_by_the_next_state() {
+    let leader = leader();
+    let root = leader.publish("one").await;
+    let poll =
+        request("GET", "/api/cluster/state").header("if-none-match", etag(root)).header("prefer", "wait=25");
+    let held = tokio::spawn(leader.cluster.router().oneshot(poll.body(Body::empty()).unwrap()));
+    while leader.cluster.stats().held == 0 {
+        tokio::task::yield_now().await;
+    }
+    let next = leader.publish("two").await;
+    let response = held.await.unwrap().unwrap();
+    assert_eq!(response.headers()["etag"], etag(next));
+    assert_eq!(leader.cluster.stats().held, 0);
+}
+
+#[tokio::test]
+async fn a_poll_whose_connection_is_gone_is_not_held() {
+    let leader = leader();
+    let poll = request("GET", "/api/cluster/state").header("prefer", "wait=25");
+    let held = tokio::spawn(leader.cluster.router().oneshot(poll.body(Body::empty()).unwrap()));
+    while leader.cluster.stats().held == 0 {
+        tokio::task::yield_now().await;
+    }
+    held.abort();
+    assert!(held.await.is_err());
+    assert_eq!(leader.cluster.stats().held, 0);
+}
+
+#[tokio::test]
+async fn without_a_state_a_worker_is_asked_to_come_back() {
+    let leader = leader();
+    let response = leader.send(request("GET", "/api/cluster/state").body(Body::empty())).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(response.headers()["retry-after"], "1");
+}
+
+#[tokio::test]
+async fn a_leader_that_stops_ends_held_polls() {
+    let leader = leader();
+    let poll = request("GET", "/api/cluster/state").header("prefer", "wait=25");
+    let held = tokio::spawn(leader.cluster.router().oneshot(poll.body(Body::empty()).unwrap()));
+    while leader.cluster.stats().held == 0 {
+        tokio::task::yield_now().await;
+    }
+    leader.shutdown.send_replace(true);
+    assert_eq!(held.await.unwrap().unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn an_acknowledgement_shows_in_the_members() {
+    let leader = leader();
+    let root = leader.publish("one").await;
+    let rejection = |key: &str, reason: &str| wire::Rejection { key: key.into(), reason: reason.into() };
+    let ack = wire::Ack {
+        root: Bytes::copy_from_slice(&root.0),
+        as_of: Some(wire::as_of_to_wire(snapshot("one").as_of())),
+        rejected: vec![
+            rejection("route/default/a", "no such listener"),
+            rejection("", "state 00 was refused"),
+            rejection("shoe/default/a", "of a later version"),
+        ],
+        member: None,
+    };
+    assert_eq!(leader.ack(ack).await, StatusCode::NO_CONTENT);
+    let mut members = leader.members().await;
+    members[0]["silentForMs"].take();
+    let expected = serde_json::json!([{
+        "id": "w1",
+        "name": "edge",
+        "version": "0.1.0",
+        "silentForMs": null,
+        "lost": false,
+        "upToDate": true,
+        "root": root.to_string(),
+        "asOf": {"files": {"epoch": "e", "revisions": {"route": 7}}},
+        "rejected": [{"key": "route/default/a", "reason": "no such listener"}],
+        "refused": "state 00 was refused",
+    }]);
+    assert_eq!(members, expected);
+    leader.publish("two").await;
+    assert_eq!(leader.members().await[0]["upToDate"], false);
+}
+
+#[tokio::test]
+async fn what_is_no_acknowledgement_is_refused() {
+    let leader = leader();
+    let root = Bytes::from_static(&[1; 32]);
+    assert_eq!(leader.ack(wire::Ack::default()).await, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        leader.ack(wire::Ack { root: root.slice(1..), ..Default::default() }).await,
+        StatusCode::BAD_REQUEST
+    );
+    let member = wire::Member { id: "w\n".into(), name: "n".into(), version: "v".into() };
+    let ack = wire::Ack { root: root.clone(), member: Some(member), ..Default::default() };
+    assert_eq!(leader.ack(ack).await, StatusCode::BAD_REQUEST);
+    let garbage = leader.send(request("POST", "/api/cluster/ack").body(Body::from("\u{fffd}"))).await;
+    assert_eq!(garbage.status(), StatusCode::BAD_REQUEST);
+    let long = wire::Rejection { key: "route/a/b".into(), reason: "x".repeat(MAX_ACK_BYTES) };
+    let ack = wire::Ack { root, rejected: vec![long], ..Default::default() };
+    assert_eq!(leader.ack(ack).await, StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(leader.cluster.members().is_empty());
+}
+
+#[tokio::test]
+async fn a_member_can_be_forgotten() {
+    let leader = leader();
+    leader.ack(wire::Ack { root: Bytes::from_static(&[1; 32]), ..Default::default() }).await;
+    let forget = || request("DELETE", "/api/cluster/members/w1").body(Body::empty());
+    assert_eq!(leader.send(forget()).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(leader.send(forget()).await.status(), StatusCode::NOT_FOUND);
+    assert_eq!(leader.members().await, serde_json::json!([]));
+}
