@@ -44,8 +44,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let _watching = watch(dir.path(), numbering, view, problems)?;
     seen.wait_for(Option::is_some).await?;
     let file = dir.path().join("routes-0000.yaml");
-    for edit in 0..5 {
-        let text = fs::read_to_string(&file)?.replacen("9101", &format!("92{edit:02}"), 1);
+    for edit in 1..6 {
+        let (old, new) = (format!("port: {}", 9100 + edit), format!("port: {}", 9101 + edit));
+        let text = fs::read_to_string(&file)?.replacen(&old, &new, 1);
         seen.mark_unchanged();
         let start = Instant::now();
         fs::write(&file, text)?;
