@@ -1,0 +1,140 @@
+//! Cases that random worlds rarely meet.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+
+mod manifests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crds::{PathMatch, PathType, RouteMatch};
+use dataplane_core::served::Served;
+use dataplane_core::{BackendStates, Router};
+use dataplane_snapshot::{Key, Object, wire};
+use operator_core::{Memo, Observed, Plan, Spec, UnresolvedReason, World, plan};
+
+const GOOD: &str = "
+kind: Backend
+metadata: {name: b}
+spec: {targets: [{hostname: a.internal, port: 80}]}
+---
+kind: Route
+metadata: {name: first}
+spec: {matches: [{hostnames: [a.test]}], backends: [{ref: {name: b}}]}
+---
+kind: Route
+metadata: {name: second}
+spec: {matches: [{hostnames: [a.test]}], backends: [{ref: {name: b}}]}
+";
+
+fn key(text: &str) -> Key {
+    text.parse().unwrap()
+}
+
+/// `world` with one object changed and all others as they were.
+fn edited(world: &World, object: &str, change: impl FnOnce(&mut Observed)) -> World {
+    let mut next = world.clone();
+    let object = key(object);
+    let observed = next.backends.get_mut(&object).or(next.routes.get_mut(&object)).unwrap();
+    change(Arc::make_mut(observed));
+    next
+}
+
+fn backend_root(root: &str) -> impl FnOnce(&mut Observed) {
+    let root = root.to_owned();
+    move |observed| {
+        let Spec::Backend(spec) = &mut observed.spec else { panic!("no backend") };
+        Arc::make_mut(spec).root = root;
+    }
+}
+
+fn unresolved(plan: &Plan, route: &str) -> Option<UnresolvedReason> {
+    plan.statuses[&key(route)].resolved_refs.as_ref().err().map(|unresolved| unresolved.reason)
+}
+
+#[test]
+fn routes_follow_their_backend_into_refusal_and_back() {
+    let world = manifests::world(GOOD);
+    let (before, memo) = plan(&world, &Memo::default());
+    assert_eq!(unresolved(&before, "route/default/first"), None);
+
+    let (refused, memo) = plan(&edited(&world, "backend/default/b", backend_root("bad")), &memo);
+    assert_eq!(unresolved(&refused, "route/default/first"), Some(UnresolvedReason::BackendNotAccepted));
+    let route = |plan: &Plan| plan.snapshot.get(&key("route/default/first")).cloned();
+    assert_eq!(route(&refused), route(&before), "it is planned all the same");
+
+    let (again, _) = plan(&world, &memo);
+    assert_eq!(unresolved(&again, "route/default/first"), None);
+    assert_eq!(again.snapshot.root(), before.snapshot.root());
+}
+
+#[test]
+fn the_status_of_a_shadowed_route_is_the_newest() {
+    let world = manifests::world(GOOD);
+    let (before, memo) = plan(&world, &Memo::default());
+    let second = key("route/default/second");
+    assert_eq!(before.statuses[&second].warnings.len(), 1);
+    let (after, _) = plan(&edited(&world, "route/default/second", |route| route.generation = 9), &memo);
+    assert_eq!(after.statuses[&second].generation, 9);
+    assert_eq!(after.statuses[&second].warnings.len(), 1);
+}
+
+/// What didn't change isn't made again: a status keeps its `Arc`.
+#[test]
+fn an_edit_leaves_the_others_alone() {
+    let world = manifests::world(GOOD);
+    let (before, memo) = plan(&world, &Memo::default());
+    let (after, _) = plan(&edited(&world, "backend/default/b", backend_root("/v2")), &memo);
+    for route in ["route/default/first", "route/default/second"] {
+        assert!(Arc::ptr_eq(&before.statuses[&key(route)], &after.statuses[&key(route)]), "{route}");
+    }
+    let changed = dataplane_snapshot::diff(&before.snapshot, &after.snapshot).upserts;
+    assert_eq!(
+        changed.iter().map(|object| object.key().to_string()).collect::<Vec<_>>(),
+        ["backend/default/b"]
+    );
+}
+
+/// A worker refuses a whole state for one object that is too long, so none may be planned.
+#[test]
+fn what_is_too_long_is_held_without_its_load() {
+    let labels: BTreeMap<_, _> = [("long".to_owned(), "x".repeat(Object::MAX_BYTES))].into();
+    for object in ["backend/default/b", "route/default/first"] {
+        let world = edited(&manifests::world(GOOD), object, |observed| observed.labels = labels.clone());
+        let (plan, _) = plan(&world, &Memo::default());
+        assert!(plan.snapshot.objects().all(|object| object.bytes().len() <= Object::MAX_BYTES));
+        let problems = plan.statuses[&key(object)].accepted.clone().unwrap_err().problems;
+        assert!(problems[0].message.contains("takes 1048"), "{}", problems[0]);
+        let held = plan.snapshot.get(&key(object)).unwrap().decode().unwrap();
+        assert!(matches!(held, wire::Payload::Held(_)));
+    }
+}
+
+/// As many pairs of host and path as workers place are accepted, and placed.
+#[test]
+fn the_most_pairs_are_those_of_workers() {
+    let hostnames: Vec<_> = (0..32).map(|number| format!("h{number}.test")).collect();
+    let path = |number| PathMatch { type_: PathType::Prefix, value: format!("/{number}") };
+    let paths: Vec<_> = (0..32).map(path).collect();
+    let of_method = |method: &str| RouteMatch {
+        hostnames: hostnames.clone(),
+        paths: paths.clone(),
+        methods: vec![method.to_owned()],
+        ..RouteMatch::default()
+    };
+    let accepted = |matches: Vec<RouteMatch>| {
+        let world = edited(&manifests::world(GOOD), "route/default/first", |observed| {
+            let Spec::Route(spec) = &mut observed.spec else { panic!("no route") };
+            Arc::make_mut(spec).matches = matches;
+        });
+        let (plan, _) = plan(&world, &Memo::default());
+        let is_accepted = plan.statuses[&key("route/default/first")].accepted.is_ok();
+        let compiled = Router::compile(&Served::new(plan.snapshot), None, &BackendStates::new());
+        assert_eq!(compiled.rejected, vec![]);
+        is_accepted
+    };
+    let mut matches: Vec<_> = ["A", "B", "C", "D"].map(of_method).into();
+    assert!(accepted(matches.clone()), "4096 pairs");
+    matches.push(RouteMatch::default());
+    assert!(!accepted(matches), "4097 pairs");
+}
