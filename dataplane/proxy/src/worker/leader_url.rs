@@ -65,7 +65,7 @@ impl FromStr for LeaderUrl {
         // A port that is no number isn't told apart from none by the parser.
         let port = match authority.port_u16() {
             Some(port) if port > 0 => port,
-            None if authority.port().is_none() && !authority.as_str().ends_with(':') => 80,
+            None if authority.as_str() == authority.host() => 80,
             _ => return Err(malformed()),
         };
         if host.is_empty() {
