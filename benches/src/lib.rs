@@ -1,3 +1,4 @@
 //! What is measured, and the inputs of the measurements.
 
 pub mod routes;
+pub mod wire_routes;

@@ -1,3 +1,4 @@
+mod hostile;
 mod incremental;
 mod oracle;
 mod rules;
