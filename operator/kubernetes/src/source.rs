@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use kube::Client;
 use operator_core::SourceView;
 use operator_core::programmed::Verdicts;
-use operator_core::programmed::Verdicts;
 use operator_store::StateStore;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
