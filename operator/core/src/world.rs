@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
 use crds::{BackendSpec, RouteSpec};
-use dataplane_snapshot::{AsOf, Key, SourceAsOf};
+use dataplane_snapshot::{AsOf, Key, Kind, SourceAsOf};
 
 /// Who owns an object and may change it. The order is the order of precedence when two claim one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -162,24 +163,39 @@ impl World {
         views.sort_by_key(|view| view.owner);
         for view in views {
             world.as_of.0.insert(view.owner.to_string(), view.as_of.clone());
-            for (key, observed) in &view.objects {
-                world.add(key, observed);
-            }
+            claim(&mut world.backends, &mut world.conflicts, view.objects_of(Kind::Backend));
+            claim(&mut world.routes, &mut world.conflicts, view.objects_of(Kind::Route));
         }
         world
     }
+}
 
-    fn add(&mut self, key: &Key, observed: &Arc<Observed>) {
-        let objects = match key.kind() {
-            dataplane_snapshot::Kind::Backend => &mut self.backends,
-            dataplane_snapshot::Kind::Route => &mut self.routes,
-            _ => return,
-        };
-        if let Some(winner) = objects.get(key) {
-            let winner = winner.origin.owner();
-            self.conflicts.push(Claim { loser: observed.clone(), winner });
-        } else {
-            objects.insert(key.clone(), observed.clone());
+impl SourceView {
+    fn objects_of(&self, kind: Kind) -> impl Iterator<Item = (&Key, &Arc<Observed>)> {
+        self.objects.range(Key::new(kind, "", "")..).take_while(move |(key, _)| key.kind() == kind)
+    }
+}
+
+/// Adds the objects of the next source in the order of precedence: who comes later loses.
+fn claim<'a>(
+    objects: &mut BTreeMap<Key, Arc<Observed>>,
+    conflicts: &mut Vec<Claim>,
+    claimed: impl Iterator<Item = (&'a Key, &'a Arc<Observed>)>,
+) {
+    if objects.is_empty() {
+        // The usual case, one source, in one go: several times as fast as one by one.
+        *objects = claimed.map(|(key, observed)| (key.clone(), observed.clone())).collect();
+        return;
+    }
+    for (key, observed) in claimed {
+        match objects.entry(key.clone()) {
+            Entry::Vacant(entry) => {
+                entry.insert(observed.clone());
+            }
+            Entry::Occupied(entry) => {
+                let winner = entry.get().origin.owner();
+                conflicts.push(Claim { loser: observed.clone(), winner });
+            }
         }
     }
 }

@@ -15,7 +15,9 @@ use proptest::prelude::*;
 use worlds::{Edit, Sources, edits};
 
 /// The parts of a plan that must be equal.
-fn outcome(plan: &Plan) -> ((Root, AsOf, Statuses, Vec<Arc<ObjectStatus>>), Vec<Object>) {
+type Outcome = ((Root, AsOf, Statuses, Vec<Arc<ObjectStatus>>), Vec<Object>);
+
+fn outcome(plan: &Plan) -> Outcome {
     let root = plan.snapshot.root();
     let as_of = plan.snapshot.as_of().clone();
     let objects = plan.snapshot.objects().cloned().collect();
