@@ -12,7 +12,6 @@ use operator_core::Owner;
 use operator_core::conditions::{conditions, settle};
 use operator_core::programmed::{Programmed, Verdict, Verdicts};
 
-
 use crate::read::Present;
 
 /// How long workers have before it is shown that some are missing.

@@ -1,0 +1,82 @@
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, ensure};
+
+use super::tools;
+
+/// kubectl as one user.
+#[derive(Clone, Debug)]
+pub struct Kubectl {
+    pub(super) kubeconfig: PathBuf,
+    pub(super) namespace: Option<String>,
+}
+
+/// What a kubectl command printed, and whether it succeeded.
+#[derive(Clone, Debug)]
+pub struct Ran {
+    pub is_success: bool,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Kubectl {
+    /// The same in a namespace.
+    pub fn within(self, namespace: &str) -> Self {
+        Self { namespace: Some(namespace.to_owned()), ..self }
+    }
+
+    /// Runs a command; its failure isn't an error here.
+    pub fn run(&self, arguments: &[&str]) -> anyhow::Result<Ran> {
+        self.run_with("", arguments)
+    }
+
+    /// As [`Self::run`], with `input` to read from `-f -`.
+    pub fn run_with(&self, input: &str, arguments: &[&str]) -> anyhow::Result<Ran> {
+        let mut child = Command::new(tools::program("kubectl")?)
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .args(self.namespace.iter().flat_map(|namespace| ["--namespace", namespace.as_str()]))
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("can't start kubectl")?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // A command that doesn't read its input closes it.
+            let _ = stdin.write_all(input.as_bytes());
+        }
+        let output = child.wait_with_output()?;
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ok(Ran {
+            is_success: output.status.success(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        })
+    }
+
+    /// Runs a command that must succeed, and gives what it printed.
+    pub fn must(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        self.must_with("", arguments)
+    }
+
+    pub fn must_with(&self, input: &str, arguments: &[&str]) -> anyhow::Result<String> {
+        let ran = self.run_with(input, arguments)?;
+        ensure!(ran.is_success, "kubectl {}: {}{}", arguments.join(" "), ran.stdout, ran.stderr);
+        Ok(ran.stdout)
+    }
+
+    /// `kubectl apply -f -`, which must succeed.
+    pub fn apply(&self, yaml: &str) -> anyhow::Result<String> {
+        self.must_with(yaml, &["apply", "-f", "-"])
+    }
+
+    /// What the API server says against `yaml`; an error if it takes it.
+    pub fn refused(&self, yaml: &str) -> anyhow::Result<String> {
+        let ran = self.run_with(yaml, &["apply", "-f", "-"])?;
+        ensure!(!ran.is_success, "it was taken: {}", ran.stdout);
+        Ok(ran.stderr)
+    }
+}

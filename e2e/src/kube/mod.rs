@@ -1,0 +1,10 @@
+//! A real Kubernetes API server on loopback: etcd and kube-apiserver as processes of the test.
+
+mod certificates;
+mod kubectl;
+mod process;
+mod server;
+mod tools;
+
+pub use kubectl::{Kubectl, Ran};
+pub use server::{ApiServer, User};

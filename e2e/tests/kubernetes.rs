@@ -1,0 +1,14 @@
+//! The Kubernetes source and the definitions against a real API server. `make tools` builds it.
+
+#[path = "kubernetes/absence.rs"]
+mod absence;
+#[path = "kubernetes/definitions.rs"]
+mod definitions;
+#[path = "kubernetes/fixture.rs"]
+mod fixture;
+#[path = "kubernetes/mirror.rs"]
+mod mirror;
+#[path = "kubernetes/source.rs"]
+mod source;
+#[path = "kubernetes/status.rs"]
+mod status;

@@ -1,0 +1,187 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use dataplane_snapshot::Key;
+use e2e::kube::{ApiServer, Kubectl, User};
+use operator_core::programmed::{Applied, Counted, Ledger, Verdict, Verdicts};
+use operator_core::{ListenerProtocol, ListenerSettings, Memo, SourceView, World, plan};
+use operator_kubernetes::{KubernetesSettings, Links};
+use operator_store::{EmbeddedSettings, EmbeddedStore, StateStore};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+/// A namespace of its own on the shared API server, with the definitions.
+pub(crate) struct Namespace {
+    pub(crate) name: String,
+    pub(crate) server: Arc<ApiServer>,
+}
+
+impl Namespace {
+    pub(crate) fn new(name: &str) -> anyhow::Result<Self> {
+        let server = ApiServer::shared()?;
+        define(&server.kubectl())?;
+        server.kubectl().must(&["create", "namespace", name])?;
+        Ok(Self { name: name.to_owned(), server })
+    }
+
+    /// kubectl in this namespace.
+    pub(crate) fn kubectl(&self) -> Kubectl {
+        self.server.kubectl().within(&self.name)
+    }
+
+    /// A leader for this namespace alone.
+    pub(crate) fn leader(&self) -> anyhow::Result<Leader> {
+        let folder = tempfile::tempdir()?;
+        let mut leader = Leader::start(&self.server, User::Admin, &[&self.name], folder.path())?;
+        leader.folder = Some(folder);
+        Ok(leader)
+    }
+}
+
+/// Applies the definitions and waits until the API server serves them.
+pub(crate) fn define(kubectl: &Kubectl) -> anyhow::Result<()> {
+    kubectl.must_with(&crds::to_yaml(), &["apply", "--server-side", "-f", "-"])?;
+    kubectl.must(&["wait", "--for=condition=Established", "--timeout=30s", "crd/backends.komainu.dev"])?;
+    kubectl.must(&["wait", "--for=condition=Established", "--timeout=30s", "crd/routes.komainu.dev"])?;
+    Ok(())
+}
+
+/// What a worker of a [`Leader`] does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Worker {
+    /// Applies each snapshot at once.
+    Prompt,
+    /// Applies nothing.
+    Stuck,
+}
+
+/// A leader in this process: the real source and the real planning, with made-up workers.
+pub(crate) struct Leader {
+    pub(crate) views: watch::Receiver<Option<Arc<SourceView>>>,
+    pub(crate) workers: watch::Sender<Vec<Worker>>,
+    pub(crate) store: Arc<dyn StateStore>,
+    pub(crate) runtime: Runtime,
+    // After the runtime, whose tasks end with it.
+    folder: Option<TempDir>,
+}
+
+impl Leader {
+    /// Watches as `user`; no namespaces are all. The store is kept in `folder`.
+    pub(crate) fn start(
+        server: &ApiServer,
+        user: User,
+        namespaces: &[&str],
+        folder: &Path,
+    ) -> anyhow::Result<Self> {
+        operator_kubernetes::install_crypto_provider();
+        let runtime = Runtime::new()?;
+        let store = EmbeddedStore::open(folder.join("state.redb"), EmbeddedSettings::default())?;
+        let store: Arc<dyn StateStore> = Arc::new(store);
+        let client = runtime.block_on(operator_kubernetes::connect(Some(&server.kubeconfig(user))))?;
+        let settings = KubernetesSettings {
+            namespaces: namespaces.iter().map(|name| (*name).to_owned()).collect(),
+            ..KubernetesSettings::default()
+        };
+        let (views_in, views) = watch::channel(None);
+        let (verdicts_in, verdicts) = watch::channel(Arc::default());
+        let workers = watch::Sender::new(vec![Worker::Prompt]);
+        let links = Links { store: store.clone(), views: views_in, verdicts };
+        runtime.spawn(operator_kubernetes::run(client, settings, links, std::future::pending()));
+        runtime.spawn(judge(views.clone(), workers.subscribe(), verdicts_in));
+        Ok(Self { views, workers, store, runtime, folder: None })
+    }
+
+    /// What the source says now; nothing before its first view.
+    pub(crate) fn view(&self) -> Option<Arc<SourceView>> {
+        self.views.borrow().clone()
+    }
+
+    /// The names of all objects, once there is a view.
+    pub(crate) fn names(&self) -> Option<Vec<String>> {
+        Some(self.view()?.objects.keys().map(|key| format!("{}/{}", key.kind(), key.name())).collect())
+    }
+}
+
+async fn judge(
+    mut views: watch::Receiver<Option<Arc<SourceView>>>,
+    mut workers: watch::Receiver<Vec<Worker>>,
+    verdicts: watch::Sender<Arc<Verdicts>>,
+) {
+    let listener = ListenerSettings {
+        name: "http".to_owned(),
+        address: String::new(),
+        port: 8080,
+        advertised_port: None,
+        protocol: ListenerProtocol::Http,
+    };
+    let listeners = Arc::new(vec![listener]);
+    let (mut memo, mut ledger) = (Memo::default(), Ledger::default());
+    loop {
+        let view = views.borrow_and_update().clone();
+        let behaviours = workers.borrow_and_update().clone();
+        if let Some(view) = view {
+            let (planned, next) = plan(&World::join(listeners.clone(), [&*view]), &memo);
+            memo = next;
+            ledger.record(&planned.statuses, &planned.snapshot);
+            let root = planned.snapshot.root();
+            let applied =
+                Applied { root, as_of: planned.snapshot.as_of().clone(), rejected: BTreeMap::new() };
+            let counted: Vec<_> = behaviours
+                .iter()
+                .enumerate()
+                .map(|(index, worker)| Counted {
+                    name: format!("w{index}"),
+                    ack: (*worker == Worker::Prompt).then(|| applied.clone()),
+                    lost: false,
+                })
+                .collect();
+            let programmed = ledger.verdicts(&counted, root).into_iter();
+            let judged = programmed.filter_map(|(key, programmed)| {
+                let status = planned.statuses.get(&key)?.clone();
+                Some((key, Verdict { status, programmed }))
+            });
+            verdicts.send_replace(Arc::new(judged.collect()));
+        }
+        let alive = tokio::select! {
+            alive = views.changed() => alive,
+            alive = workers.changed() => alive,
+        };
+        if alive.is_err() {
+            return;
+        }
+    }
+}
+
+/// A key, written out.
+pub(crate) fn key(text: &str) -> anyhow::Result<Key> {
+    text.parse().with_context(|| format!("{text:?} isn't a key"))
+}
+
+/// A Backend with one target of this host name.
+pub(crate) fn backend(name: &str, hostname: &str) -> String {
+    format!(
+        "---
+apiVersion: komainu.dev/v1alpha1
+kind: Backend
+metadata: {{name: {name}}}
+spec: {{targets: [{{hostname: {hostname}, port: 80}}]}}
+"
+    )
+}
+
+/// A Route of a path to a Backend.
+pub(crate) fn route(name: &str, path: &str, backend: &str) -> String {
+    format!(
+        "---
+apiVersion: komainu.dev/v1alpha1
+kind: Route
+metadata: {{name: {name}}}
+spec:
+  matches: [{{paths: [{{value: {path}}}]}}]
+  backends: [{{ref: {{name: {backend}}}}}]
+"
+    )
+}

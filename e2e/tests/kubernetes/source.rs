@@ -1,0 +1,128 @@
+//! Objects of the API server become views.
+
+use std::sync::Arc;
+
+use e2e::kube::{ApiServer, User};
+use e2e::process::until;
+use operator_core::Spec;
+
+use crate::fixture::{Leader, Namespace, backend, define, key, route};
+
+#[test]
+fn views_follow_what_is_applied_edited_and_deleted() -> anyhow::Result<()> {
+    let namespace = Namespace::new("source-follows")?;
+    let kubectl = namespace.kubectl();
+    kubectl.apply(&[backend("users", "one.test"), route("shop", "/shop", "users")].concat())?;
+    let leader = namespace.leader()?;
+    until("both are in the first view", || {
+        (leader.names()? == ["route/shop", "backend/users"]).then_some(())
+    });
+    let first = leader.view().unwrap();
+
+    kubectl.apply(&backend("users", "two.test"))?;
+    let users = key("backend/source-follows/users")?;
+    let hostname = || {
+        let view = leader.view()?;
+        let Spec::Backend(spec) = &view.objects.get(&users)?.spec else { return None };
+        spec.targets.first()?.hostname.clone()
+    };
+    until("the edit is seen", || (hostname()? == "two.test").then_some(()));
+    let edited = leader.view().unwrap();
+    assert_eq!(edited.objects[&users].generation, 2);
+    let shop = key("route/source-follows/shop")?;
+    assert!(
+        Arc::ptr_eq(&first.objects[&shop], &edited.objects[&shop]),
+        "what didn't change is the same object"
+    );
+    assert_eq!(first.as_of.epoch, edited.as_of.epoch);
+    let revisions = |view: &operator_core::SourceView| view.as_of.revisions[&users.kind()];
+    assert!(revisions(&edited) > revisions(&first));
+
+    kubectl.must(&["label", "backend", "users", "komainu.dev/tenant=a"])?;
+    until("the label is seen", || {
+        leader.view()?.objects.get(&users)?.labels.get("komainu.dev/tenant").cloned()
+    });
+    kubectl.must(&["delete", "route", "shop"])?;
+    until("the deletion is seen", || (leader.names()? == ["backend/users"]).then_some(()));
+    Ok(())
+}
+
+#[test]
+fn other_namespaces_are_not_seen() -> anyhow::Result<()> {
+    let (mine, other) = (Namespace::new("source-mine")?, Namespace::new("source-other")?);
+    other.kubectl().apply(&backend("theirs", "a.test"))?;
+    let leader = mine.leader()?;
+    until("there is a view", || leader.view());
+    mine.kubectl().apply(&backend("mine", "a.test"))?;
+    until("mine is seen", || (leader.names()? == ["backend/mine"]).then_some(()));
+    Ok(())
+}
+
+#[test]
+fn without_definitions_there_is_no_view_until_they_come() -> anyhow::Result<()> {
+    let server = ApiServer::start()?;
+    let folder = tempfile::tempdir()?;
+    let leader = Leader::start(&server, User::Admin, &[], folder.path())?;
+    let mut views = leader.views.clone();
+    define(&server.kubectl())?;
+    server.kubectl().apply(&backend("users", "a.test"))?;
+    // Whichever view is the first, it isn't the empty one of an API server that knows neither kind.
+    leader.runtime.block_on(views.changed())?;
+    until("the object is seen", || (leader.names()? == ["backend/users"]).then_some(()));
+
+    // Deleting the definitions deletes the objects, which is watched; afterwards the API server knows nothing, which isn't
+    // the same as having nothing.
+    let last = leader.view().unwrap().as_of.clone();
+    server.kubectl().must(&["delete", "crd", "backends.komainu.dev", "routes.komainu.dev"])?;
+    define(&server.kubectl())?;
+    server.kubectl().apply(&backend("orders", "a.test"))?;
+    until("the new object is seen", || (leader.names()? == ["backend/orders"]).then_some(()));
+    let now = leader.view().unwrap().as_of.clone();
+    assert!(
+        last.revisions.iter().all(|(kind, revision)| now.revisions[kind] >= *revision),
+        "{last:?} {now:?}"
+    );
+    Ok(())
+}
+
+/// The rules that a leader needs, as the documentation gives them.
+const RULES: &str = "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: komainu-leader}
+rules:
+  - apiGroups: [komainu.dev]
+    resources: [backends, routes]
+    verbs: [list, watch]
+  - apiGroups: [komainu.dev]
+    resources: [backends/status, routes/status]
+    verbs: [patch]
+  - apiGroups: ['']
+    resources: [namespaces]
+    resourceNames: [kube-system]
+    verbs: [get]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: komainu-leader}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: komainu-leader}
+subjects: [{kind: User, apiGroup: rbac.authorization.k8s.io, name: leader}]
+";
+
+#[test]
+fn three_rules_are_all_that_a_leader_needs() -> anyhow::Result<()> {
+    let server = ApiServer::start()?;
+    let kubectl = server.kubectl();
+    define(&kubectl)?;
+    kubectl.apply(&[backend("users", "a.test"), route("shop", "/shop", "users")].concat())?;
+    let folder = tempfile::tempdir()?;
+    let leader = Leader::start(&server, User::Leader, &[], folder.path())?;
+    kubectl.apply(RULES)?;
+    until("it sees what it may see now", || {
+        (leader.names()? == ["route/shop", "backend/users"]).then_some(())
+    });
+    for object in ["backend/users", "route/shop"] {
+        kubectl.must(&["wait", "--for=condition=Programmed", "--timeout=30s", object])?;
+    }
+    Ok(())
+}
