@@ -50,6 +50,7 @@ deny: ## Check licences, bans and sources of the dependencies
 
 purity: ## Check that the pure crates stay pure
 	@.ci/purity
+	@.ci/dependencies
 
 sizes:
 	@.ci/sizes

@@ -38,7 +38,7 @@ def summary(samples):
 
 def allocations(folder):
     """Allocations per request, read from the program that counts them."""
-    server = servers.komainu(folder, "target/count-allocations/dist/komainu", port=18183)
+    server = servers.komainu(folder, "target/bench-proxy/komainu-counting", port=18183)
 
     def counted():
         text = urllib.request.urlopen(server.metrics).read().decode()

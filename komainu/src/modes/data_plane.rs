@@ -24,6 +24,9 @@ use crate::settings::{Mode, Settings};
 
 const STATE_FILE: &str = "state.redb";
 
+/// The shortest hold of a poll: the protocol counts whole seconds.
+const MIN_HOLD: Duration = Duration::from_secs(1);
+
 /// The longest hold of a poll: intermediaries cut requests that are idle for longer.
 const MAX_HOLD: Duration = Duration::from_secs(25);
 
@@ -175,7 +178,7 @@ fn worker_settings(settings: &Settings, credentials: &Credentials) -> anyhow::Re
     let mut worker =
         WorkerSettings::new(leaders, credentials.id.clone(), credentials.secret.clone(), identity.name);
     worker.state_file = Some(settings.data_directory.join(STATE_FILE));
-    worker.hold = settings.cluster.worker.state.poll_every.duration().min(MAX_HOLD);
+    worker.hold = settings.cluster.worker.state.poll_every.duration().clamp(MIN_HOLD, MAX_HOLD);
     Ok(worker)
 }
 
