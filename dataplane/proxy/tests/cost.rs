@@ -1,5 +1,6 @@
 //! What a small request costs in allocations. The only test of this binary, since all threads are counted.
 #![expect(unsafe_code, reason = "a counting allocator can't be written without")]
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod support;
 

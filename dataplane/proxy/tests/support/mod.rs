@@ -1,5 +1,5 @@
 //! A gateway, a raw client and a scripted upstream on real sockets.
-#![allow(unreachable_pub, dead_code, reason = "each test binary uses a part of this")]
+#![allow(unreachable_pub, dead_code, unused_imports, reason = "each test binary uses a part of this")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
