@@ -85,6 +85,8 @@ def nginx(folder):
     location = (
         "proxy_pass http://u; proxy_http_version 1.1; proxy_set_header Connection ''; proxy_set_header Host $http_host;"
         " proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme;"
+        " proxy_set_header X-Forwarded-Host $http_host; proxy_set_header X-Forwarded-Port $server_port;"
+        ' proxy_set_header Forwarded "for=$remote_addr;host=\\"$http_host\\";proto=$scheme";'
     )
     file = folder / "nginx.conf"
     file.write_text(nginx_configuration(folder, port, location, pool))
@@ -106,7 +108,11 @@ defaults
   timeout connect 5s
 frontend f
   bind 127.0.0.1:{port}
-  option forwardfor
+  http-request set-header X-Forwarded-For %[src]
+  http-request set-header X-Forwarded-Proto http
+  http-request set-header X-Forwarded-Host %[req.hdr(host)]
+  http-request set-header X-Forwarded-Port %[dst_port]
+  http-request set-header Forwarded "for=%[src];host=\\"%[req.hdr(host)]\\";proto=http"
   default_backend b
 backend b
   server s 127.0.0.1:{UPSTREAM_PORT} maxconn 1024 pool-max-conn 128

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use dataplane_snapshot::Snapshot;
 use operator_core::programmed::{Counted, Verdicts};
-use operator_core::{ListenerProtocol, ListenerSettings, Owner};
+use operator_core::{ListenerProtocol, ListenerSettings, Owner, check_listeners};
 use operator_files::{Numbering, Watching};
 use operator_kubernetes::{KubernetesSettings, Links};
 use operator_server::admin::{self, Admin};
@@ -21,6 +21,9 @@ use crate::credentials::Credentials;
 use crate::observe::{Health, Look};
 use crate::settings::{self, Settings};
 use crate::shutdown;
+
+/// Where traffic comes in if the settings don't say.
+const DEFAULT_PORT: u16 = 8080;
 
 const STORE_FILE: &str = "store.redb";
 
@@ -139,6 +142,13 @@ async fn watch_kubernetes(
 }
 
 fn listeners(settings: &Settings) -> anyhow::Result<Vec<ListenerSettings>> {
+    let listeners = listeners_of(settings)?;
+    let problems: Vec<_> = check_listeners(&listeners).iter().map(ToString::to_string).collect();
+    anyhow::ensure!(problems.is_empty(), "setting listeners: {}", problems.join("; "));
+    Ok(listeners)
+}
+
+fn listeners_of(settings: &Settings) -> anyhow::Result<Vec<ListenerSettings>> {
     settings
         .listeners()
         .into_iter()
@@ -150,6 +160,7 @@ fn listeners(settings: &Settings) -> anyhow::Result<Vec<ListenerSettings>> {
                 }
             };
             let settings::Listener { name, address, port, advertised_port, .. } = listener;
+            let port = port.unwrap_or(DEFAULT_PORT);
             Ok(ListenerSettings { name, address, port, advertised_port, protocol })
         })
         .collect()

@@ -159,7 +159,7 @@ fn proxy_settings(settings: &Settings) -> anyhow::Result<ProxySettings> {
     if settings.cluster.mode == Mode::Worker {
         let overrides = settings.listeners.iter().map(|listener| {
             let address = Some(listener.address.clone()).filter(|address| !address.is_empty());
-            (listener.name.clone(), (address, Some(listener.port)))
+            (listener.name.clone(), (address, listener.port))
         });
         proxy.listener_overrides = overrides.collect();
     }

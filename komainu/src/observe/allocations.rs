@@ -56,7 +56,7 @@ impl Collector for Allocations {
             return Ok(());
         }
         let counter = ConstCounter::new(COUNT.load(Ordering::Relaxed));
-        let name = "komainu_allocations";
+        let name = "allocations";
         let metric = encoder.encode_descriptor(name, "Allocations of the process", None, counter.metric_type())?;
         counter.encode(metric)
     }

@@ -17,13 +17,13 @@ impl Collector for Subscription {
         let following = matches!(health.leader, LeaderContact::Local | LeaderContact::Following(_));
         let stale = matches!(health.leader, LeaderContact::Stale(_));
         for (name, help, value) in [
-            ("komainu_worker_ready", "1 if traffic may be sent here", i64::from(health.ready.is_ok())),
-            ("komainu_worker_following", "1 if a leader answers well", i64::from(following)),
-            ("komainu_worker_stale_leader", "1 if the leader has less than what is served", i64::from(stale)),
-            ("komainu_worker_rejected_objects", "Objects that this worker can't use", count(health.rejected)),
-            ("komainu_worker_refused_state", "1 if a state as a whole is refused", i64::from(health.refused.is_some())),
+            ("worker_ready", "1 if traffic may be sent here", i64::from(health.ready.is_ok())),
+            ("worker_following", "1 if a leader answers well", i64::from(following)),
+            ("worker_stale_leader", "1 if the leader has less than what is served", i64::from(stale)),
+            ("worker_rejected_objects", "Objects that this worker can't use", count(health.rejected)),
+            ("worker_refused_state", "1 if a state as a whole is refused", i64::from(health.refused.is_some())),
             (
-                "komainu_worker_not_persisted",
+                "worker_not_persisted",
                 "1 if what is served isn't in the state file",
                 i64::from(health.not_persisted.is_some()),
             ),
@@ -32,13 +32,13 @@ impl Collector for Subscription {
             ConstGauge::new(value).encode(metric)?;
         }
         if let Some(age) = health.age() {
-            let (name, help) = ("komainu_worker_leader_contact_age_seconds", "Time since a leader last answered well");
+            let (name, help) = ("worker_leader_contact_age_seconds", "Time since a leader last answered well");
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             ConstGauge::new(age.as_secs_f64()).encode(metric)?;
         }
         for (name, help, value) in [
-            ("komainu_worker_poll_failures", "Failed polls", health.poll_failures),
-            ("komainu_worker_persist_failures", "Failed writes of the state file", health.persist_failures),
+            ("worker_poll_failures", "Failed polls", health.poll_failures),
+            ("worker_persist_failures", "Failed writes of the state file", health.persist_failures),
         ] {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             ConstCounter::new(value).encode(metric)?;

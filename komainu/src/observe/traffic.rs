@@ -24,10 +24,10 @@ impl Collector for Traffic {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let stats = self.0.stats();
         let classes: Vec<_> = CLASSES.into_iter().zip(stats.responses).collect();
-        family(&mut encoder, "komainu_requests", "Requests by the class of their answer", "class", &classes)?;
+        family(&mut encoder, "requests", "Requests by the class of their answer", "class", &classes)?;
         let reasons: Vec<_> = stats.reasons.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
         let help = "Answers that the proxy itself gave, by reason";
-        family(&mut encoder, "komainu_proxy_errors", help, "reason", &reasons)?;
+        family(&mut encoder, "proxy_errors", help, "reason", &reasons)?;
         durations(&mut encoder, &stats)?;
         for (name, help, value) in counters(&stats) {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
@@ -43,22 +43,22 @@ impl Collector for Traffic {
 
 fn counters(stats: &Stats) -> [(&'static str, &'static str, u64); 9] {
     [
-        ("komainu_connections_accepted", "Client connections accepted", stats.accepted),
-        ("komainu_connections_refused", "Client connections closed because of the limit", stats.refused),
-        ("komainu_connection_panics", "Connections ended by a bug in the proxy", stats.panics),
-        ("komainu_upgrades", "Exchanges that became a tunnel, as WebSockets do", stats.upgraded),
-        ("komainu_received_body_bytes", "Body bytes received from clients", stats.received_bytes),
-        ("komainu_sent_bytes", "Bytes sent to clients", stats.sent_bytes),
-        ("komainu_upstream_connects", "Connections opened to targets", stats.upstream_connects),
-        ("komainu_upstream_reuses", "Requests sent on a kept connection", stats.upstream_reuses),
-        ("komainu_upstream_retries", "Requests repeated as a kept connection was closed", stats.upstream_retries),
+        ("connections_accepted", "Client connections accepted", stats.accepted),
+        ("connections_refused", "Client connections closed because of the limit", stats.refused),
+        ("connection_panics", "Connections ended by a bug in the proxy", stats.panics),
+        ("upgrades", "Exchanges that became a tunnel, as WebSockets do", stats.upgraded),
+        ("received_body_bytes", "Body bytes received from clients", stats.received_bytes),
+        ("sent_bytes", "Bytes sent to clients", stats.sent_bytes),
+        ("upstream_connects", "Connections opened to targets", stats.upstream_connects),
+        ("upstream_reuses", "Requests sent on a kept connection", stats.upstream_reuses),
+        ("upstream_retries", "Requests repeated as a kept connection was closed", stats.upstream_retries),
     ]
 }
 
 fn gauges(stats: &Stats) -> [(&'static str, &'static str, u64); 2] {
     [
-        ("komainu_connections_active", "Client connections open now", stats.active),
-        ("komainu_upstream_idle_connections", "Idle connections to targets", stats.upstream_idle),
+        ("connections_active", "Client connections open now", stats.active),
+        ("upstream_idle_connections", "Idle connections to targets", stats.upstream_idle),
     ]
 }
 
@@ -81,7 +81,7 @@ fn durations(encoder: &mut DescriptorEncoder<'_>, stats: &Stats) -> Result<(), s
     let buckets: Vec<_> = bounds.zip(stats.durations).collect();
     let count = stats.durations.iter().sum();
     let help = "From the end of the request head to the end of the answer";
-    let name = "komainu_request_duration_seconds";
+    let name = "request_duration_seconds";
     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
     metric.encode_histogram::<NoLabelSet>(stats.duration_micros as f64 / 1e6, count, &buckets, None)
 }

@@ -48,7 +48,9 @@ pub(crate) struct Listener {
     /// An IP address; empty: all.
     #[serde(default)]
     pub(crate) address: String,
-    pub(crate) port: u16,
+    /// Default 8080; on a worker the leader's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) port: Option<u16>,
     /// The port that clients see, if another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) advertised_port: Option<u16>,
@@ -156,7 +158,7 @@ impl Settings {
         vec![Listener {
             name: default_listener(),
             address: String::new(),
-            port: 8080,
+            port: None,
             advertised_port: None,
             protocol: ListenerProtocol::Http,
         }]
