@@ -1,15 +1,22 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, ensure};
 
 use super::tools;
 
+/// Numbers the commands of this process.
+static COMMANDS: AtomicU64 = AtomicU64::new(0);
+
 /// kubectl as one user.
 #[derive(Clone, Debug)]
 pub struct Kubectl {
     pub(super) kubeconfig: PathBuf,
+    /// Where each command gets a cache of its own: what another one found out before the definitions were there is outdated, and
+    /// kubectl doesn't always look again.
+    pub(super) caches: PathBuf,
     pub(super) namespace: Option<String>,
 }
 
@@ -37,6 +44,8 @@ impl Kubectl {
         let mut child = Command::new(tools::program("kubectl")?)
             .arg("--kubeconfig")
             .arg(&self.kubeconfig)
+            .arg("--cache-dir")
+            .arg(self.caches.join(COMMANDS.fetch_add(1, Ordering::Relaxed).to_string()))
             .args(self.namespace.iter().flat_map(|namespace| ["--namespace", namespace.as_str()]))
             .args(arguments)
             .stdin(Stdio::piped())

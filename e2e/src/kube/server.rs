@@ -126,7 +126,11 @@ impl ApiServer {
     }
 
     pub fn kubectl_as(&self, user: User) -> Kubectl {
-        Kubectl { kubeconfig: self.kubeconfig(user), namespace: None }
+        Kubectl {
+            kubeconfig: self.kubeconfig(user),
+            caches: self.folder.path().join("kubectl"),
+            namespace: None,
+        }
     }
 
     /// Ready, and with the namespaces that it makes for itself shortly afterwards.

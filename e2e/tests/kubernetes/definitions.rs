@@ -1,6 +1,8 @@
 //! The definitions: taken by the API server, whose limits on the cost of rules no other test knows; good objects taken, bad ones
 //! refused with a sentence.
 
+use e2e::process::until;
+
 use crate::fixture::{Namespace, backend, route};
 
 const QUICKSTART: [&str; 4] = [
@@ -27,8 +29,12 @@ fn every_field_is_explained() -> anyhow::Result<()> {
     for field in
         ["backend.spec.targets.weight", "backend.spec.client.callTimeout", "route.spec.matches.paths.value"]
     {
-        let explained =
-            namespace.kubectl().must(&["explain", field, "--api-version=komainu.dev/v1alpha1"])?;
+        // The API server publishes schemas a moment after it serves the kinds.
+        let (explained, _) = until(&format!("{field} is explained"), || {
+            let ran =
+                namespace.kubectl().run(&["explain", field, "--api-version=komainu.dev/v1alpha1"]).ok()?;
+            ran.is_success.then_some(ran.stdout)
+        });
         let description = explained.split("DESCRIPTION:").nth(1).unwrap_or_default().trim();
         assert!(!description.is_empty() && description != "<empty>", "{field}: {explained}");
     }
@@ -87,7 +93,7 @@ const ROUTES: [Refused; 8] = [
         "a method is upper-case, for instance GET",
     ),
     (
-        "{matches: [{headers: [{name: x, type: Present, value: y}]}], backends: [{ref: {name: users}}]}",
+        "{matches: [{headers: [{name: x, type: Present, value: a}]}], backends: [{ref: {name: users}}]}",
         "Present and Absent look at the name alone",
     ),
     (
