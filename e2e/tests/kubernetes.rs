@@ -1,4 +1,5 @@
 //! The Kubernetes source and the definitions against a real API server. `make tools` builds it.
+#![expect(clippy::indexing_slicing, reason = "a field that JSON lacks is null")]
 
 #[path = "kubernetes/absence.rs"]
 mod absence;

@@ -1,4 +1,5 @@
 //! Leader and worker as processes, with a real API server: what is applied is served, and keeps being served without it.
+#![expect(clippy::indexing_slicing, reason = "a field that JSON lacks is null")]
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

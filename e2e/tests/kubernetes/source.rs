@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use e2e::kube::{ApiServer, User};
 use e2e::process::until;
 use operator_core::Spec;
@@ -85,23 +86,10 @@ fn without_definitions_there_is_no_view_until_they_come() -> anyhow::Result<()> 
     Ok(())
 }
 
-/// The rules that a leader needs, as the documentation gives them.
-const RULES: &str = "
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: komainu-leader}
-rules:
-  - apiGroups: [komainu.dev]
-    resources: [backends, routes]
-    verbs: [list, watch]
-  - apiGroups: [komainu.dev]
-    resources: [backends/status, routes/status]
-    verbs: [patch]
-  - apiGroups: ['']
-    resources: [namespaces]
-    resourceNames: [kube-system]
-    verbs: [get]
----
+/// Has the rules that a leader needs.
+const DOCUMENTATION: &str = include_str!("../../../docs/kubernetes.md");
+
+const BINDING: &str = "---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata: {name: komainu-leader}
@@ -110,14 +98,16 @@ subjects: [{kind: User, apiGroup: rbac.authorization.k8s.io, name: leader}]
 ";
 
 #[test]
-fn three_rules_are_all_that_a_leader_needs() -> anyhow::Result<()> {
+fn the_documented_rules_are_all_that_a_leader_needs() -> anyhow::Result<()> {
     let server = ApiServer::start()?;
     let kubectl = server.kubectl();
     define(&kubectl)?;
     kubectl.apply(&[backend("users", "a.test"), route("shop", "/shop", "users")].concat())?;
     let folder = tempfile::tempdir()?;
     let leader = Leader::start(&server, User::Leader, &[], folder.path())?;
-    kubectl.apply(RULES)?;
+    let rules =
+        DOCUMENTATION.split("```").find_map(|block| block.strip_prefix("yaml\n")).context("no rules")?;
+    kubectl.apply(&[rules, BINDING].concat())?;
     until("it sees what it may see now", || {
         (leader.names()? == ["route/shop", "backend/users"]).then_some(())
     });
