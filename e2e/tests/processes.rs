@@ -1,5 +1,11 @@
 //! Whole processes without a cluster: a standalone gateway, a leader with workers, kills and restarts.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "an error fails the test; a field that JSON lacks is null"
+)]
+
 #[path = "processes/cluster.rs"]
 mod cluster;
 #[path = "processes/edits.rs"]

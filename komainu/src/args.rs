@@ -39,7 +39,8 @@ pub(crate) enum Command {
     Echo(EchoArguments),
 }
 
-const ECHO_PATHS: &str = "It answers with its name, the method, the path and the headers as JSON. Special paths:
+const ECHO_PATHS: &str =
+    "It answers with its name, the method, the path and the headers as JSON. Special paths:
   /status/503     answers with that status
   /delay/200ms    answers after that time
   /bytes/1024     answers with that many bytes

@@ -33,10 +33,9 @@ pub(crate) fn for_leader(settings: &ClusterLeader, data_directory: &Path) -> any
     let path = data_directory.join(FILE);
     match std::fs::read_to_string(&path) {
         Ok(text) => {
-            let (id, secret) = text
-                .trim()
-                .split_once(':')
-                .with_context(|| format!("{}: must hold clientId:clientSecret on one line", path.display()))?;
+            let (id, secret) = text.trim().split_once(':').with_context(|| {
+                format!("{}: must hold clientId:clientSecret on one line", path.display())
+            })?;
             Ok(Credentials { id: id.to_owned(), secret: secret.to_owned() })
         }
         Err(error) if error.kind() == ErrorKind::NotFound => generate(&path),
@@ -60,9 +59,13 @@ fn from_settings(settings: &ClusterLeader) -> anyhow::Result<Option<Credentials>
         }
         (None, None) => Ok(None),
         (Some(_), Some(_)) => {
-            anyhow::bail!("cluster.leader.clientId and clientSecret must not be empty, and the id must hold no colon")
+            anyhow::bail!(
+                "cluster.leader.clientId and clientSecret must not be empty, and the id must hold no colon"
+            )
         }
-        _ => anyhow::bail!("cluster.leader.clientId and cluster.leader.clientSecret go together: set both or neither"),
+        _ => anyhow::bail!(
+            "cluster.leader.clientId and cluster.leader.clientSecret go together: set both or neither"
+        ),
     }
 }
 

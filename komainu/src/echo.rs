@@ -65,7 +65,8 @@ async fn echo(State(name): State<Arc<str>>, method: Method, uri: Uri, headers: H
         .iter()
         .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
         .collect();
-    Json(Echo { name: name.to_string(), method: method.to_string(), path: uri.to_string(), headers }).into_response()
+    Json(Echo { name: name.to_string(), method: method.to_string(), path: uri.to_string(), headers })
+        .into_response()
 }
 
 async fn status(Path(code): Path<u16>) -> StatusCode {

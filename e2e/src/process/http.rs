@@ -36,7 +36,8 @@ pub fn request(
     body: &str,
 ) -> io::Result<Response> {
     let mut stream = connect(port)?;
-    let mut head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
+    let mut head =
+        format!("{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         head.push_str("host: localhost\r\n");
     }

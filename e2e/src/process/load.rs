@@ -42,7 +42,8 @@ impl Load {
 
     pub fn stop(mut self) -> LoadReport {
         self.stop.store(true, Ordering::Relaxed);
-        let failures = self.threads.drain(..).flat_map(|thread| thread.join().expect("a client thread")).collect();
+        let failures =
+            self.threads.drain(..).flat_map(|thread| thread.join().expect("a client thread")).collect();
         LoadReport { requests: self.served(), failures }
     }
 }

@@ -1,5 +1,14 @@
 //! Whole processes of the program, real sockets, and load that counts what fails.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a harness: what fails here fails the test, and its output is for whoever reads the test"
+)]
+
 mod figures;
 mod http;
 mod load;

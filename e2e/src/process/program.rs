@@ -75,10 +75,8 @@ impl Drop for Program {
 }
 
 fn binary() -> PathBuf {
-    let path = std::env::var_os("KOMAINU_BIN").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/ci/komainu"),
-        PathBuf::from,
-    );
+    let path = std::env::var_os("KOMAINU_BIN")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/ci/komainu"), PathBuf::from);
     assert!(path.exists(), "{} is missing: run `make build` first, or set KOMAINU_BIN", path.display());
     path
 }
@@ -111,7 +109,9 @@ impl Gateway {
 
     pub fn worker(folder: &Path, name: &str, leader: &Gateway) -> Self {
         let url = format!("http://127.0.0.1:{}", leader.admin);
-        Self::new("worker", &folder.join(name)).with("cluster.worker.name", name).with("cluster.leader.urls.0", url)
+        Self::new("worker", &folder.join(name))
+            .with("cluster.worker.name", name)
+            .with("cluster.leader.urls.0", url)
     }
 
     fn new(mode: &'static str, folder: &Path) -> Self {

@@ -1,9 +1,9 @@
 use std::time::{Duration, Instant};
 
 /// How long a condition may take in tests that have no tighter limit of their own. Generous: CI has two busy cores.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Waits until `condition` gives a value and says how long that took. Panics with `what` after [`PATIENCE`].
+/// Waits until `condition` gives a value and says how long that took. Panics with `what` after 30 s.
 pub fn until<T>(what: &str, condition: impl FnMut() -> Option<T>) -> (T, Duration) {
     within(PATIENCE, what, condition)
 }

@@ -35,7 +35,8 @@ fn workers_serve_through_the_death_of_the_leader_and_of_each_other() {
 
     let _leader_process = leader.start_ready();
     fixture.write("a.yaml", &route("a", "/a", fixture.two));
-    let ((), took) = until("both workers converge", || serves(&steady, "/a", "two").and(serves(&killed, "/a", "two")));
+    let ((), took) =
+        until("both workers converge", || serves(&steady, "/a", "two").and(serves(&killed, "/a", "two")));
     figure("cluster_converge_ms", took.as_millis());
 
     until("both workers are members", || {
@@ -74,12 +75,12 @@ fn wrong_credentials_are_refused_and_said() {
     fixture.write("a.yaml", &route("a", "/a", fixture.one));
     let leader = Gateway::leader(fixture.path(), &fixture.resources());
     let _leader = leader.start_ready();
-    let worker =
-        Gateway::worker(fixture.path(), "stranger", &leader).with("cluster.leader.clientSecret", "not-the-secret");
+    let worker = Gateway::worker(fixture.path(), "stranger", &leader)
+        .with("cluster.leader.clientSecret", "not-the-secret");
     let process = worker.start();
     until("the worker says why it isn't ready", || {
         let answer = get(worker.admin, "/ready").ok()?;
-        (answer.status == 503 && answer.body.contains("credentials")).then_some(())
+        (answer.status == 503 && answer.body.contains("client id and secret")).then_some(())
     });
     assert!(!process.log().contains("not-the-secret"), "a secret in the log");
     assert_eq!(get(leader.admin, "/api/cluster/state").unwrap().status, 401);

@@ -28,7 +28,10 @@ fn nothing_acknowledged_is_lost_on_kill_9() {
     let mut process = gateway.start_ready();
     for round in 0..5 {
         let path = format!("/written-{round}");
-        assert_eq!(post(&gateway, "/api/routes", &route_json(&format!("written-{round}"), &path, fixture.one)), 201);
+        assert_eq!(
+            post(&gateway, "/api/routes", &route_json(&format!("written-{round}"), &path, fixture.one)),
+            201
+        );
         process.kill();
         drop(process);
         process = gateway.start_ready();
@@ -49,13 +52,17 @@ fn the_admin_api_writes_reads_replaces_and_deletes() {
     until("it serves", || (get(gateway.port, "/r").ok()?.json()["name"] == "one").then_some(()));
 
     let headers = [authorization(), ("content-type", "application/json")];
-    let replaced = request(gateway.admin, "PUT", "/api/routes/r", &headers, &route_json("r", "/r", fixture.two));
+    let replaced =
+        request(gateway.admin, "PUT", "/api/routes/r", &headers, &route_json("r", "/r", fixture.two));
     assert_eq!(replaced.unwrap().status, 200);
     until("the new version serves", || (get(gateway.port, "/r").ok()?.json()["name"] == "two").then_some(()));
 
     let read = request(gateway.admin, "GET", "/api/routes/r", &[authorization()], "").unwrap();
     assert_eq!(read.json()["id"], "r");
-    assert_eq!(request(gateway.admin, "DELETE", "/api/routes/r", &[authorization()], "").unwrap().status, 200);
+    assert_eq!(
+        request(gateway.admin, "DELETE", "/api/routes/r", &[authorization()], "").unwrap().status,
+        200
+    );
     until("it is gone", || (get(gateway.port, "/r").ok()?.status == 404).then_some(()));
     assert_eq!(get(gateway.admin, "/api/routes").unwrap().status, 401, "no credentials");
 }

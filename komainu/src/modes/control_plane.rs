@@ -92,7 +92,8 @@ impl ControlPlane {
 
 async fn open_store(settings: &Settings) -> anyhow::Result<Arc<dyn StateStore>> {
     let path = settings.data_directory.join(STORE_FILE);
-    let store = tokio::task::spawn_blocking(move || EmbeddedStore::open(path, EmbeddedSettings::default())).await??;
+    let store =
+        tokio::task::spawn_blocking(move || EmbeddedStore::open(path, EmbeddedSettings::default())).await??;
     Ok(Arc::new(store))
 }
 
@@ -156,7 +157,10 @@ fn listeners_of(settings: &Settings) -> anyhow::Result<Vec<ListenerSettings>> {
             let protocol = match listener.protocol {
                 settings::ListenerProtocol::Http => ListenerProtocol::Http,
                 settings::ListenerProtocol::Https => {
-                    anyhow::bail!("setting listeners: {}: protocol HTTPS is not supported yet; use HTTP", listener.name)
+                    anyhow::bail!(
+                        "setting listeners: {}: protocol HTTPS is not supported yet; use HTTP",
+                        listener.name
+                    )
                 }
             };
             let settings::Listener { name, address, port, advertised_port, .. } = listener;

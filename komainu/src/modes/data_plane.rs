@@ -98,12 +98,21 @@ impl DataPlane {
         Arc::new(move || {
             let worker = health.borrow().clone();
             let stopping = stop.as_ref().is_some_and(|stop| *stop.borrow());
-            let reason = if stopping { Some("stopping".to_owned()) } else { worker.ready.clone().err() };
+            let reason = if stopping { Some("stopping".to_owned()) } else { not_ready(&worker) };
             let mut details = serde_json::Map::new();
             details.insert("worker".to_owned(), describe(&worker, &proxy));
             Health { ready: reason.is_none(), reason, details }
         })
     }
+}
+
+/// Why traffic can't be sent here, with what the leader has to do with it.
+fn not_ready(health: &WorkerHealth) -> Option<String> {
+    let reason = health.ready.clone().err()?;
+    Some(match &health.leader {
+        LeaderContact::Failing { url, reason: trouble } => format!("{reason}; {url}: {trouble}"),
+        _ => reason,
+    })
 }
 
 fn describe(health: &WorkerHealth, proxy: &Proxy) -> serde_json::Value {
@@ -133,11 +142,8 @@ fn describe(health: &WorkerHealth, proxy: &Proxy) -> serde_json::Value {
 }
 
 fn acknowledge(cluster: &Cluster, identity: &Identity, report: Report) {
-    let applied = Applied {
-        root: report.root,
-        as_of: report.as_of,
-        rejected: report.rejected.into_iter().collect(),
-    };
+    let applied =
+        Applied { root: report.root, as_of: report.as_of, rejected: report.rejected.into_iter().collect() };
     cluster.local_ack(identity.clone(), applied, report.refused);
 }
 
@@ -152,7 +158,9 @@ fn proxy_settings(settings: &Settings) -> anyhow::Result<ProxySettings> {
         .iter()
         .map(|text| {
             text.parse().or_else(|_| text.parse::<std::net::IpAddr>().map(Into::into)).with_context(|| {
-                format!("setting proxy.trustedProxies: {text:?} is neither an address nor a network as 10.0.0.0/8")
+                format!(
+                    "setting proxy.trustedProxies: {text:?} is neither an address nor a network as 10.0.0.0/8"
+                )
             })
         })
         .collect::<anyhow::Result<_>>()?;
@@ -188,11 +196,7 @@ fn identity(settings: &Settings) -> anyhow::Result<Identity> {
         Some(name) => name.clone(),
         None => host_name().context("setting cluster.worker.name: not given, and the host has no name")?,
     };
-    Ok(Identity {
-        id: uuid::Uuid::new_v4().to_string(),
-        name,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-    })
+    Ok(Identity { id: uuid::Uuid::new_v4().to_string(), name, version: env!("CARGO_PKG_VERSION").to_owned() })
 }
 
 fn host_name() -> Option<String> {

@@ -34,8 +34,9 @@ pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
 
 async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     let stop = shutdown::on_signal()?;
-    std::fs::create_dir_all(&settings.data_directory)
-        .with_context(|| format!("setting dataDirectory: can't create {}", settings.data_directory.display()))?;
+    std::fs::create_dir_all(&settings.data_directory).with_context(|| {
+        format!("setting dataDirectory: can't create {}", settings.data_directory.display())
+    })?;
     let mut registry = Registry::with_prefix("komainu");
     registry.register_collector(Box::new(Allocations));
     let mode = settings.cluster.mode;

@@ -55,8 +55,10 @@ fn refused(planned: &Planned) -> BTreeMap<String, String> {
                 (Ok(_), Err(unresolved)) => &unresolved.problems,
                 (Ok(_), Ok(())) => return None,
             };
-            let observed = planned.world.routes.get(&status.key).or_else(|| planned.world.backends.get(&status.key));
-            let texts: Vec<_> = problems.iter().map(|problem| placed(problem, observed).to_string()).collect();
+            let observed =
+                planned.world.routes.get(&status.key).or_else(|| planned.world.backends.get(&status.key));
+            let texts: Vec<_> =
+                problems.iter().map(|problem| placed(problem, observed).to_string()).collect();
             Some((status.key.to_string(), texts.join("; ")))
         })
         .collect()

@@ -12,7 +12,10 @@ static COUNT: AtomicU64 = AtomicU64::new(0);
 /// The program's allocator, which counts what it is asked for if the feature is on.
 pub(crate) struct Allocator(pub(crate) mimalloc::MiMalloc);
 
-#[expect(unsafe_code, reason = "a global allocator can't be written without it; every call is passed on unchanged")]
+#[expect(
+    unsafe_code,
+    reason = "a global allocator can't be written without it; every call is passed on unchanged"
+)]
 // SAFETY: each method forwards its arguments to mimalloc, which upholds the contract.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -57,7 +60,8 @@ impl Collector for Allocations {
         }
         let counter = ConstCounter::new(COUNT.load(Ordering::Relaxed));
         let name = "allocations";
-        let metric = encoder.encode_descriptor(name, "Allocations of the process", None, counter.metric_type())?;
+        let metric =
+            encoder.encode_descriptor(name, "Allocations of the process", None, counter.metric_type())?;
         counter.encode(metric)
     }
 }

@@ -21,7 +21,11 @@ impl Collector for Subscription {
             ("worker_following", "1 if a leader answers well", i64::from(following)),
             ("worker_stale_leader", "1 if the leader has less than what is served", i64::from(stale)),
             ("worker_rejected_objects", "Objects that this worker can't use", count(health.rejected)),
-            ("worker_refused_state", "1 if a state as a whole is refused", i64::from(health.refused.is_some())),
+            (
+                "worker_refused_state",
+                "1 if a state as a whole is refused",
+                i64::from(health.refused.is_some()),
+            ),
             (
                 "worker_not_persisted",
                 "1 if what is served isn't in the state file",
@@ -32,7 +36,8 @@ impl Collector for Subscription {
             ConstGauge::new(value).encode(metric)?;
         }
         if let Some(age) = health.age() {
-            let (name, help) = ("worker_leader_contact_age_seconds", "Time since a leader last answered well");
+            let (name, help) =
+                ("worker_leader_contact_age_seconds", "Time since a leader last answered well");
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             ConstGauge::new(age.as_secs_f64()).encode(metric)?;
         }

@@ -199,7 +199,8 @@ mod tests {
         let settings = load(&arguments(&set), |_| None).unwrap();
         assert_eq!(settings.cluster.leader.urls, ["http://a", "http://b"]);
         assert_eq!(settings.cluster.mode, Mode::Worker);
-        let environment = |name: &str| (name == "KOMAINU_CLUSTER_LEADER_URLS").then(|| "http://a,http://b".into());
+        let environment =
+            |name: &str| (name == "KOMAINU_CLUSTER_LEADER_URLS").then(|| "http://a,http://b".into());
         assert_eq!(load(&arguments(&[]), environment).unwrap().cluster.leader.urls, ["http://a", "http://b"]);
     }
 

@@ -52,13 +52,13 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// A hold of 25 s, a boot wait of 5 s, retries from 0.5 s to 10 s.
+    /// A hold of 25 s, a boot wait of 5 s, retries from 0.25 s to 3 s, so that a leader that is back is found soon.
     pub const fn new(leaders: usize) -> Self {
         Self {
             leaders,
             hold: Duration::from_secs(25),
             boot_wait: Duration::from_secs(5),
-            backoff: Backoff { base: Duration::from_millis(500), cap: Duration::from_secs(10) },
+            backoff: Backoff { base: Duration::from_millis(250), cap: Duration::from_secs(3) },
         }
     }
 }

@@ -86,7 +86,9 @@ fn check_schema(path: &Path, database: &Database) -> Result<(), StoreError> {
 pub(super) fn explain(path: &Path, error: redb::Error) -> StoreError {
     let corrupt = |reason: String| StoreError::Corrupt { path: path.to_owned(), reason };
     match error {
-        redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => StoreError::InUse { path: path.to_owned() },
+        redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => {
+            StoreError::InUse { path: path.to_owned() }
+        }
         redb::Error::Corrupted(reason) => corrupt(reason),
         // That is how redb says that the file isn't one of its own.
         redb::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => corrupt(error.to_string()),
