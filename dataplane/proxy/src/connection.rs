@@ -30,6 +30,8 @@ pub(crate) struct Connection<S> {
     pub(crate) thread: Rc<Thread>,
     pub(crate) listening: Rc<Listening>,
     pub(crate) forwarded: Forwarded,
+    /// When the last exchange began or, once it is over, ended; the clock is asked no more often than that.
+    pub(crate) now: Instant,
     control: Rc<Control>,
 }
 
@@ -61,6 +63,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             thread,
             listening,
             forwarded: Forwarded::default(),
+            now: Instant::now(),
             control,
         }
     }
@@ -90,7 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     async fn next_head(&mut self, first: bool) -> Result<Option<(Head, Bytes)>, Failure> {
-        let since = Instant::now();
+        let since = self.now;
         let mut begun = None;
         poll_fn(|cx| self.poll_next_head(first, since, &mut begun, cx)).await
     }

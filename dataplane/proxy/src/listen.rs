@@ -4,7 +4,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use dataplane_core::{CompiledListener, Router};
-use http::HeaderValue;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::ProxySettings;
@@ -153,7 +152,7 @@ fn listener_name(name: &Arc<str>, open: &Open) -> Arc<ListenerName> {
         0 => open.bound.port(),
         advertised => advertised,
     };
-    Arc::new(ListenerName { name: name.clone(), port: HeaderValue::from(port) })
+    Arc::new(ListenerName { name: name.clone(), port: port.to_string().into() })
 }
 
 /// One socket per thread on the same port; the kernel spreads connections over them.

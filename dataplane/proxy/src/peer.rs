@@ -1,6 +1,5 @@
 use std::net::{IpAddr, SocketAddr};
 
-use http::HeaderValue;
 use ipnet::IpNet;
 
 use crate::http1::fields;
@@ -11,15 +10,13 @@ pub(crate) struct Peer {
     /// It is a proxy whose `X-Forwarded-*` and `Forwarded` fields are believed.
     pub(crate) trusted: bool,
     /// `ip` as a field value.
-    pub(crate) text: HeaderValue,
+    pub(crate) text: Box<str>,
 }
 
 impl Peer {
     pub(crate) fn new(address: SocketAddr, trusted: &[IpNet]) -> Self {
         let ip = address.ip().to_canonical();
-        let text =
-            HeaderValue::try_from(ip.to_string()).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
-        Self { ip, trusted: contains(trusted, ip), text }
+        Self { ip, trusted: contains(trusted, ip), text: ip.to_string().into() }
     }
 
     /// The client of a request: the rightmost address of `X-Forwarded-For` that is no trusted proxy. An entry that is no

@@ -17,14 +17,15 @@ pub struct ProxySettings {
     pub listener_overrides: BTreeMap<String, (Option<String>, Option<u16>)>,
 }
 
-/// Bounds on what one client can make the proxy hold.
+/// Bounds on what one client, or one response of a target, can make the proxy hold. The statuses are those for requests;
+/// a response beyond a bound is answered with 502.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of a request head, request line included. More: 431.
+    /// Bytes of a head, its first line included. More: 431.
     pub head_bytes: usize,
     /// Bytes of the request line. More: 414.
     pub request_line_bytes: usize,
-    /// Header fields of a request. More: 431.
+    /// Header fields of a head. More: 431.
     pub headers: usize,
     /// Bytes of the extensions of one chunk. They are read and dropped. More: 400.
     pub chunk_extension_bytes: usize,

@@ -43,7 +43,7 @@ pub(crate) enum Command {
 pub(crate) struct ListenerName {
     pub(crate) name: Arc<str>,
     /// The port that clients see, as a field value.
-    pub(crate) port: http::HeaderValue,
+    pub(crate) port: Box<str>,
 }
 
 /// A listening socket of one thread.

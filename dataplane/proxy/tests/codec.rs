@@ -5,6 +5,7 @@
 use dataplane_proxy::Limits;
 use dataplane_proxy::http1::chunked::{self, Decoder, Event};
 use dataplane_proxy::http1::head::{self, Head, HeadError};
+use dataplane_proxy::http1::response_head::{self, ResponseError, ResponseHead};
 use proptest::prelude::*;
 
 /// Text made of what heads are made of, so that many of the cases are nearly good.
@@ -17,6 +18,17 @@ fn nearly_a_head() -> impl Strategy<Value = Vec<u8>> {
         1 => Just("\0"), 1 => Just("é"),
     ];
     proptest::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat().into_bytes())
+}
+
+fn nearly_a_response() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        8 => Just("\r\n"), 1 => Just("\n"), 1 => Just("\r"), 1 => Just(" "), 1 => Just(":"), 1 => Just("x"), 1 => Just("\0"),
+        2 => Just("Content-Length: 3\r\n"), 2 => Just("Transfer-Encoding: chunked\r\n"), 2 => Just("X-A: b\r\n"),
+        1 => Just("Connection: close, x-a\r\n"), 1 => Just("HTTP/1.1 200 OK\r\n"),
+    ];
+    let line = prop_oneof![4 => Just("HTTP/1.1 200 OK\r\n"), 1 => Just("HTTP/1.0 304 X\r\n"), 1 => Just("HTTP/1.1 9")];
+    (line, proptest::collection::vec(piece, 0..8))
+        .prop_map(|(line, pieces)| (line.to_owned() + &pieces.concat()).into_bytes())
 }
 
 fn nearly_chunks() -> impl Strategy<Value = Vec<u8>> {
@@ -37,6 +49,25 @@ fn parse_in_pieces(bytes: &[u8], cuts: &[usize], limits: &Limits) -> Result<Opti
         let here = &bytes[..end];
         if let Some(head_end) = head::find_end(here, from, limits)? {
             return head::parse_complete(here, head_end, limits).map(Some);
+        }
+        from = here.len();
+    }
+    Ok(None)
+}
+
+fn parse_response_in_pieces(
+    bytes: &[u8],
+    cuts: &[usize],
+    limits: &Limits,
+) -> Result<Option<ResponseHead>, ResponseError> {
+    let mut from = 0;
+    let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
+    ends.push(bytes.len());
+    ends.sort_unstable();
+    for end in ends {
+        let here = &bytes[..end];
+        if let Some(head_end) = response_head::find_end(here, from, limits)? {
+            return response_head::parse_complete(here, head_end, limits).map(Some);
         }
         from = here.len();
     }
@@ -104,6 +135,33 @@ proptest! {
             prop_assert!(!text.contains(&0));
             let count = |name: &[u8]| head.fields.iter().filter(|field| field.name.of(text).eq_ignore_ascii_case(name)).count();
             prop_assert!(count(b"host") <= 1);
+            prop_assert!(count(b"content-length") + count(b"transfer-encoding") <= 1);
+        }
+    }
+
+    #[test]
+    fn any_bytes_as_response(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let _ = response_head::parse(&bytes, &Limits::default());
+        let _ = response_head::parse(&[b"HTTP/1.1 200 ", &*bytes].concat(), &Limits::default());
+    }
+
+    #[test]
+    fn a_response_head_is_the_same_in_pieces(bytes in nearly_a_response(), cuts in proptest::collection::vec(any::<usize>(), 0..6)) {
+        let limits = Limits { head_bytes: 90, headers: 3, ..Limits::default() };
+        let whole = response_head::parse(&bytes, &limits);
+        let pieces = parse_response_in_pieces(&bytes, &cuts, &limits);
+        match (&whole, &pieces) {
+            (Err(_), Err(_)) => {}
+            _ => prop_assert_eq!(whole, pieces),
+        }
+    }
+
+    #[test]
+    fn a_good_response_head_has_one_border_and_one_length(bytes in nearly_a_response()) {
+        if let Ok(Some(head)) = response_head::parse(&bytes, &Limits::default()) {
+            let text = &bytes[..head.len];
+            prop_assert!(text.ends_with(b"\r\n\r\n") && !text.contains(&0));
+            let count = |name: &[u8]| head.fields.iter().filter(|field| field.name.of(text).eq_ignore_ascii_case(name)).count();
             prop_assert!(count(b"content-length") + count(b"transfer-encoding") <= 1);
         }
     }

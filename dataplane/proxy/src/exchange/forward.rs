@@ -1,13 +1,8 @@
-use std::borrow::Cow;
 use std::future::poll_fn;
-use std::pin::pin;
 
 use bytes::Bytes;
 use dataplane_core::{CompiledTarget, Decision, Matched, Router, Timeouts};
 use dataplane_snapshot::wire::Protocol;
-use http::{Method, Response, StatusCode, Uri, Version, header};
-use http_body::Body as _;
-use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
@@ -21,10 +16,12 @@ use crate::Reason;
 use crate::answer::Failure;
 use crate::connection::{After, Connection};
 use crate::http1::framing::BodyLength;
-use crate::http1::head::{self, Head};
+use crate::http1::head::{Head, Version};
+use crate::http1::piece::{BodyReader, Coding};
 use crate::http1::response::{self, Framing, Persistence};
-use crate::http1::stream::BodyReader;
-use crate::upstream::{PoolKey, RequestBody, Slot};
+use crate::http1::response_head::{ResponseHead, ResponseLength};
+use crate::http1::{characters, fields};
+use crate::upstream::PoolKey;
 
 /// Routes a request, sends it to a target and its response to the client.
 pub(super) async fn forward<'r, S>(
@@ -49,21 +46,24 @@ where
         let message = "the target speaks HTTP/1.0, which has no chunked bodies: send Content-Length";
         return Err(Failure::new(Reason::LengthRequired, message));
     }
-    let uri = uri(&matched, &request)?;
     let side = request_side(connection, head)?;
     let outgoing = Outgoing {
         request: &request,
+        matched: &matched,
         target,
         timeouts: matched.backend.timeouts(&request),
-        uri,
-        override_host: matched.destination.override_host,
+        upgrade: headers::upgrade(&request).filter(|_| target.protocol != Protocol::Http10),
     };
     let _in_flight = target.state.enter();
     let attempt = outgoing.attempt(connection, side, started).await?;
-    if attempt.response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return attempt.upgrade(connection, progress).await;
+    if attempt.head.status != 101 {
+        return attempt.answer(connection, &request, progress).await;
     }
-    attempt.answer(connection, head, progress).await
+    if outgoing.upgrade.is_none() {
+        let message = "the target switched protocols without being asked";
+        return Err(Failure::new(Reason::UpstreamMalformed, message));
+    }
+    attempt.upgrade(connection, progress).await
 }
 
 fn read<'a, S>(
@@ -73,9 +73,8 @@ fn read<'a, S>(
     listener: &'a str,
 ) -> Result<Request<'a>, Failure> {
     let trusted = &connection.thread.settings.trusted_proxies;
-    let forwarded_for =
-        super::request::fields(head, bytes, "x-forwarded-for").map(|field| field.value.of(bytes));
     let client = if connection.peer.trusted {
+        let forwarded_for = fields::values(&head.fields, bytes, "x-forwarded-for");
         connection.peer.client_ip(forwarded_for, trusted)
     } else {
         connection.peer.ip
@@ -106,60 +105,36 @@ fn find<'r>(
     }
 }
 
-/// Path and query for the target.
-fn uri(matched: &Matched<'_>, request: &Request<'_>) -> Result<Uri, Failure> {
-    if request.head.target.asterisk {
-        return Ok(Uri::from_static("*"));
-    }
-    let mut written = Vec::with_capacity(request.bytes.len());
-    let failed = |error: String| Failure::new(Reason::BadRewrite, error);
-    matched.write_target(request, &mut written).map_err(|error| failed(error.to_string()))?;
-    headers::uri(request, Cow::Owned(written)).map_err(|error| failed(error.to_string()))
-}
-
-/// The body of the request, with what of it came together with the head. A chunked body that is already wrong is found
-/// here, before a target hears of the request.
-fn request_side<S>(connection: &mut Connection<S>, head: &Head) -> Result<RequestSide, Failure>
+/// The body of the request. A chunked body that is already wrong is found here, before a target hears of the request.
+fn request_side<S>(connection: &Connection<S>, head: &Head) -> Result<RequestSide, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut reader = BodyReader::new(head.body, &connection.thread.settings.limits);
-    if reader.is_done() {
-        return Ok(RequestSide::new(reader, None, false));
-    }
-    let bad = |error: crate::http1::chunked::ChunkError| Failure::new(error.reason(), error.to_string());
-    if let BodyReader::Chunked(decoder) = &reader {
-        decoder.check(connection.stream.unread()).map_err(bad)?;
-    }
-    let slot = Slot::new(match head.body {
-        BodyLength::Length(length) => Some(length),
-        _ => None,
-    });
-    match connection.stream.buffered_body(&mut reader).map_err(bad)? {
-        Some(frame) => relay::put(&slot, &reader, frame),
-        None if reader.is_done() => slot.end(),
-        None => {}
-    }
-    Ok(RequestSide::new(reader, Some(slot), head.expect_continue))
+    let reader = BodyReader::new(head.body, &connection.thread.settings.limits);
+    reader
+        .check(connection.stream.unread())
+        .map_err(|error| Failure::new(error.reason(), error.to_string()))?;
+    let coding = if head.body == BodyLength::Chunked { Coding::Chunked } else { Coding::Plain };
+    Ok(RequestSide::new(reader, coding, head.expect_continue))
 }
 
-/// A request that is ready to be sent.
+/// A request that is to be sent.
 struct Outgoing<'a> {
     request: &'a Request<'a>,
+    matched: &'a Matched<'a>,
     target: &'a CompiledTarget,
     timeouts: &'a Timeouts,
-    uri: Uri,
-    override_host: bool,
+    upgrade: Option<&'a [u8]>,
 }
 
 /// A response that has begun.
 struct Attempt<'a> {
     relay: Relay<'a>,
     key: PoolKey,
-    response: Response<Incoming>,
-    /// The client asked for another protocol and the target heard of it.
-    upgrading: bool,
-    is_head: bool,
+    head: ResponseHead,
+    bytes: Bytes,
+    /// The target was told that the connection may stay.
+    persistent: bool,
 }
 
 impl<'a> Outgoing<'a> {
@@ -176,83 +151,81 @@ impl<'a> Outgoing<'a> {
     {
         let mut deadlines = Deadlines::new(self.timeouts, started);
         let mut freshness = Freshness::Any;
-        let upgrade = headers::upgrade(self.request).filter(|_| self.target.protocol != Protocol::Http10);
         loop {
+            let text = self.write(connection)?;
             let Connection { thread, timer, .. } = &mut *connection;
             let (key, mut upstream) =
                 reach(thread, timer, self.target, self.timeouts, &deadlines, freshness).await?;
-            let request = self.build(connection, side.slot.clone(), upgrade.clone());
-            let mut response = pin!(upstream.sender.send_request(request));
-            let read_before = upstream.activity.read();
-            let mut relay = Relay::new(upstream, side, self.timeouts, deadlines, started);
-            let error = match poll_fn(|cx| relay.poll_head(connection, response.as_mut(), cx)).await {
-                Ok(response) => {
-                    return Ok(Attempt {
-                        relay,
-                        key,
-                        response,
-                        upgrading: upgrade.is_some(),
-                        is_head: self.method() == Method::HEAD,
-                    });
+            upstream.stream.output.begin(text, &thread.buffers);
+            // Connecting may have taken its time; an idle connection is there at once.
+            let now = if upstream.reused { started } else { Instant::now() };
+            let (received, sent) = (upstream.stream.received, upstream.stream.sent);
+            let mut relay = Relay::new(upstream, side, self.timeouts, deadlines, now);
+            let error = match poll_fn(|cx| relay.poll_head(connection, cx)).await {
+                Ok((head, bytes)) => {
+                    let persistent = self.target.protocol != Protocol::Http10;
+                    return Ok(Attempt { relay, key, head, bytes, persistent });
                 }
                 Err(NoResponse::Failure(failure)) => return Err(failure),
                 Err(NoResponse::Upstream(error)) => error,
             };
             let Relay { upstream, request, .. } = relay;
-            let untouched = request.slot.as_ref().is_none_or(|slot| !slot.is_touched());
-            let lost = upstream.reused && upstream.activity.read() == read_before;
-            if !(lost && untouched && (self.is_idempotent() || error.is_canceled())) {
-                return Err(upstream_failure(&error));
+            let lost = upstream.reused && upstream.stream.received == received;
+            let harmless = upstream.stream.sent == sent || self.is_idempotent();
+            if !(lost && harmless && request.is_untouched()) {
+                return Err(relay::upstream_failure(&error));
             }
             connection.thread.counters.upstream_retries.add(1);
             deadlines = deadlines.again(self.timeouts, Instant::now());
-            (freshness, side) = (Freshness::New, request);
+            (freshness, side) = (Freshness::New, request.again());
         }
     }
 
-    fn build<S>(
-        &self,
-        connection: &mut Connection<S>,
-        slot: Option<std::rc::Rc<Slot>>,
-        upgrade: Option<http::HeaderValue>,
-    ) -> http::Request<RequestBody> {
-        let listener = &connection.listening.listener;
-        let headers = headers::build(
-            self.request,
-            Sources {
-                peer: &connection.peer,
-                forwarded: &mut connection.forwarded,
-                port: &listener.port,
-                host: (self.override_host || self.request.head.host.is_empty())
-                    .then_some(&*self.target.host_header),
-                upgrade,
-            },
-        );
-        let mut request = http::Request::new(slot.map_or(RequestBody::Empty, RequestBody::Stream));
-        *request.method_mut() = self.method();
-        *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = headers;
-        if self.target.protocol == Protocol::Http10 {
-            *request.version_mut() = Version::HTTP_10;
-        }
-        request
+    /// The head for the target.
+    fn write<S>(&self, connection: &mut Connection<S>) -> Result<Vec<u8>, Failure> {
+        let Connection { thread, peer, listening, forwarded, .. } = connection;
+        let head = self.request.head;
+        forwarded.follow(&peer.text, &listening.listener.port, head.host.of(self.request.bytes));
+        let mut out = thread.buffers.take_output();
+        out.extend_from_slice(head.method.of(self.request.bytes));
+        out.push(b' ');
+        self.write_target(&mut out)?;
+        let own = self.matched.destination.override_host || head.host.is_empty();
+        let sources = Sources {
+            trusted: peer.trusted,
+            peer: &peer.text,
+            port: &listening.listener.port,
+            forwarded,
+            host: own.then_some(&*self.target.host_header),
+            upgrade: self.upgrade,
+        };
+        headers::write(&mut out, self.request, self.target.protocol, sources);
+        Ok(out)
     }
 
-    fn method(&self) -> Method {
-        // The parser let a token through, and that is all a method needs.
-        Method::from_bytes(self.request.head.method.of(self.request.bytes)).unwrap_or_default()
+    /// Appends path and query for the target. What a backend's root makes of them must be one target and nothing else.
+    fn write_target(&self, out: &mut Vec<u8>) -> Result<(), Failure> {
+        if self.request.head.target.asterisk {
+            out.push(b'*');
+            return Ok(());
+        }
+        let start = out.len();
+        self.matched
+            .write_target(self.request, out)
+            .map_err(|error| Failure::new(Reason::BadRewrite, error.to_string()))?;
+        let written = out.get(start..).unwrap_or_default();
+        if written.first() == Some(&b'/') && characters::is_target(written) {
+            return Ok(());
+        }
+        let message =
+            "the backend's root doesn't give a path that begins with / and has only characters of a URL";
+        Err(Failure::new(Reason::BadRewrite, message))
     }
 
     fn is_idempotent(&self) -> bool {
-        self.method().is_idempotent()
-    }
-}
-
-fn upstream_failure(error: &hyper::Error) -> Failure {
-    if error.is_parse() {
-        Failure::new(Reason::UpstreamMalformed, format!("the target's response is malformed: {error}"))
-    } else {
-        Failure::new(Reason::UpstreamClosed, format!("the target gave no whole response: {error}"))
+        // The parser let a token through, and that is all a method needs.
+        let method = self.request.head.method.of(self.request.bytes);
+        http::Method::from_bytes(method).is_ok_and(|method| method.is_idempotent())
     }
 }
 
@@ -261,34 +234,36 @@ impl Attempt<'_> {
     async fn answer<S>(
         self,
         connection: &mut Connection<S>,
-        head: &Head,
+        request: &Request<'_>,
         progress: &mut Progress<'_>,
     ) -> Result<After, Failure>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let Self { mut relay, key, response, is_head, .. } = self;
-        let (parts, body) = response.into_parts();
-        let framing = framing(&parts, &body, head, is_head)?;
-        let keeps = head.keep_alive
+        let Self { mut relay, key, head, bytes, persistent } = self;
+        let length = head.body(request.head.method.of(request.bytes) == b"HEAD");
+        let reader = BodyReader::of_response(length, &connection.thread.settings.limits);
+        reader.check(relay.upstream.stream.unread()).map_err(|error| relay::malformed(&error))?;
+        let framing = framing(length, request.head.version);
+        let keeps = request.head.keep_alive
             && framing != Framing::Close
             && relay.request.reader.is_done()
             && !connection.is_stopping();
         let persistence = if keeps { Persistence::KeepAlive } else { Persistence::Close };
         let stream = &mut connection.stream;
-        let out = stream.output.buffer(&stream.buffers);
-        response::head(out, parts.status, &parts.headers, framing, persistence, head.version);
-        progress.status = Some(parts.status);
-        drop(parts);
-        let ended = framing == Framing::None || body.is_end_stream();
-        if ended && framing == Framing::Chunked {
-            out.extend_from_slice(response::LAST_CHUNK);
-        }
-        let mut response = ResponseSide { body, framing, ended };
+        let ending = response::Ending { framing, persistence, version: request.head.version };
+        response::head(stream.output.buffer(&stream.buffers), &head, &bytes, ending);
+        progress.status = Some(head.status);
+        let reusable = persistent && head.keep_alive && length != ResponseLength::Close;
+        // The buffer it is in is wanted for the body.
+        drop(bytes);
+        let mut response = ResponseSide::new(reader, framing);
         poll_fn(|cx| relay.poll_body(connection, &mut response, cx)).await?;
-        drop(response);
         progress.consumed = relay.request.reader.is_done();
-        relay.keep_upstream(connection, key).await;
+        connection.now = Instant::now();
+        if reusable {
+            relay.keep_upstream(connection, key);
+        }
         Ok(match (keeps, progress.consumed) {
             (true, _) => After::KeepAlive,
             (false, true) => After::Close,
@@ -298,38 +273,29 @@ impl Attempt<'_> {
 
     /// Hands the connection over to the protocol that both sides agreed on.
     async fn upgrade<S>(
-        self,
+        mut self,
         connection: &mut Connection<S>,
         progress: &mut Progress<'_>,
     ) -> Result<After, Failure>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        if !self.upgrading {
-            return Err(Failure::new(
-                Reason::UpstreamMalformed,
-                "the target switched protocols without being asked",
-            ));
-        }
-        let status = self.response.status();
-        progress.status = Some(status);
+        progress.status = Some(self.head.status);
         connection.thread.counters.upgraded.add(1);
         let stream = &mut connection.stream;
-        let out = stream.output.buffer(&stream.buffers);
-        response::switching(out, self.response.headers());
-        let idle = self.relay.idle_timeout();
-        let parts = self.relay.upstream.into_parts();
+        response::switching(stream.output.buffer(&stream.buffers), &self.head, &self.bytes);
         poll_fn(|cx| connection.stream.poll_flush(cx))
             .await
             .map_err(|_| Failure::new(Reason::ClientGone, ""))?;
         let buffers = connection.thread.buffers.clone();
+        let idle = self.relay.idle_timeout();
         let (io, unread) = connection.stream.tunnel();
-        let mut target = parts.io.into_inner();
-        let early = (unread, parts.read_buf);
-        let ended =
-            Box::pin(tunnel::run(io, &mut target, early, idle, &mut connection.timer, &buffers)).await;
+        let (target, answered) = self.relay.upstream.stream.tunnel();
+        let early = (unread, answered);
+        let ended = Box::pin(tunnel::run(io, target, early, idle, &mut connection.timer, &buffers)).await;
         connection.stream.received += ended.received;
         connection.stream.sent += ended.sent;
+        connection.now = Instant::now();
         if ended.idle {
             connection.thread.counters.reason(Reason::IdleTimeout);
         }
@@ -337,30 +303,12 @@ impl Attempt<'_> {
     }
 }
 
-/// How the response's end is shown to the client. A response whose own end is in doubt is refused, since a target that
-/// frames badly can be made to answer a question that nobody asked (RFC 9112 section 6.3).
-fn framing(
-    parts: &http::response::Parts,
-    body: &Incoming,
-    head: &Head,
-    is_head: bool,
-) -> Result<Framing, Failure> {
-    let malformed = |message: &'static str| Err(Failure::new(Reason::UpstreamMalformed, message));
-    let mut codings = parts.headers.get_all(header::TRANSFER_ENCODING).iter();
-    if let Some(coding) = codings.next() {
-        if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-            return malformed("the target's Transfer-Encoding isn't exactly chunked");
-        }
-        if parts.headers.contains_key(header::CONTENT_LENGTH) {
-            return malformed("the target sent Content-Length together with Transfer-Encoding");
-        }
+/// How the response's end is shown to the client.
+const fn framing(length: ResponseLength, version: Version) -> Framing {
+    match (length, version) {
+        (ResponseLength::None, _) => Framing::None,
+        (ResponseLength::Length(length), _) => Framing::Length(length),
+        (ResponseLength::Chunked | ResponseLength::Close, Version::Http11) => Framing::Chunked,
+        (ResponseLength::Chunked | ResponseLength::Close, Version::Http10) => Framing::Close,
     }
-    if is_head || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-        return Ok(Framing::None);
-    }
-    Ok(match (body.size_hint().exact(), head.version) {
-        (Some(length), _) => Framing::Length(length),
-        (None, head::Version::Http11) => Framing::Chunked,
-        (None, head::Version::Http10) => Framing::Close,
-    })
 }

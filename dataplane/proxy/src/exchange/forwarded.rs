@@ -1,57 +1,91 @@
-use std::fmt::Write as _;
+use crate::http1::response::field;
 
-use http::HeaderValue;
-
-/// The `Forwarded` field (RFC 7239) for a connection. It depends on the host only, which rarely changes between the
-/// requests of one connection, so the last one is kept.
+/// What the proxy says about where a request came from: `X-Forwarded-*` and `Forwarded` (RFC 7239). For one connection it
+/// depends on the host only, which rarely changes between its requests, so the text is made once per host.
 #[derive(Default)]
 pub(crate) struct Forwarded {
     host: Vec<u8>,
-    value: Option<HeaderValue>,
+    /// The element of this hop in `Forwarded`.
+    element: Vec<u8>,
+    /// All five fields, for a client that isn't trusted.
+    block: Vec<u8>,
 }
 
 impl Forwarded {
-    /// `peer` as [`crate::peer::Peer`] writes it; `host` may be empty.
-    pub(crate) fn value(&mut self, peer: &str, host: &[u8]) -> Option<HeaderValue> {
-        if self.value.is_none() || self.host != host {
-            self.value = HeaderValue::try_from(element(peer, host)).ok();
-            self.host.clear();
-            self.host.extend_from_slice(host);
+    /// Makes the text for a request. `peer` and `port` are those of the connection and never change.
+    pub(crate) fn follow(&mut self, peer: &str, port: &str, host: &[u8]) {
+        if !self.block.is_empty() && self.host == host {
+            return;
         }
-        self.value.clone()
+        self.host.clear();
+        self.host.extend_from_slice(host);
+        self.element.clear();
+        element(&mut self.element, peer, host);
+        self.block.clear();
+        field(&mut self.block, b"x-forwarded-for", peer.as_bytes());
+        field(&mut self.block, b"x-forwarded-proto", b"http");
+        field(&mut self.block, b"x-forwarded-port", port.as_bytes());
+        if !host.is_empty() {
+            field(&mut self.block, b"x-forwarded-host", host);
+        }
+        field(&mut self.block, b"forwarded", &self.element);
+    }
+
+    pub(crate) fn element(&self) -> &[u8] {
+        &self.element
+    }
+
+    pub(crate) fn block(&self) -> &[u8] {
+        &self.block
     }
 }
 
-fn element(peer: &str, host: &[u8]) -> String {
-    let mut text = String::with_capacity(32 + peer.len() + host.len());
+/// Appends the element for `peer`, as [`crate::peer::Peer`] writes it; `host` may be empty.
+fn element(out: &mut Vec<u8>, peer: &str, host: &[u8]) {
     // An IPv6 address has brackets and therefore quotes, and so has a host with a port (RFC 7239 section 6).
-    let written =
-        if peer.contains(':') { write!(text, "for=\"[{peer}]\"") } else { write!(text, "for={peer}") };
-    debug_assert!(written.is_ok(), "writing to a string can't fail");
-    if let (Ok(host), false) = (std::str::from_utf8(host), host.is_empty()) {
-        let quote = if host.contains([':', '[']) { "\"" } else { "" };
-        text.extend([";host=", quote, host, quote]);
+    let (before, after): (&[u8], &[u8]) =
+        if peer.contains(':') { (b"for=\"[", b"]\"") } else { (b"for=", b"") };
+    for part in [before, peer.as_bytes(), after] {
+        out.extend_from_slice(part);
     }
-    text.push_str(";proto=http");
-    text
+    if !host.is_empty() {
+        let quote: &[u8] = if host.iter().any(|byte| matches!(byte, b':' | b'[')) { b"\"" } else { b"" };
+        for part in [b";host=", quote, host, quote] {
+            out.extend_from_slice(part);
+        }
+    }
+    out.extend_from_slice(b";proto=http");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn text(peer: &str, host: &[u8]) -> String {
+        let mut forwarded = Forwarded::default();
+        forwarded.follow(peer, "80", host);
+        String::from_utf8(forwarded.element().to_vec()).unwrap()
+    }
+
     #[test]
     fn quotes_what_is_no_token() {
-        assert_eq!(element("1.2.3.4", b"a.test"), "for=1.2.3.4;host=a.test;proto=http");
-        assert_eq!(element("::1", b"a.test:80"), "for=\"[::1]\";host=\"a.test:80\";proto=http");
-        assert_eq!(element("1.2.3.4", b""), "for=1.2.3.4;proto=http");
+        assert_eq!(text("1.2.3.4", b"a.test"), "for=1.2.3.4;host=a.test;proto=http");
+        assert_eq!(text("::1", b"a.test:80"), "for=\"[::1]\";host=\"a.test:80\";proto=http");
+        assert_eq!(text("1.2.3.4", b""), "for=1.2.3.4;proto=http");
     }
 
     #[test]
     fn follows_the_host() {
         let mut forwarded = Forwarded::default();
-        assert_eq!(forwarded.value("1.2.3.4", b"a").unwrap(), "for=1.2.3.4;host=a;proto=http");
-        assert_eq!(forwarded.value("1.2.3.4", b"b").unwrap(), "for=1.2.3.4;host=b;proto=http");
-        assert_eq!(forwarded.value("1.2.3.4", b"b").unwrap(), "for=1.2.3.4;host=b;proto=http");
+        for host in ["a", "b", "b", ""] {
+            forwarded.follow("1.2.3.4", "80", host.as_bytes());
+            let host_fields = if host.is_empty() {
+                "forwarded: for=1.2.3.4;proto=http\r\n".to_owned()
+            } else {
+                format!("x-forwarded-host: {host}\r\nforwarded: for=1.2.3.4;host={host};proto=http\r\n")
+            };
+            let front = "x-forwarded-for: 1.2.3.4\r\nx-forwarded-proto: http\r\nx-forwarded-port: 80\r\n";
+            assert_eq!(forwarded.block(), format!("{front}{host_fields}").as_bytes());
+        }
     }
 }

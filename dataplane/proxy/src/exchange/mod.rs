@@ -13,7 +13,6 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use bytes::Bytes;
-use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
@@ -28,7 +27,7 @@ use crate::http1::response::Persistence;
 struct Progress<'r> {
     place: Place<'r>,
     /// The status whose head was written.
-    status: Option<StatusCode>,
+    status: Option<u16>,
     /// Nothing of the request is left to read.
     consumed: bool,
 }
@@ -39,6 +38,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let started = Instant::now();
+    connection.now = started;
     let pinned = connection.thread.router();
     let mut progress = Progress { consumed: head.body.is_empty(), ..Progress::default() };
     let outcome = match &pinned {
@@ -49,11 +49,16 @@ where
     };
     let after = match outcome {
         Ok(after) => after,
-        Err(failure) => fail(connection, head, &bytes, &failure, &mut progress).await,
+        Err(failure) => {
+            let after = fail(connection, head, &bytes, &failure, &mut progress).await;
+            connection.now = Instant::now();
+            after
+        }
     };
     let counters = &connection.thread.counters;
-    counters.response(progress.status.map_or(0, |status| status.as_u16()));
-    counters.duration(u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX));
+    counters.response(progress.status.unwrap_or(0));
+    let took = connection.now.duration_since(started);
+    counters.duration(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     after
 }
 
@@ -80,7 +85,7 @@ where
     let keeps = trusted && progress.consumed && head.keep_alive && !connection.is_stopping();
     let persistence = if keeps { Persistence::KeepAlive } else { Persistence::Close };
     let form = Form { version: head.version, persistence, bodiless: head.method.of(bytes) == b"HEAD" };
-    progress.status = Some(status);
+    progress.status = Some(status.as_u16());
     let stream = &mut connection.stream;
     answer::write(stream.output.buffer(&stream.buffers), failure, progress.place, form);
     if !keeps {

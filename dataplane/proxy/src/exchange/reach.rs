@@ -37,17 +37,17 @@ pub(super) async fn reach(
         None => resolve(thread, timer, target, timeouts, deadlines).await?,
     };
     let key = PoolKey { address: SocketAddr::new(ip, target.port) };
-    if freshness == Freshness::Any {
-        let idle = poll_fn(|cx| Poll::Ready(thread.pool.take(key, cx))).await;
-        if let Some(upstream) = idle {
-            thread.counters.upstream_reuses.add(1);
-            return Ok((key, upstream));
-        }
+    if freshness == Freshness::Any
+        && let Some(upstream) = thread.pool.take(key)
+    {
+        thread.counters.upstream_reuses.add(1);
+        return Ok((key, upstream));
     }
     thread.counters.upstream_connects.add(1);
     let limits = connecting(timeouts, deadlines);
     // On the heap: it is large, rare, and would be part of every connection's memory.
-    match within(timer, limits, Box::pin(connect(key.address))).await? {
+    let connecting = Box::pin(connect(key.address, thread.buffers.clone(), thread.settings.limits));
+    match within(timer, limits, connecting).await? {
         Ok(upstream) => Ok((key, upstream)),
         Err(error) => Err(Failure::new(Reason::ConnectionFailed, error.to_string())),
     }

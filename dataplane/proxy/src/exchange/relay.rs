@@ -1,14 +1,9 @@
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
-use std::rc::Rc;
+use std::fmt::Display;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use dataplane_core::Timeouts;
-use http::Response;
-use http_body::{Body as _, Frame};
-use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
@@ -16,9 +11,11 @@ use super::deadlines::{self, Deadlines};
 use crate::Reason;
 use crate::answer::Failure;
 use crate::connection::Connection;
+use crate::http1::piece::{BodyReader, Coding};
 use crate::http1::response::{self, Framing};
-use crate::http1::stream::{BodyError, BodyReader, Stream};
-use crate::upstream::{PoolKey, Slot, Upstream};
+use crate::http1::response_head::{ResponseError, ResponseHead};
+use crate::http1::stream::{BodyError, ReadError, Stream};
+use crate::upstream::{PoolKey, Upstream};
 
 /// One request on its way to one target and back. Everything is driven by the task of the client's connection: what one
 /// side can't take isn't read from the other.
@@ -27,36 +24,47 @@ pub(super) struct Relay<'t> {
     pub(super) request: RequestSide,
     timeouts: &'t Timeouts,
     deadlines: Deadlines,
-    /// When something last moved, and how much had by then.
+    /// When something last moved, and how much had by then; 0 before it was looked at.
     moved_at: Instant,
     moved: u64,
 }
 
-/// The request's body. It outlives an attempt that failed before any of it was sent.
+/// The request's body. It outlives an attempt that failed before any of it was taken.
 pub(super) struct RequestSide {
     pub(super) reader: BodyReader,
-    pub(super) slot: Option<Rc<Slot>>,
+    coding: Coding,
     /// The client waits for 100 before it sends its body.
-    pub(super) expects_continue: bool,
+    expects_continue: bool,
+    /// Some of the body was taken, so the request can't be sent again.
+    touched: bool,
+    /// All of the body was handed on.
+    ended: bool,
+    /// The target takes no more. It may have answered nevertheless.
+    broken: bool,
     /// The target wants more of the body and the client hasn't sent it.
     starved: bool,
 }
 
 impl RequestSide {
-    pub(super) const fn new(reader: BodyReader, slot: Option<Rc<Slot>>, expects_continue: bool) -> Self {
-        Self { reader, slot, expects_continue, starved: false }
+    pub(super) const fn new(reader: BodyReader, coding: Coding, expects_continue: bool) -> Self {
+        let ended = reader.is_done();
+        Self { reader, coding, expects_continue, touched: false, ended, broken: false, starved: false }
     }
 
-    /// All of the body was handed on.
-    pub(super) fn is_finished(&self) -> bool {
-        self.slot.as_ref().is_none_or(|slot| slot.is_finished())
+    pub(super) const fn is_untouched(&self) -> bool {
+        !self.touched
+    }
+
+    /// For another attempt.
+    pub(super) fn again(self) -> Self {
+        Self { broken: false, starved: false, ..self }
     }
 }
 
 /// Why there was no response.
 pub(super) enum NoResponse {
     Failure(Failure),
-    Upstream(hyper::Error),
+    Upstream(ReadError<ResponseError>),
 }
 
 impl From<Failure> for NoResponse {
@@ -67,9 +75,17 @@ impl From<Failure> for NoResponse {
 
 /// The response's body on its way to the client.
 pub(super) struct ResponseSide {
-    pub(super) body: Incoming,
-    pub(super) framing: Framing,
-    pub(super) ended: bool,
+    reader: BodyReader,
+    coding: Coding,
+    ended: bool,
+}
+
+impl ResponseSide {
+    pub(super) fn new(reader: BodyReader, framing: Framing) -> Self {
+        let coding = if framing == Framing::Chunked { Coding::Chunked } else { Coding::Plain };
+        let ended = reader.is_done();
+        Self { reader, coding, ended }
+    }
 }
 
 impl<'t> Relay<'t> {
@@ -84,23 +100,21 @@ impl<'t> Relay<'t> {
     }
 
     /// Sends the request until the head of the response is there.
-    pub(super) fn poll_head<S, F>(
+    pub(super) fn poll_head<S>(
         &mut self,
         connection: &mut Connection<S>,
-        mut response: Pin<&mut F>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Response<Incoming>, NoResponse>>
+    ) -> Poll<Result<(ResponseHead, Bytes), NoResponse>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
-        F: Future<Output = hyper::Result<Response<Incoming>>>,
     {
         loop {
-            self.upstream.poll(cx);
-            if let Poll::Ready(answer) = response.as_mut().poll(cx) {
-                return Poll::Ready(answer.map_err(NoResponse::Upstream));
-            }
-            if !self.move_request(connection, cx)? {
-                break;
+            let moved = self.move_request(connection, cx)?;
+            match self.upstream.stream.poll_response_head(cx) {
+                Poll::Ready(Ok((head, _))) if head.is_interim() => continue,
+                Poll::Ready(answer) => return Poll::Ready(answer.map_err(NoResponse::Upstream)),
+                Poll::Pending if moved => {}
+                Poll::Pending => break,
             }
         }
         // A 100 that couldn't be written at once.
@@ -122,14 +136,15 @@ impl<'t> Relay<'t> {
     {
         loop {
             let mut moved = self.move_request(connection, cx)?;
-            self.upstream.poll(cx);
-            moved |= move_response(&mut connection.stream, response, cx)?;
+            moved |= move_response(&mut self.upstream.stream, &mut connection.stream, response, cx)?;
             if moved && !response.ended && connection.stream.output.takes_more() {
                 continue;
             }
+            let full = !connection.stream.output.takes_more();
             match connection.stream.poll_flush(cx) {
                 Poll::Ready(Ok(())) if response.ended => return Poll::Ready(Ok(())),
-                Poll::Ready(Ok(())) => {}
+                // There is room again for what wasn't asked for.
+                Poll::Ready(Ok(())) => moved |= full,
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Failure::new(Reason::ClientGone, ""))),
                 // Blocked by the client: go on only for the request's sake.
                 Poll::Pending if response.ended || !moved => break,
@@ -149,22 +164,13 @@ impl<'t> Relay<'t> {
     }
 
     /// Puts the upstream connection into the pool, unless it is still owed a part of the request.
-    pub(super) async fn keep_upstream<S>(self, connection: &Connection<S>, key: PoolKey) {
-        if !self.request.is_finished() {
-            return;
+    pub(super) fn keep_upstream<S>(self, connection: &Connection<S>, key: PoolKey) {
+        if self.request.ended && !self.request.broken {
+            connection.thread.pool.give(key, self.upstream, self.timeouts.idle, connection.now);
         }
-        let idle = self.timeouts.idle;
-        let mut upstream = Some(self.upstream);
-        poll_fn(|cx| {
-            if let Some(upstream) = upstream.take() {
-                connection.thread.pool.give(key, upstream, idle, Instant::now(), cx);
-            }
-            Poll::Ready(())
-        })
-        .await;
     }
 
-    /// Puts a piece of the request's body where hyper takes it, if it asked. `true`: something changed.
+    /// Moves a piece of the request to the target, if it takes one. `true`: another may follow.
     fn move_request<S>(
         &mut self,
         connection: &mut Connection<S>,
@@ -173,31 +179,56 @@ impl<'t> Relay<'t> {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let Some(slot) = &self.request.slot else { return Ok(false) };
-        if !slot.wants() {
-            self.request.starved = false;
+        if self.request.broken {
+            return Ok(false);
+        }
+        // Before the head is written, so that a small request is one write.
+        let moved = !self.request.ended && self.take_piece(connection, cx)?;
+        let full = !self.upstream.stream.output.takes_more();
+        match self.upstream.stream.poll_flush(cx) {
+            // There is room again for what wasn't asked for.
+            Poll::Ready(Ok(())) => Ok(moved || full),
+            Poll::Ready(Err(_)) => {
+                self.request.broken = true;
+                self.request.starved = false;
+                Ok(false)
+            }
+            Poll::Pending => Ok(moved),
+        }
+    }
+
+    fn take_piece<S>(&mut self, connection: &mut Connection<S>, cx: &mut Context<'_>) -> Result<bool, Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let Self { upstream, request, .. } = self;
+        request.starved = false;
+        if !upstream.stream.output.takes_more() {
             return Ok(false);
         }
         let stream = &mut connection.stream;
-        if std::mem::take(&mut self.request.expects_continue) && stream.unread().is_empty() {
+        if std::mem::take(&mut request.expects_continue) && stream.unread().is_empty() {
             stream.output.buffer(&stream.buffers).extend_from_slice(response::CONTINUE);
             if let Poll::Ready(Err(_)) = stream.poll_flush(cx) {
                 return Err(Failure::new(Reason::ClientGone, ""));
             }
         }
-        match stream.poll_body(&mut self.request.reader, cx) {
+        match stream.poll_body(&mut request.reader, cx) {
             Poll::Pending => {
-                self.request.starved = true;
+                request.starved = true;
                 return Ok(false);
             }
-            Poll::Ready(None) => slot.end(),
-            Poll::Ready(Some(Ok(frame))) => put(slot, &self.request.reader, frame),
-            Poll::Ready(Some(Err(error))) => {
-                slot.fail();
-                return Err(body_failure(&error));
+            Poll::Ready(None) => {
+                upstream.stream.put_end(request.coding);
+                request.ended = true;
             }
+            Poll::Ready(Some(Ok(piece))) => {
+                request.ended = piece.is_last(&request.reader, request.coding);
+                upstream.stream.put(piece, request.coding);
+            }
+            Poll::Ready(Some(Err(error))) => return Err(body_failure(&error)),
         }
-        self.request.starved = false;
+        request.touched = true;
         Ok(true)
     }
 
@@ -212,10 +243,14 @@ impl<'t> Relay<'t> {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let stream = &connection.stream;
-        let moved = stream.received + stream.sent + self.upstream.activity.total();
+        let target = &self.upstream.stream;
+        let moved = stream.received + stream.sent + target.received + target.sent;
         if moved != self.moved {
+            // The first time is just after the start.
+            if self.moved != 0 {
+                self.moved_at = Instant::now();
+            }
             self.moved = moved;
-            self.moved_at = Instant::now();
         }
         let progress = connection.thread.settings.timeouts.body_progress;
         let (patience, reason) = if !stream.output.is_empty() {
@@ -234,64 +269,54 @@ impl<'t> Relay<'t> {
 }
 
 /// Takes a piece of the response's body, if there is room for it. `true`: something changed.
-fn move_response<S>(
+fn move_response<U, S>(
+    upstream: &mut Stream<U>,
     stream: &mut Stream<S>,
     response: &mut ResponseSide,
     cx: &mut Context<'_>,
 ) -> Result<bool, Failure>
 where
+    U: AsyncRead + AsyncWrite + Unpin,
     S: AsyncRead + AsyncWrite + Unpin,
 {
     if response.ended || !stream.output.takes_more() {
         return Ok(false);
     }
-    let frame = match Pin::new(&mut response.body).poll_frame(cx) {
+    match upstream.poll_body(&mut response.reader, cx) {
         Poll::Pending => return Ok(false),
         Poll::Ready(None) => {
+            stream.put_end(response.coding);
             response.ended = true;
-            if response.framing == Framing::Chunked {
-                stream.output.buffer(&stream.buffers).extend_from_slice(response::LAST_CHUNK);
-            }
-            return Ok(true);
         }
-        Poll::Ready(Some(Err(_))) => {
-            return Err(Failure::new(
-                Reason::UpstreamClosed,
-                "the target closed in the middle of its response",
-            ));
+        Poll::Ready(Some(Ok(piece))) => {
+            response.ended = piece.is_last(&response.reader, response.coding);
+            stream.put(piece, response.coding);
         }
-        Poll::Ready(Some(Ok(frame))) => frame,
-    };
-    match frame.into_data() {
-        Ok(data) if data.is_empty() => {}
-        Ok(data) if response.framing == Framing::Chunked => {
-            response::chunk_size(stream.output.buffer(&stream.buffers), data.len());
-            stream.push(data, response::CRLF);
-        }
-        Ok(data) => stream.push(data, b""),
-        Err(frame) => {
-            response.ended = true;
-            if let (Ok(trailers), Framing::Chunked) = (frame.into_trailers(), response.framing) {
-                response::trailers(stream.output.buffer(&stream.buffers), &trailers);
-            }
-            return Ok(true);
+        Poll::Ready(Some(Err(BodyError::Chunk(error)))) => return Err(malformed(&error)),
+        Poll::Ready(Some(Err(BodyError::Closed | BodyError::Io(_)))) => {
+            let message = "the target closed in the middle of its response";
+            return Err(Failure::new(Reason::UpstreamClosed, message));
         }
     }
-    response.ended |= response.framing != Framing::Chunked && response.body.is_end_stream();
     Ok(true)
-}
-
-/// Puts `frame` into the slot, with the end of the body if that is known already.
-pub(super) fn put(slot: &Slot, reader: &BodyReader, frame: Frame<Bytes>) {
-    slot.put(frame);
-    if reader.is_done() {
-        slot.end();
-    }
 }
 
 fn body_failure(error: &BodyError) -> Failure {
     match error {
         BodyError::Chunk(error) => Failure::new(error.reason(), error.to_string()),
         BodyError::Closed | BodyError::Io(_) => Failure::new(Reason::ClientGone, ""),
+    }
+}
+
+pub(super) fn malformed(error: &dyn Display) -> Failure {
+    Failure::new(Reason::UpstreamMalformed, format!("the target's response is malformed: {error}"))
+}
+
+pub(super) fn upstream_failure(error: &ReadError<ResponseError>) -> Failure {
+    match error {
+        ReadError::Head(error) => malformed(error),
+        ReadError::Closed | ReadError::Io(_) => {
+            Failure::new(Reason::UpstreamClosed, format!("the target gave no whole response: {error}"))
+        }
     }
 }

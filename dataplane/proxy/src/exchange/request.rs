@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use dataplane_core::{BadPath, RequestHead, path};
 
-use crate::http1::fields::Field;
+use crate::http1::fields;
 use crate::http1::head::{Head, Version};
 
 /// A request as the router reads it.
@@ -49,13 +49,8 @@ impl<'a> Request<'a> {
 
     /// The values of the fields `name`, lower-case or not.
     pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        fields(self.head, self.bytes, name).map(|field| field.value.of(self.bytes))
+        fields::values(&self.head.fields, self.bytes, name)
     }
-}
-
-/// The fields of `head` with this name.
-pub(crate) fn fields<'a>(head: &'a Head, bytes: &'a Bytes, name: &str) -> impl Iterator<Item = &'a Field> {
-    head.fields.iter().filter(move |field| field.name.of(bytes).eq_ignore_ascii_case(name.as_bytes()))
 }
 
 /// Without the port and the dot of a fully qualified name, in lower case.
@@ -95,7 +90,7 @@ impl RequestHead for Request<'_> {
     }
 
     fn header<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'b [u8]> {
-        fields(self.head, self.bytes, name).map(|field| field.value.of(self.bytes))
+        fields::values(&self.head.fields, self.bytes, name)
     }
 
     fn version(&self) -> &str {

@@ -62,7 +62,7 @@ pub(super) fn is_field_value(bytes: &[u8]) -> bool {
     all(bytes, FIELD_VALUE)
 }
 
-pub(super) fn is_target(bytes: &[u8]) -> bool {
+pub(crate) fn is_target(bytes: &[u8]) -> bool {
     all(bytes, TARGET)
 }
 

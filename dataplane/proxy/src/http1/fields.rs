@@ -85,6 +85,19 @@ pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
 }
 
+/// The values of the fields with this name.
+pub(crate) fn values<'a>(fields: &'a [Field], bytes: &'a [u8], name: &str) -> impl Iterator<Item = &'a [u8]> {
+    fields
+        .iter()
+        .filter(move |field| field.name.of(bytes).eq_ignore_ascii_case(name.as_bytes()))
+        .map(|field| field.value.of(bytes))
+}
+
+/// `name` is an option of a `Connection` field, so that it is for this hop only (RFC 9110 section 7.6.1).
+pub(crate) fn is_nominated(fields: &[Field], bytes: &[u8], name: &[u8]) -> bool {
+    values(fields, bytes, "connection").flat_map(list).any(|option| option.eq_ignore_ascii_case(name))
+}
+
 /// The lines of a section that ends with an empty line, with the offset of each. `section` has only CRLF line ends.
 pub(super) fn lines(section: &[u8], at: usize) -> impl Iterator<Item = (usize, &[u8])> {
     let mut start = 0;

@@ -7,10 +7,10 @@ use tokio::io::AsyncWrite;
 
 use crate::buffers::Buffers;
 
-/// A piece of a body up to this size is copied behind the head, so that a small answer is one write of one slice.
+/// A piece of a body up to this size is copied behind the head, so that a small message is one write of one slice.
 const COPIED: usize = 8 * 1024;
 
-/// What is to be written to a client: copied bytes, then at most one large piece, then its end.
+/// What is to be written: copied bytes, then at most one large piece, then its end.
 #[derive(Default)]
 pub(crate) struct Output {
     buffer: Vec<u8>,
@@ -26,6 +26,12 @@ impl Output {
             self.buffer = buffers.take_output();
         }
         &mut self.buffer
+    }
+
+    /// Begins with `head`, from the same buffers. Nothing else is to be written.
+    pub(crate) fn begin(&mut self, head: Vec<u8>, buffers: &Buffers) {
+        buffers.give_output(std::mem::replace(&mut self.buffer, head));
+        self.written = 0;
     }
 
     /// A large piece, or a full buffer, has to be written before more is appended.
@@ -86,6 +92,10 @@ impl Output {
         written -= part;
         let part = written.min(self.piece.len());
         self.piece.advance(part);
+        if self.piece.is_empty() {
+            // Lets go of the memory, which the reading side then uses again.
+            self.piece = Bytes::new();
+        }
         self.end = self.end.get(written - part..).unwrap_or_default();
     }
 }

@@ -1,10 +1,10 @@
 //! Writes response heads and chunks. Nothing here allocates but the buffer.
 
-use http::header::{HeaderMap, HeaderName};
-use http::{StatusCode, header};
+use http::StatusCode;
 
-use super::fields;
+use super::fields::{self, Field};
 use super::head::Version;
+use super::response_head::ResponseHead;
 
 /// How the client finds the end of an answer's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,48 +38,65 @@ pub(crate) fn status_line(out: &mut Vec<u8>, status: StatusCode) {
 }
 
 pub(crate) fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.reserve(name.len() + value.len() + 4);
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(CRLF);
 }
 
-/// Appends a whole head: the target's end-to-end fields, and our own framing and connection fields.
-pub(crate) fn head(
-    out: &mut Vec<u8>,
-    status: StatusCode,
-    headers: &HeaderMap,
-    framing: Framing,
-    persistence: Persistence,
-    version: Version,
-) {
-    status_line(out, status);
-    let nominating = headers.contains_key(header::CONNECTION);
-    for (name, value) in headers {
-        let dropped = is_hop_by_hop(name)
-            || (name == header::CONTENT_LENGTH
-                && (framing != Framing::None || status == StatusCode::NO_CONTENT))
-            || (name == header::TRAILER && framing != Framing::Chunked)
-            || (nominating && is_nominated(headers, name));
-        if !dropped {
-            field(out, name.as_str().as_bytes(), value.as_bytes());
+/// How a target's response goes on and ends for the client.
+#[derive(Clone, Copy)]
+pub(crate) struct Ending {
+    pub(crate) framing: Framing,
+    pub(crate) persistence: Persistence,
+    /// The client's.
+    pub(crate) version: Version,
+}
+
+/// Appends a whole head: the target's end-to-end fields, and our own framing and connection fields. `bytes` is what
+/// `head` was parsed from.
+pub(crate) fn head(out: &mut Vec<u8>, head: &ResponseHead, bytes: &[u8], ending: Ending) {
+    let Ending { framing, persistence, version } = ending;
+    target_line(out, head, bytes);
+    for kept in &head.fields {
+        let name = kept.name.of(bytes);
+        let dropped = match name.len() {
+            7 => framing != Framing::Chunked && name.eq_ignore_ascii_case(b"trailer"),
+            14 => {
+                (framing != Framing::None || head.status == 204)
+                    && name.eq_ignore_ascii_case(b"content-length")
+            }
+            _ => false,
+        };
+        let nominated = head.nominates && fields::is_nominated(&head.fields, bytes, name);
+        if !(dropped || nominated || is_hop_by_hop(name)) {
+            field(out, name, kept.value.of(bytes));
         }
     }
     end_of_head(out, framing, persistence, version);
 }
 
+fn target_line(out: &mut Vec<u8>, head: &ResponseHead, bytes: &[u8]) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    decimal(out, u64::from(head.status));
+    out.push(b' ');
+    out.extend_from_slice(head.phrase.of(bytes));
+    out.extend_from_slice(CRLF);
+}
+
 /// Appends the head of a 101 with the target's fields.
-pub(crate) fn switching(out: &mut Vec<u8>, headers: &HeaderMap) {
-    status_line(out, StatusCode::SWITCHING_PROTOCOLS);
-    let protocol = headers.get(header::UPGRADE);
-    for (name, value) in headers {
-        if !is_hop_by_hop(name) && *name != header::CONTENT_LENGTH {
-            field(out, name.as_str().as_bytes(), value.as_bytes());
+pub(crate) fn switching(out: &mut Vec<u8>, head: &ResponseHead, bytes: &[u8]) {
+    target_line(out, head, bytes);
+    for kept in &head.fields {
+        let name = kept.name.of(bytes);
+        if !is_hop_by_hop(name) && !name.eq_ignore_ascii_case(b"content-length") {
+            field(out, name, kept.value.of(bytes));
         }
     }
     field(out, b"connection", b"upgrade");
-    if let Some(protocol) = protocol {
-        field(out, b"upgrade", protocol.as_bytes());
+    if let Some(protocol) = fields::values(&head.fields, bytes, "upgrade").next() {
+        field(out, b"upgrade", protocol);
     }
     out.extend_from_slice(CRLF);
 }
@@ -117,13 +134,11 @@ pub(crate) fn chunk_size(out: &mut Vec<u8>, size: usize) {
     out.extend_from_slice(CRLF);
 }
 
-/// Appends the last chunk and the trailer section.
-pub(crate) fn trailers(out: &mut Vec<u8>, trailers: &HeaderMap) {
+/// Appends the last chunk and the trailer section. `trailers` are those of [`super::chunked::trailers`] for `section`.
+pub(crate) fn trailers(out: &mut Vec<u8>, trailers: &[Field], section: &[u8]) {
     out.extend_from_slice(b"0\r\n");
-    for (name, value) in trailers {
-        if !super::chunked::is_forbidden(name.as_str().as_bytes()) {
-            field(out, name.as_str().as_bytes(), value.as_bytes());
-        }
+    for trailer in trailers {
+        field(out, trailer.name.of(section), trailer.value.of(section));
     }
     out.extend_from_slice(CRLF);
 }
@@ -143,24 +158,21 @@ fn decimal(out: &mut Vec<u8>, mut number: u64) {
 }
 
 /// RFC 9110 section 7.6.1, and what came to be used the same way.
-pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
-    *name == header::CONNECTION
-        || *name == header::TRANSFER_ENCODING
-        || *name == header::TE
-        || *name == header::UPGRADE
-        || matches!(name.as_str(), "keep-alive" | "proxy-connection")
-}
-
-fn is_nominated(headers: &HeaderMap, name: &HeaderName) -> bool {
-    headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .flat_map(|value| fields::list(value.as_bytes()))
-        .any(|option| option.eq_ignore_ascii_case(name.as_str().as_bytes()))
+pub(crate) fn is_hop_by_hop(name: &[u8]) -> bool {
+    let known: &[&[u8]] = match name.len() {
+        2 => &[b"te"],
+        7 => &[b"upgrade"],
+        10 => &[b"connection", b"keep-alive"],
+        16 => &[b"proxy-connection"],
+        17 => &[b"transfer-encoding"],
+        _ => return false,
+    };
+    known.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::response_head;
     use super::*;
 
     #[test]
@@ -180,19 +192,31 @@ mod tests {
         assert_eq!(out, u64::MAX.to_string().into_bytes());
     }
 
+    fn rewritten(text: &str, framing: Framing) -> String {
+        let parsed = response_head::parse(text.as_bytes(), &crate::Limits::default()).unwrap().unwrap();
+        let ending = Ending { framing, persistence: Persistence::KeepAlive, version: Version::Http11 };
+        let mut out = Vec::new();
+        head(&mut out, &parsed, text.as_bytes(), ending);
+        String::from_utf8(out).unwrap()
+    }
+
     #[test]
     fn hop_by_hop_and_nominated_fields_stay_here() {
-        let mut headers = HeaderMap::new();
-        headers.insert("connection", "x-secret, close".parse().unwrap());
-        headers.insert("keep-alive", "timeout=5".parse().unwrap());
-        headers.insert("x-secret", "1".parse().unwrap());
-        headers.insert("content-length", "7".parse().unwrap());
-        headers.insert("etag", "x".parse().unwrap());
-        let mut out = Vec::new();
-        head(&mut out, StatusCode::OK, &headers, Framing::Chunked, Persistence::KeepAlive, Version::Http11);
-        assert_eq!(
-            String::from_utf8(out).unwrap(),
-            "HTTP/1.1 200 OK\r\netag: x\r\ntransfer-encoding: chunked\r\n\r\n"
+        let text = concat!(
+            "HTTP/1.0 200 Fine\r\nConnection: x-secret, close\r\nKeep-Alive: timeout=5\r\nX-Secret: 1\r\n",
+            "Content-Length: 7\r\nTrailer: x\r\nUpgrade: h2c\r\nETag:x\r\n\r\n"
         );
+        let expected = "HTTP/1.1 200 Fine\r\nTrailer: x\r\nETag: x\r\ntransfer-encoding: chunked\r\n\r\n";
+        assert_eq!(rewritten(text, Framing::Chunked), expected);
+        let expected = "HTTP/1.1 200 Fine\r\nETag: x\r\ncontent-length: 7\r\n\r\n";
+        assert_eq!(rewritten(text, Framing::Length(7)), expected);
+    }
+
+    #[test]
+    fn a_head_without_body_keeps_the_length_but_for_204() {
+        let text = "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n";
+        assert_eq!(rewritten(text, Framing::None), text);
+        let text = "HTTP/1.1 204 No Content\r\nContent-Length: 7\r\n\r\n";
+        assert_eq!(rewritten(text, Framing::None), "HTTP/1.1 204 No Content\r\n\r\n");
     }
 }

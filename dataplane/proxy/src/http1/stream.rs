@@ -4,19 +4,18 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue};
-use http_body::Frame;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
-use super::chunked::{self, ChunkError, Decoder, Event};
-use super::framing::BodyLength;
+use super::chunked::ChunkError;
 use super::head::{self, Head, HeadError};
 use super::output::Output;
+use super::piece::{BodyReader, Piece};
+use super::response_head::{self, ResponseError, ResponseHead};
 use crate::Limits;
 use crate::buffers::{Buffers, READ_BUFFER};
 
-/// A client's byte stream as HTTP/1 messages: request heads and bodies in, answers out. Buffers are held only while
-/// bytes are in them.
+/// A byte stream as HTTP/1 messages: a client's, with requests in and answers out, or a target's, the other way round.
+/// Buffers are held only while bytes are in them.
 pub(crate) struct Stream<S> {
     io: S,
     input: BytesMut,
@@ -30,48 +29,29 @@ pub(crate) struct Stream<S> {
     pub(crate) sent: u64,
 }
 
-/// Why no request could be read.
+/// A head with the bytes that it was parsed from, or why there is none.
+type Read<H, E> = Poll<Result<H, ReadError<E>>>;
+
+/// Why no head could be read; `E` is what can be wrong with it.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ReadError {
+pub(crate) enum ReadError<E> {
     #[error("{0}")]
-    Head(#[from] HeadError),
-    #[error("the client closed in the middle of a head")]
+    Head(E),
+    #[error("the other side closed before the end of a head")]
     Closed,
     #[error("{0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
 }
 
-/// Why a request body ended early.
+/// Why a body ended early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
     #[error("{0}")]
     Chunk(#[from] ChunkError),
-    #[error("the client closed in the middle of a body")]
+    #[error("the other side closed in the middle of a body")]
     Closed,
     #[error("{0}")]
     Io(#[from] io::Error),
-}
-
-/// The place in a request body.
-#[derive(Clone, Debug)]
-pub(crate) enum BodyReader {
-    Done,
-    Length(u64),
-    Chunked(Decoder),
-}
-
-impl BodyReader {
-    pub(crate) fn new(length: BodyLength, limits: &Limits) -> Self {
-        match length {
-            BodyLength::None | BodyLength::Length(0) => Self::Done,
-            BodyLength::Length(left) => Self::Length(left),
-            BodyLength::Chunked => Self::Chunked(Decoder::new(limits)),
-        }
-    }
-
-    pub(crate) const fn is_done(&self) -> bool {
-        matches!(self, Self::Done)
-    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
@@ -124,20 +104,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     }
 
     /// The next request head with its bytes; `None`: the client closed between two requests.
-    pub(crate) fn poll_head(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<(Head, Bytes)>, ReadError>> {
+    pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>) -> Read<Option<(Head, Bytes)>, HeadError> {
         loop {
             if !self.input.is_empty() {
-                if let Some(end) = head::find_end(&self.input, self.looked_at, &self.limits)? {
+                let end = head::find_end(&self.input, self.looked_at, &self.limits);
+                if let Some(end) = end.map_err(ReadError::Head)? {
                     self.looked_at = 0;
-                    let head = head::parse_complete(&self.input, end, &self.limits)?;
+                    let head =
+                        head::parse_complete(&self.input, end, &self.limits).map_err(ReadError::Head)?;
                     return Poll::Ready(Ok(Some((head, self.input.split_to(end).freeze()))));
                 }
                 self.looked_at = self.input.len();
             }
-            if ready!(self.poll_fill(cx))? == 0 {
+            if ready!(self.poll_fill(cx)).map_err(ReadError::Io)? == 0 {
                 // An empty line after a body is no beginning of a request.
                 let empty = self.input.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
                 return Poll::Ready(if empty { Ok(None) } else { Err(ReadError::Closed) });
@@ -145,57 +124,46 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
         }
     }
 
-    /// The next piece of the request's body; `None` at its end.
+    /// The next response head with its bytes.
+    pub(crate) fn poll_response_head(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Read<(ResponseHead, Bytes), ResponseError> {
+        loop {
+            if !self.input.is_empty() {
+                let end = response_head::find_end(&self.input, self.looked_at, &self.limits);
+                if let Some(end) = end.map_err(ReadError::Head)? {
+                    self.looked_at = 0;
+                    let head = response_head::parse_complete(&self.input, end, &self.limits)
+                        .map_err(ReadError::Head)?;
+                    return Poll::Ready(Ok((head, self.input.split_to(end).freeze())));
+                }
+                self.looked_at = self.input.len();
+            }
+            if ready!(self.poll_fill(cx)).map_err(ReadError::Io)? == 0 {
+                return Poll::Ready(Err(ReadError::Closed));
+            }
+        }
+    }
+
+    /// The next piece of the body; `None` at its end.
     pub(crate) fn poll_body(
         &mut self,
         reader: &mut BodyReader,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    ) -> Poll<Option<Result<Piece, BodyError>>> {
         loop {
-            match self.buffered_body(reader) {
-                Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
+            match reader.take(&mut self.input) {
+                Ok(Some(piece)) => return Poll::Ready(Some(Ok(piece))),
                 Ok(None) if reader.is_done() => return Poll::Ready(None),
                 Ok(None) => {}
                 Err(error) => return Poll::Ready(Some(Err(error.into()))),
             }
             match ready!(self.poll_fill(cx)) {
+                Ok(0) if reader.ends_with_the_stream() => return Poll::Ready(None),
                 Ok(0) => return Poll::Ready(Some(Err(BodyError::Closed))),
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(Some(Err(error.into()))),
-            }
-        }
-    }
-
-    /// What of the body is in the buffer.
-    pub(crate) fn buffered_body(
-        &mut self,
-        reader: &mut BodyReader,
-    ) -> Result<Option<Frame<Bytes>>, ChunkError> {
-        match reader {
-            BodyReader::Done => Ok(None),
-            BodyReader::Length(left) => {
-                let len = usize::try_from(*left).map_or(self.input.len(), |left| left.min(self.input.len()));
-                if len == 0 {
-                    return Ok(None);
-                }
-                *left -= len as u64;
-                if *left == 0 {
-                    *reader = BodyReader::Done;
-                }
-                Ok(Some(Frame::data(self.input.split_to(len).freeze())))
-            }
-            BodyReader::Chunked(decoder) => {
-                let (consumed, event) = decoder.decode(&self.input)?;
-                drop(self.input.split_to(consumed));
-                match event {
-                    Event::NeedMore => Ok(None),
-                    Event::Data(len) => Ok(Some(Frame::data(self.input.split_to(len).freeze()))),
-                    Event::End { trailers } => {
-                        *reader = BodyReader::Done;
-                        let section = self.input.split_to(trailers).freeze();
-                        Ok(trailer_map(&section)?.map(Frame::trailers))
-                    }
-                }
             }
         }
     }
@@ -221,24 +189,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
         self.poll_fill(cx)
     }
 
+    /// Nothing is left to read or to write as far as is known here.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.input.is_empty() && self.output.is_empty()
+    }
+
+    pub(crate) const fn io(&self) -> &S {
+        &self.io
+    }
+
     /// The byte stream, and what was read ahead, for a tunnel.
     pub(crate) fn tunnel(&mut self) -> (&mut S, Bytes) {
         (&mut self.io, self.input.split().freeze())
     }
-}
-
-fn trailer_map(section: &Bytes) -> Result<Option<HeaderMap>, ChunkError> {
-    if section.is_empty() {
-        return Ok(None);
-    }
-    let fields = chunked::trailers(section)?;
-    let mut map = HeaderMap::with_capacity(fields.len());
-    for field in fields {
-        let name = HeaderName::from_bytes(field.name.of(section));
-        let value = HeaderValue::from_maybe_shared(section.slice(field.value.range()));
-        if let (Ok(name), Ok(value)) = (name, value) {
-            map.append(name, value);
-        }
-    }
-    Ok(if map.is_empty() { None } else { Some(map) })
 }

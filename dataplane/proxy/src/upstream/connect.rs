@@ -2,29 +2,24 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::{Activity, Transport, Upstream};
-
-/// Most bytes that hyper holds per connection in one direction. A response head has to fit.
-const BUFFER: usize = 64 * 1024;
+use super::Upstream;
+use crate::Limits;
+use crate::buffers::Buffers;
+use crate::http1::stream::Stream;
 
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ConnectError {
-    #[error("connecting to {0}: {1}")]
-    Tcp(SocketAddr, io::Error),
-    #[error("{0}")]
-    Http(#[from] hyper::Error),
-}
+#[error("connecting to {0}: {1}")]
+pub(crate) struct ConnectError(SocketAddr, io::Error);
 
 /// Opens a connection. Bounded by the caller's connection timeout.
-pub(crate) async fn connect(address: SocketAddr) -> Result<Box<Upstream>, ConnectError> {
-    let stream = TcpStream::connect(address).await.map_err(|error| ConnectError::Tcp(address, error))?;
-    stream.set_nodelay(true).map_err(|error| ConnectError::Tcp(address, error))?;
-    let activity = Rc::new(Activity::default());
-    let io = TokioIo::new(Transport::new(stream, activity.clone()));
-    let (sender, connection) = http1::Builder::new().max_buf_size(BUFFER).handshake(io).await?;
-    Ok(Box::new(Upstream::new(sender, connection, activity)))
+pub(crate) async fn connect(
+    address: SocketAddr,
+    buffers: Rc<Buffers>,
+    limits: Limits,
+) -> Result<Box<Upstream>, ConnectError> {
+    let stream = TcpStream::connect(address).await.map_err(|error| ConnectError(address, error))?;
+    stream.set_nodelay(true).map_err(|error| ConnectError(address, error))?;
+    Ok(Box::new(Upstream::new(Stream::new(stream, buffers, limits))))
 }

@@ -26,7 +26,7 @@ pub struct Accepted {
     /// 0 for the first connection.
     pub index: usize,
     received: Vec<u8>,
-    seen: Arc<Mutex<Seen>>,
+    pub seen: Arc<Mutex<Seen>>,
 }
 
 impl Upstream {
