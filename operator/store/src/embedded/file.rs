@@ -4,9 +4,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use dataplane_snapshot::Epoch;
 use operator_core::Owner;
 use redb::{Database, ReadableDatabase as _};
 
+use super::read::identity;
 use super::tables::{
     COUNTERS, DELETED, EPOCHS, OBJECTS, SCHEMA, SCHEMA_VERSION, SEEN, TOMBSTONES, WRITTEN, counter,
 };
@@ -15,16 +17,44 @@ use crate::StoreError;
 /// Pages that redb keeps in memory, in bytes; its own default is 1 GiB. All objects live in the world anyway.
 const CACHE: usize = 16 << 20;
 
-pub(super) fn open(path: &Path) -> Result<Database, StoreError> {
-    let unavailable =
-        |error: io::Error| StoreError::Unavailable { reason: format!("{}: {error}", path.display()) };
-    if !path.try_exists().map_err(unavailable)? {
+/// Opens the file, or makes it.
+pub(super) fn open_or_create(path: &Path) -> Result<Database, StoreError> {
+    if !exists(path)? {
         create(path)?;
     }
-    std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(unavailable)?;
+    open(path)
+}
+
+/// Opens the file again after a failure of the disk. Neither a file that is gone nor another store in its place is taken
+/// for one without objects: that would end the traffic of all that were in it.
+pub(super) fn reopen(path: &Path, epoch: &Epoch) -> Result<Database, StoreError> {
+    let unavailable = |what: &str| StoreError::Unavailable { reason: format!("{} {what}", path.display()) };
+    if !exists(path)? {
+        return Err(unavailable("is gone: put the file back, or restart to begin with an empty one"));
+    }
+    let database = open(path)?;
+    if identity(path, &database)?.0 != *epoch {
+        return Err(unavailable(
+            "is another store now: put the file back, or restart to go on with this one",
+        ));
+    }
+    Ok(database)
+}
+
+fn exists(path: &Path) -> Result<bool, StoreError> {
+    path.try_exists().map_err(|error| inaccessible(path, &error))
+}
+
+fn open(path: &Path) -> Result<Database, StoreError> {
+    let private = Permissions::from_mode(0o600);
+    std::fs::set_permissions(path, private).map_err(|error| inaccessible(path, &error))?;
     let database = builder().open(path).map_err(|error| explain(path, error.into()))?;
     check_schema(path, &database)?;
     Ok(database)
+}
+
+fn inaccessible(path: &Path, error: &io::Error) -> StoreError {
+    StoreError::Unavailable { reason: format!("{}: {error}", path.display()) }
 }
 
 fn builder() -> redb::Builder {
@@ -35,8 +65,7 @@ fn builder() -> redb::Builder {
 
 /// The file appears under its name when it is complete, so a crash while it is made leaves nothing half done.
 fn create(path: &Path) -> Result<(), StoreError> {
-    let unavailable =
-        |error: io::Error| StoreError::Unavailable { reason: format!("{}: {error}", path.display()) };
+    let unavailable = |error: io::Error| inaccessible(path, &error);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Of mode 0600 from the start.
     let draft =

@@ -50,7 +50,7 @@ impl EmbeddedStore {
     /// Opens the store in the file `path`, or creates it. Blocks: after a crash redb checks the whole file.
     pub fn open(path: impl Into<PathBuf>, settings: EmbeddedSettings) -> Result<Self, StoreError> {
         let path = path.into();
-        let database = file::open(&path)?;
+        let database = file::open_or_create(&path)?;
         let (epoch, revision) = read::identity(&path, &database)?;
         let inner = Inner {
             path,
@@ -96,7 +96,7 @@ impl Inner {
             let mut slot = self.database.lock().unwrap_or_else(PoisonError::into_inner);
             match &*slot {
                 Some(database) => database.clone(),
-                None => slot.insert(Arc::new(file::open(&self.path)?)).clone(),
+                None => slot.insert(Arc::new(file::reopen(&self.path, &self.epoch)?)).clone(),
             }
         };
         work(&database)
@@ -165,3 +165,7 @@ impl StateStore for EmbeddedStore {
         self.inner.hints.subscribe()
     }
 }
+
+#[cfg(test)]
+#[path = "mod_tests.rs"]
+mod tests;
