@@ -13,16 +13,22 @@ use crate::thread::ListenerName;
 const BACKLOG: i32 = 4096;
 
 /// A listener that isn't open. The others are.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("listener {listener}: {reason}")]
 pub struct ListenError {
     pub listener: String,
     pub reason: String,
 }
 
-/// The open listeners by name.
 #[derive(Default)]
-pub(crate) struct Listeners(BTreeMap<Arc<str>, Open>);
+pub(crate) struct Listeners {
+    /// The open ones by name.
+    open: BTreeMap<Arc<str>, Open>,
+    /// The ones of the last router that aren't open.
+    failed: Vec<ListenError>,
+    /// Nothing is opened any more.
+    draining: bool,
+}
 
 struct Open {
     wanted: Wanted,
@@ -49,13 +55,16 @@ pub(crate) struct Changes {
 
 impl Listeners {
     /// Opens and closes listeners to match `router`. One that moves is opened at its new place before the old one
-    /// closes; if that fails the old one stays.
+    /// closes; if that fails the old one stays. From a drain on nothing changes, whatever the router has.
     pub(crate) fn follow(&mut self, router: &Router, settings: &ProxySettings) -> Changes {
+        if self.draining {
+            return Changes { failed: self.failed.clone(), ..Changes::default() };
+        }
         let mut changes = Changes::default();
         let mut kept = BTreeMap::new();
         for listener in router.listeners() {
             let name: Arc<str> = listener.name.as_ref().into();
-            let current = self.0.remove(&name);
+            let current = self.open.remove(&name);
             match self.place(listener, current.as_ref(), &kept, settings) {
                 Ok(None) => {
                     if let Some(current) = current {
@@ -77,7 +86,8 @@ impl Listeners {
                 }
             }
         }
-        changes.closed.extend(std::mem::replace(&mut self.0, kept).into_keys());
+        changes.closed.extend(std::mem::replace(&mut self.open, kept).into_keys());
+        self.failed.clone_from(&changes.failed);
         changes
     }
 
@@ -99,7 +109,7 @@ impl Listeners {
                 wanted.port
             ));
         }
-        let own = current.into_iter().chain(self.0.values()).any(|open| open.bound.port() == wanted.port);
+        let own = current.into_iter().chain(self.open.values()).any(|open| open.bound.port() == wanted.port);
         let opened = if own { Ok(()) } else { probe(wanted) }.and_then(|()| open(wanted, settings.threads));
         let (bound, sockets) = opened
             .map_err(|error| format!("can't listen on {}: {error}", Shown(wanted.address, wanted.port)))?;
@@ -107,11 +117,12 @@ impl Listeners {
     }
 
     pub(crate) fn addresses(&self) -> BTreeMap<String, SocketAddr> {
-        self.0.iter().map(|(name, open)| (name.to_string(), open.bound)).collect()
+        self.open.iter().map(|(name, open)| (name.to_string(), open.bound)).collect()
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.0.clear();
+    pub(crate) fn drain(&mut self) {
+        self.draining = true;
+        self.open.clear();
     }
 }
 

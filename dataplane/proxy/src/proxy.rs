@@ -85,7 +85,10 @@ impl Proxy {
 
     /// Serves new requests by `router`, and opens, keeps and drains listeners to match it. Requests in flight finish on
     /// the router they began with. A listener that can't be opened is in the answer; the others serve.
+    ///
+    /// From a [`Proxy::drain`] on only the router changes: no listener opens again.
     pub fn swap(&self, router: Arc<Router>) -> Vec<ListenError> {
+        // Held until the threads are told, so that a drain's command comes after all that a swap opens.
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         let retired = self.routers.swap(Some(router.clone()));
         let changes = listeners.follow(&router, &self.settings);
@@ -119,7 +122,7 @@ impl Proxy {
     pub async fn drain(&self, deadline: Duration) -> DrainReport {
         /// How often it is looked whether the last connection has gone.
         const STEP: Duration = Duration::from_millis(10);
-        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).drain();
         self.threads.iter().for_each(|running| running.send(Command::Drain));
         let drained = async {
             while self.threads.iter().any(|running| running.counters.active.get() > 0) {

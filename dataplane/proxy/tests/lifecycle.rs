@@ -182,6 +182,21 @@ fn a_drain_waits_for_what_is_in_flight() {
 }
 
 #[test]
+fn a_swap_after_a_drain_opens_no_listener() {
+    let upstream = Upstream::ok();
+    let mut gateway = Setup::new(upstream.address()).settings(|settings| settings.threads = 2).start();
+    let address = gateway.address();
+    assert_eq!(block_on(gateway.proxy.drain(PATIENCE)).forced, 0);
+    // The one that was open, and one that is new.
+    gateway.swap(|setup| {
+        setup.listeners[0].1.port = u32::from(address.port());
+        setup.listeners.push(("other", listener()));
+    });
+    assert!(gateway.proxy.addresses().is_empty(), "{:?}", gateway.proxy.addresses());
+    eventually(|| std::net::TcpStream::connect(address).err());
+}
+
+#[test]
 fn a_drain_ends_at_its_deadline() {
     let upstream = Upstream::start(|accepted| accepted.drain());
     let gateway = Setup::new(upstream.address()).start();
