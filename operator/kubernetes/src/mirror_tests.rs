@@ -1,5 +1,6 @@
 use dataplane_snapshot::{Epoch, Kind};
 use operator_core::{Origin, Spec};
+use operator_store::{EmbeddedSettings, EmbeddedStore};
 use proptest::prelude::*;
 
 use super::*;
@@ -66,4 +67,25 @@ fn only_the_last_batch_claims_the_as_of() {
     let made = batches(Vec::new(), &as_of(9));
     assert_eq!(made.len(), 1);
     assert_eq!(made.first().unwrap().as_of, Some(as_of(9)));
+}
+
+#[tokio::test]
+async fn the_mirror_is_as_of_the_newest_view() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(folder.path().join("store"), EmbeddedSettings::default()).unwrap();
+    let mut stored = None;
+    let first = view(&BTreeMap::from([(1, (1, 1))]));
+    bring(&store, &mut stored, &first).await.unwrap();
+    // The same objects, for instance because a change was taken back before the mirror saw it.
+    let second = View { as_of: as_of(2), ..first };
+    bring(&store, &mut stored, &second).await.unwrap();
+    let revision = store.list(Owner::Kubernetes).await.unwrap().revision;
+    assert_eq!(load(&store, |_| true).await.unwrap().as_of, as_of(2));
+    bring(&store, &mut stored, &second).await.unwrap();
+    // As after a start: what the store has is read first.
+    bring(&store, &mut None, &View { as_of: as_of(3), ..second }).await.unwrap();
+    let listing = store.list(Owner::Kubernetes).await.unwrap();
+    assert_eq!(listing.as_of, Some(as_of(3)));
+    assert_eq!(listing.objects.len(), 1);
+    assert_eq!(listing.revision, revision + 1, "what is the same isn't written again");
 }
