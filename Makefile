@@ -23,10 +23,10 @@ build: ## Build the program (profile ci)
 	@$(CARGO) build --locked --profile $(PROFILE) --package komainu
 
 test: needs tools build ## Run all tests (needs Rust, Go >= 1.25, a C compiler, root for namespaces)
-	$(CARGO) test --locked --profile $(PROFILE) --workspace
+	$(CARGO) test --locked --profile $(PROFILE) --workspace --no-fail-fast
 
 test-fast: build ## Run the tests that need no root and no cluster
-	$(CARGO) test --locked --profile $(PROFILE) --workspace --exclude komainu-e2e
+	$(CARGO) test --locked --profile $(PROFILE) --workspace --exclude komainu-e2e --no-fail-fast
 	$(CARGO) test --locked --profile $(PROFILE) --package komainu-e2e --test processes
 
 .PHONY: needs

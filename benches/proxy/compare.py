@@ -4,9 +4,11 @@ import argparse
 import json
 import os
 import pathlib
+import platform
 import re
 import subprocess
 import sys
+import time
 import urllib.request
 
 import measure
@@ -97,14 +99,13 @@ def run(options, folder):
             print(f"void: nginx against itself is off by {control:.1%}; run {attempt + 1} of 3")
         result = {"tree": tree_hash(), "rate": rate, "at_rate": at_rate, "control": control, "rounds": options.rounds,
                   "saturated": {name: saturated(server) for name, server in proxies.items()}}
-    finally:
         for server in reversed(started[1:]):
             server.stop()
-    try:
         result["allocations"] = allocations(folder)
+        return result
     finally:
-        started[0].stop()
-    return result
+        for server in reversed(started):
+            server.stop()
 
 
 def verdict(result):
@@ -126,17 +127,23 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=int, default=4, help="of each measurement")
+    parser.add_argument("--keep", action="store_true", help="write docs/benchmarks/proxy.md")
     options = parser.parse_args()
     folder = pathlib.Path("target/bench-proxy/run").resolve()
     folder.mkdir(parents=True, exist_ok=True)
     print("load average before:", *os.getloadavg())
     result = run(options, folder)
+    result["when"] = time.strftime("%Y-%m-%d")
     line = verdict(result)
     pathlib.Path("target/bench-proxy/result.json").write_text(json.dumps(result, indent=1))
     text = table(result)
     print(text)
     print(f"peer: {result['peer']}; nginx against itself: {result['control']:.1%}; {line}; 0 errors")
-    pathlib.Path("target/bench-proxy/table.md").write_text(text + "\n")
+    if options.keep:
+        kept = f"# Proxy benchmark\n\n{result['when']}, {platform.processor() or platform.machine()}, {os.cpu_count()} cores; "
+        kept += f"{options.rounds} rounds at {result['rate']:.0f} requests per second. See [README.md](README.md).\n\n{text}\n\n"
+        kept += f"nginx against itself: {result['control']:.1%}. {line}. {result['verdict']}\n"
+        pathlib.Path("docs/benchmarks/proxy.md").write_text(kept)
     print(result["verdict"])
     sys.exit(0 if result["verdict"] == "PASS" else 1)
 

@@ -33,8 +33,10 @@ pub(crate) fn for_leader(settings: &ClusterLeader, data_directory: &Path) -> any
     let path = data_directory.join(FILE);
     match std::fs::read_to_string(&path) {
         Ok(text) => {
-            let (id, secret) = text.trim().split_once(':').with_context(|| {
-                format!("{}: must hold clientId:clientSecret on one line", path.display())
+            let pair =
+                text.trim().split_once(':').filter(|(id, secret)| !id.is_empty() && !secret.is_empty());
+            let (id, secret) = pair.with_context(|| {
+                format!("{}: must hold clientId:clientSecret; remove it to have a new pair", path.display())
             })?;
             Ok(Credentials { id: id.to_owned(), secret: secret.to_owned() })
         }
@@ -74,16 +76,18 @@ fn generate(path: &Path) -> anyhow::Result<Credentials> {
     getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no random bytes: {error}"))?;
     let secret: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     let credentials = Credentials { id: "komainu".to_owned(), secret };
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| format!("can't write {}", path.display()))?;
-    writeln!(file, "{}:{}", credentials.id, credentials.secret)?;
-    file.sync_all()?;
+    write(path, &credentials).with_context(|| format!("can't write {}", path.display()))?;
     tracing::info!(file = %path.display(), "generated credentials for the admin API and for workers");
     Ok(credentials)
+}
+
+/// The file appears whole under its name: half a secret would be taken for one.
+fn write(path: &Path, credentials: &Credentials) -> std::io::Result<()> {
+    let temporary = path.with_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(format!("{}:{}\n", credentials.id, credentials.secret).as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(temporary, path)
 }
 
 #[cfg(test)]
@@ -101,6 +105,16 @@ mod tests {
         let mode = folder.path().join(FILE).metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert!(!format!("{first:?}").contains(&first.secret));
+    }
+
+    #[test]
+    fn a_broken_file_is_no_empty_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        for text in ["", "komainu", "komainu:", ":secret"] {
+            std::fs::write(folder.path().join(FILE), text).unwrap();
+            let error = for_leader(&ClusterLeader::default(), folder.path()).unwrap_err();
+            assert!(error.to_string().contains("clientId:clientSecret"), "{text:?}: {error}");
+        }
     }
 
     #[test]

@@ -47,8 +47,14 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// The environment as far as it is text; a setting always is.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
 fn run(arguments: &RunArguments, mode: Option<Mode>) -> anyhow::Result<ExitCode> {
-    let mut settings: Settings = settings::load(arguments, |name| std::env::var(name).ok())?;
+    let mut settings: Settings = settings::load(arguments, variables())?;
     if let Some(mode) = mode {
         settings.cluster.mode = mode;
     }

@@ -94,11 +94,14 @@ fn programmed_is_true_only_once_a_worker_has_it() {
     let _leader = leader.start_ready();
     let programmed = || {
         let status = request(leader.admin, "GET", "/api/status", &[authorization()], "").ok()?.json();
-        let text = status.to_string();
-        Some(text)
+        let conditions = status["objects"].as_array()?.first()?["conditions"].as_array()?.clone();
+        let condition = conditions.into_iter().find(|condition| condition["type"] == "Programmed")?;
+        Some((condition["status"].as_str()?.to_owned(), condition["reason"].as_str()?.to_owned()))
     };
-    until("no worker yet", || programmed()?.contains("NoWorkers").then_some(()));
+    let is =
+        |status: &str, reason: &str| (programmed()? == (status.to_owned(), reason.to_owned())).then_some(());
+    until("no worker yet", || is("False", "NoWorkers"));
     let worker = Gateway::worker(fixture.path(), "worker", &leader);
     let _worker = worker.start_ready();
-    until("programmed", || (!programmed()?.contains("NoWorkers")).then_some(()));
+    until("programmed", || is("True", "Programmed"));
 }

@@ -17,6 +17,9 @@ fn a_stop_lets_open_requests_finish_and_exits_with_0() {
         metrics.contains("komainu_connections_active 1").then_some(())
     });
     process.signal("TERM");
+    until("it says that it isn't ready, while the request goes on", || {
+        (get(gateway.admin, "/ready").ok()?.status == 503).then_some(())
+    });
     let answer = slow.join().unwrap().expect("the open request is answered");
     assert_eq!(answer.status, 200);
     let (status, _) = until("the process ends", || process.exited());

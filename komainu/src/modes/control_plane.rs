@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use super::problems;
 use crate::credentials::Credentials;
-use crate::observe::{Health, Look};
+use crate::observe::{Health, Look, Workers};
 use crate::settings::{self, Settings};
 use crate::shutdown;
 
@@ -45,7 +45,7 @@ pub(super) async fn start(
     let (written, views) = watch::channel(None);
     tokio::spawn(watch_view(store.clone(), Owner::Store, written));
     let mut sources = vec![views];
-    let folder = watch_folder(settings, &store, &mut sources)?;
+    let folder = watch_folder(settings, &store, &mut sources).await?;
     let (kubernetes, views) = watch::channel(None);
     if settings.kubernetes.enabled {
         sources.push(views);
@@ -55,6 +55,7 @@ pub(super) async fn start(
     tokio::spawn(problems::log_of_objects(planning.planned.clone()));
     let server_credentials = operator_server::Credentials::new(&credentials.id, &credentials.secret);
     let cluster = Cluster::new(ClusterSettings::new(server_credentials.clone()));
+    registry.register_collector(Box::new(Workers(cluster.clone())));
     tokio::spawn(cluster.clone().run(planning.snapshot.clone(), stop.clone()));
     let verdicts = leader::judge(planning.planned.clone(), workers(&cluster));
     if settings.kubernetes.enabled {
@@ -97,7 +98,7 @@ async fn open_store(settings: &Settings) -> anyhow::Result<Arc<dyn StateStore>> 
     Ok(Arc::new(store))
 }
 
-fn watch_folder(
+async fn watch_folder(
     settings: &Settings,
     store: &Arc<dyn StateStore>,
     sources: &mut Vec<Source>,
@@ -107,15 +108,15 @@ fn watch_folder(
     let (told, problems) = watch::channel(Arc::default());
     sources.push(views);
     tokio::spawn(problems::log_of_source(problems));
-    Ok(Some(operator_files::watch(folder, numbering(store.clone()), found, told)?))
+    Ok(Some(operator_files::watch(folder, numbering(store.clone()).await?, found, told)?))
 }
 
 /// The folder is numbered by the store. While the store can't, the numbers go on from the last one, so that edits are
 /// still served.
-fn numbering(store: Arc<dyn StateStore>) -> Numbering {
+async fn numbering(store: Arc<dyn StateStore>) -> anyhow::Result<Numbering> {
     let runtime = tokio::runtime::Handle::current();
-    let mut last = 0;
-    Numbering {
+    let mut last = store.next_file_revision().await.context("the state store can't number files")?;
+    Ok(Numbering {
         epoch: store.epoch(),
         next: Box::new(move || {
             let given = runtime.block_on(store.next_file_revision());
@@ -126,7 +127,7 @@ fn numbering(store: Arc<dyn StateStore>) -> Numbering {
             last = given.max(last + 1);
             last
         }),
-    }
+    })
 }
 
 async fn watch_kubernetes(

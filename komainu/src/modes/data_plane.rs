@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use super::control_plane::ControlPlane;
 use crate::credentials::Credentials;
 use crate::observe::{Health, Look, Subscription, Traffic};
-use crate::settings::{Mode, Settings};
+use crate::settings::{ListenerProtocol, Mode, Settings};
 
 const STATE_FILE: &str = "state.redb";
 
@@ -85,12 +85,13 @@ impl DataPlane {
         Ok(self.look(None))
     }
 
-    /// Lets open requests end.
-    pub(super) async fn drain(&self, settings: &Settings) {
+    /// Lets open requests end; gives how many connections had to be cut.
+    pub(super) async fn drain(&self, settings: &Settings) -> u64 {
         let report = self.proxy.drain(settings.proxy.drain_timeout.duration()).await;
         if report.forced > 0 {
             tracing::warn!(connections = report.forced, "cut at the end of proxy.drainTimeout");
         }
+        report.forced
     }
 
     fn look(&self, stop: Option<watch::Receiver<bool>>) -> Look {
@@ -165,6 +166,13 @@ fn proxy_settings(settings: &Settings) -> anyhow::Result<ProxySettings> {
         })
         .collect::<anyhow::Result<_>>()?;
     if settings.cluster.mode == Mode::Worker {
+        for listener in &settings.listeners {
+            anyhow::ensure!(
+                listener.advertised_port.is_none() && listener.protocol == ListenerProtocol::Http,
+                "setting listeners: {}: a worker changes only address and port; the leader's settings say the rest",
+                listener.name
+            );
+        }
         let overrides = settings.listeners.iter().map(|listener| {
             let address = Some(listener.address.clone()).filter(|address| !address.is_empty());
             (listener.name.clone(), (address, listener.port))

@@ -1,7 +1,5 @@
 //! The admin port.
 
-use std::process::ExitCode;
-
 use anyhow::Context as _;
 use axum::Router;
 use tokio::net::TcpListener;
@@ -25,7 +23,7 @@ pub(super) async fn bind(settings: &Settings) -> anyhow::Result<Port> {
 
 impl Port {
     /// Serves until a stop was asked for and open requests have ended, or for a while after it.
-    pub(super) async fn serve(self, router: Router, stop: watch::Receiver<bool>) -> anyhow::Result<ExitCode> {
+    pub(super) async fn serve(self, router: Router, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
         let serving = axum::serve(self.0, router).with_graceful_shutdown(shutdown::asked(stop.clone()));
         let late = async {
             shutdown::asked(stop).await;
@@ -35,6 +33,6 @@ impl Port {
             served = async { serving.await } => served?,
             () = late => {}
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(())
     }
 }

@@ -23,6 +23,9 @@ const CONTROL_THREADS: usize = 2;
 /// How long the admin port's open requests may take to end. Held polls are ended at once.
 const ADMIN_STOP: Duration = Duration::from_secs(2);
 
+/// The exit code if open requests had to be cut at the end of `proxy.drainTimeout`.
+const CUT: u8 = 3;
+
 pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(CONTROL_THREADS).enable_all().build()?;
@@ -57,7 +60,8 @@ async fn leader(
     let port = listen::bind(settings).await?;
     let control = control_plane::start(settings, &credentials, &mut registry, stop.clone()).await?;
     let look = control.look(stop.clone());
-    port.serve(control.router.merge(observe::router(registry, look)), stop).await
+    port.serve(control.router.merge(observe::router(registry, look)), stop).await?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn worker(
@@ -65,14 +69,15 @@ async fn worker(
     mut registry: Registry,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(
+        settings.resources.is_none() && !settings.kubernetes.enabled,
+        "a worker takes its resources from a leader: remove the settings resources and kubernetes.enabled"
+    );
     let credentials = credentials::for_worker(&settings.cluster.leader)?;
     let port = listen::bind(settings).await?;
     let data = data_plane::DataPlane::start(settings, &mut registry)?;
     let look = data.follow_leaders(settings, &credentials, stop.clone())?;
-    let admin = tokio::spawn(port.serve(observe::router(registry, look), stop.clone()));
-    shutdown::asked(stop).await;
-    data.drain(settings).await;
-    admin.await?
+    stop_in_order(settings, port, observe::router(registry, look), &data, stop).await
 }
 
 async fn standalone(
@@ -87,10 +92,26 @@ async fn standalone(
     let look_at_data = data.follow_local(settings, &control)?;
     let look: Look = join(control.look(stop.clone()), look_at_data);
     let router = control.router.clone().merge(observe::router(registry, look));
-    let admin = tokio::spawn(port.serve(router, stop.clone()));
+    stop_in_order(settings, port, router, &data, stop).await
+}
+
+/// Serves until a stop is asked for; then: not ready, no new connections, open requests end, and the admin port goes last,
+/// so that probes and scrapes see all of it.
+async fn stop_in_order(
+    settings: &Settings,
+    port: listen::Port,
+    router: axum::Router,
+    data: &data_plane::DataPlane,
+    stop: watch::Receiver<bool>,
+) -> anyhow::Result<ExitCode> {
+    let (drained, end) = watch::channel(false);
+    let admin = tokio::spawn(port.serve(router, end));
     shutdown::asked(stop).await;
-    data.drain(settings).await;
-    admin.await?
+    tokio::time::sleep(settings.proxy.drain_delay.duration()).await;
+    let cut = data.drain(settings).await;
+    drained.send_replace(true);
+    admin.await??;
+    Ok(if cut == 0 { ExitCode::SUCCESS } else { ExitCode::from(CUT) })
 }
 
 /// Ready when both are; the details of both.

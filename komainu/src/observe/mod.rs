@@ -1,6 +1,7 @@
 //! What is seen from outside: `/metrics`, `/health`, `/ready`, `/live`.
 
 mod allocations;
+mod cluster;
 mod subscription;
 mod traffic;
 
@@ -15,6 +16,7 @@ use prometheus_client::registry::Registry;
 use serde::Serialize;
 
 pub(crate) use allocations::{Allocations, Allocator};
+pub(crate) use cluster::Workers;
 pub(crate) use subscription::Subscription;
 pub(crate) use traffic::Traffic;
 

@@ -35,10 +35,13 @@ impl<'de> Deserialize<'de> for Millis {
         }
         match Written::deserialize(deserializer)? {
             Written::Number(millis) => Ok(Self(millis)),
-            Written::Text(text) => text
-                .parse::<crds::Duration>()
-                .map(|duration| Self(duration.as_millis()))
-                .map_err(serde::de::Error::custom),
+            Written::Text(text) => match text.parse() {
+                Ok(millis) => Ok(Self(millis)),
+                Err(_) => text
+                    .parse::<crds::Duration>()
+                    .map(|duration| Self(duration.as_millis()))
+                    .map_err(serde::de::Error::custom),
+            },
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The settings of a process: defaults, then the file, then the environment, then the command line.
 
+mod environment;
 mod millis;
 mod sources;
+mod written;
 
 use std::path::PathBuf;
 
@@ -36,6 +38,7 @@ pub(crate) struct Settings {
 pub(crate) struct Admin {
     pub(crate) address: String,
     /// Default 9000; 9001 on a worker.
+    #[serde(deserialize_with = "written::optional")]
     pub(crate) port: Option<u16>,
 }
 
@@ -49,10 +52,10 @@ pub(crate) struct Listener {
     #[serde(default)]
     pub(crate) address: String,
     /// Default 8080; on a worker the leader's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "written::optional")]
     pub(crate) port: Option<u16>,
     /// The port that clients see, if another.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "written::optional")]
     pub(crate) advertised_port: Option<u16>,
     #[serde(default)]
     pub(crate) protocol: ListenerProtocol,
@@ -75,10 +78,13 @@ pub(crate) enum ListenerProtocol {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct Proxy {
     /// Threads that proxy; 0: one per core that this process may use.
+    #[serde(deserialize_with = "written::plain")]
     pub(crate) threads: usize,
     /// Addresses or networks whose `X-Forwarded-*` and `Forwarded` headers are believed.
     pub(crate) trusted_proxies: Vec<String>,
-    /// How long open requests may take to end after a stop was asked for.
+    /// How long a stopping process says that it isn't ready before it stops accepting, so that load balancers see it.
+    pub(crate) drain_delay: Millis,
+    /// How long open requests may take to end after that.
     pub(crate) drain_timeout: Millis,
 }
 
@@ -106,6 +112,7 @@ pub(crate) struct ClusterLeader {
     /// Where workers find leaders.
     pub(crate) urls: Vec<String>,
     pub(crate) client_id: Option<String>,
+    #[serde(deserialize_with = "written::secret")]
     pub(crate) client_secret: Option<String>,
 }
 
@@ -127,6 +134,7 @@ pub(crate) struct ClusterWorkerState {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct Kubernetes {
+    #[serde(deserialize_with = "written::plain")]
     pub(crate) enabled: bool,
     /// Namespaces to watch; empty: all.
     pub(crate) namespaces: Vec<String>,
@@ -192,7 +200,12 @@ impl Default for Admin {
 
 impl Default for Proxy {
     fn default() -> Self {
-        Self { threads: 0, trusted_proxies: Vec::new(), drain_timeout: Millis(30_000) }
+        Self {
+            threads: 0,
+            trusted_proxies: Vec::new(),
+            drain_delay: Millis(0),
+            drain_timeout: Millis(30_000),
+        }
     }
 }
 

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::Settings;
+use super::{Settings, environment};
 use crate::args::RunArguments;
 
 /// A setting that can't be used, with the place where it was written.
@@ -16,6 +16,8 @@ pub(crate) enum SettingsError {
     SetSyntax(String),
     #[error("{place}: {key} isn't a list position: write a number from 0 to {length}")]
     Index { place: String, key: String, length: usize },
+    #[error("{0} is no setting: see docs/settings.md for the names")]
+    Unknown(String),
     #[error("setting {key}: {message}")]
     Value { key: String, message: String },
 }
@@ -23,16 +25,21 @@ pub(crate) enum SettingsError {
 /// Defaults, then the file, then the environment, then the command line; what comes later wins.
 pub(crate) fn load(
     arguments: &RunArguments,
-    environment: impl Fn(&str) -> Option<String>,
+    environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Settings, SettingsError> {
     let mut tree = to_value(&Settings::default());
     if let Some(path) = &arguments.config {
         merge(&mut tree, read(path)?);
     }
-    for key in leaf_keys(&to_value(&Settings::default())) {
-        let name = environment_name(&key);
-        if let Some(text) = environment(&name) {
-            put(&mut tree, &name, &key, scalar(&text))?;
+    let known = leaf_keys(&to_value(&Settings::default()));
+    let mut variables: Vec<_> = environment.into_iter().collect();
+    // In the order of list positions.
+    variables.sort();
+    for (name, text) in variables {
+        match environment::key_of(&name, &text, &known) {
+            None => {}
+            Some(Ok(key)) => put(&mut tree, &name, &key, Value::String(text))?,
+            Some(Err(name)) => return Err(SettingsError::Unknown(name)),
         }
     }
     if let Some(folder) = &arguments.resources {
@@ -44,7 +51,7 @@ pub(crate) fn load(
     for assignment in &arguments.set {
         let (key, text) =
             assignment.split_once('=').ok_or_else(|| SettingsError::SetSyntax(assignment.clone()))?;
-        put(&mut tree, &format!("--set {key}"), key, scalar(text))?;
+        put(&mut tree, &format!("--set {key}"), key, Value::String(text.to_owned()))?;
     }
     serde_path_to_error::deserialize(tree).map_err(|error| SettingsError::Value {
         key: error.path().to_string(),
@@ -80,15 +87,6 @@ fn merge(base: &mut Value, over: Value) {
     }
 }
 
-/// The text of an environment variable or of `--set`: a number or a truth value where it looks like one, else a string.
-fn scalar(text: &str) -> Value {
-    match text {
-        "true" => Value::Bool(true),
-        "false" => Value::Bool(false),
-        _ => text.parse::<u64>().map_or_else(|_| Value::String(text.to_owned()), Value::from),
-    }
-}
-
 /// Puts a value at a dotted key; a number in it is a position in a list, which may grow by one.
 fn put(tree: &mut Value, place: &str, key: &str, value: Value) -> Result<(), SettingsError> {
     let mut node = tree;
@@ -121,7 +119,7 @@ fn put(tree: &mut Value, place: &str, key: &str, value: Value) -> Result<(), Set
     // A list given as one text is separated by commas, as environment variables need it.
     *node = match (&*node, value) {
         (Value::Array(_), Value::String(text)) => {
-            text.split(',').filter(|item| !item.is_empty()).map(scalar).collect()
+            text.split(',').filter(|item| !item.is_empty()).map(Value::from).collect()
         }
         (_, value) => value,
     };
@@ -144,22 +142,6 @@ fn leaf_keys(value: &Value) -> Vec<String> {
         .collect()
 }
 
-/// `cluster.leader.clientId` is `KOMAINU_CLUSTER_LEADER_CLIENT_ID`.
-fn environment_name(key: &str) -> String {
-    let mut name = "KOMAINU_".to_owned();
-    for character in key.chars() {
-        match character {
-            '.' => name.push('_'),
-            upper if upper.is_ascii_uppercase() => {
-                name.push('_');
-                name.push(upper);
-            }
-            lower => name.push(lower.to_ascii_uppercase()),
-        }
-    }
-    name
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,6 +156,10 @@ mod tests {
         }
     }
 
+    fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+    }
+
     #[test]
     fn later_sources_win() {
         let folder = tempfile::tempdir().unwrap();
@@ -181,11 +167,11 @@ mod tests {
         std::fs::write(&file, "admin: {port: 1}\nproxy: {threads: 2, drainTimeout: 5s}\n").unwrap();
         let mut arguments = arguments(&["admin.port=3"]);
         arguments.config = Some(file);
-        let environment = |name: &str| match name {
-            "KOMAINU_ADMIN_PORT" => Some("2".to_owned()),
-            "KOMAINU_CLUSTER_LEADER_CLIENT_ID" => Some("me".to_owned()),
-            _ => None,
-        };
+        let environment = variables(&[
+            ("KOMAINU_ADMIN_PORT", "2"),
+            ("KOMAINU_CLUSTER_LEADER_CLIENT_ID", "me"),
+            ("PATH", "/bin"),
+        ]);
         let settings = load(&arguments, environment).unwrap();
         assert_eq!(settings.admin.port, Some(3));
         assert_eq!(settings.proxy.threads, 2);
@@ -196,21 +182,42 @@ mod tests {
     #[test]
     fn lists_by_position_and_by_comma() {
         let set = ["cluster.leader.urls.0=http://a", "cluster.leader.urls.1=http://b", "cluster.mode=worker"];
-        let settings = load(&arguments(&set), |_| None).unwrap();
+        let settings = load(&arguments(&set), []).unwrap();
         assert_eq!(settings.cluster.leader.urls, ["http://a", "http://b"]);
         assert_eq!(settings.cluster.mode, Mode::Worker);
-        let environment =
-            |name: &str| (name == "KOMAINU_CLUSTER_LEADER_URLS").then(|| "http://a,http://b".into());
+        let environment = variables(&[("KOMAINU_CLUSTER_LEADER_URLS", "http://a,http://b")]);
         assert_eq!(load(&arguments(&[]), environment).unwrap().cluster.leader.urls, ["http://a", "http://b"]);
     }
 
     #[test]
     fn unknown_and_odd_settings_are_refused_by_name() {
-        let message = |set: &str| load(&arguments(&[set]), |_| None).unwrap_err().to_string();
+        let message = |set: &str| load(&arguments(&[set]), []).unwrap_err().to_string();
         assert!(message("admin.prot=1").contains("admin.prot"), "{}", message("admin.prot=1"));
         assert!(message("listeners.5.port=1").contains("from 0 to 0"));
         assert!(message("admin.port=70000").contains("admin.port"));
         assert!(message("nonsense").contains("key=value"));
+    }
+
+    #[test]
+    fn the_environment_knows_lists_and_refuses_what_is_no_setting() {
+        let listeners =
+            variables(&[("KOMAINU_LISTENERS_0_PORT", "8081"), ("KOMAINU_LISTENERS_0_NAME", "inner")]);
+        let settings = load(&arguments(&[]), listeners).unwrap();
+        assert_eq!((settings.listeners[0].port, settings.listeners[0].name.as_str()), (Some(8081), "inner"));
+        let error = load(&arguments(&[]), variables(&[("KOMAINU_ADMIN_PROT", "1")])).unwrap_err().to_string();
+        assert!(error.contains("KOMAINU_ADMIN_PROT"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_may_look_like_a_number_and_is_never_repeated() {
+        let settings = load(&arguments(&["cluster.leader.clientSecret=0042"]), []).unwrap();
+        assert_eq!(settings.cluster.leader.client_secret.as_deref(), Some("0042"));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("settings.yaml");
+        std::fs::write(&file, "cluster: {leader: {clientSecret: 4242}}").unwrap();
+        let arguments = RunArguments { config: Some(file), ..arguments(&[]) };
+        let error = load(&arguments, []).unwrap_err().to_string();
+        assert!(error.contains("clientSecret") && !error.contains("4242"), "{error}");
     }
 
     #[test]
