@@ -3,23 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use crds::bounds::{MAX_MATCHES, MAX_PATTERN, MAX_PER_MATCH, MAX_ROUTE_BACKENDS, MAX_TARGETS, MAX_WEIGHT};
+use crds::bounds::{
+    MAX_CONDITION_NAME, MAX_CUSTOM_TIMEOUTS, MAX_DESCRIPTION, MAX_DISPLAY_NAME, MAX_LISTENERS, MAX_MATCHES,
+    MAX_METADATA, MAX_METADATA_KEY, MAX_METADATA_VALUE, MAX_METHODS, MAX_PATTERN, MAX_PER_MATCH,
+    MAX_ROUTE_BACKENDS, MAX_TAG, MAX_TAGS, MAX_TARGET_ID, MAX_TARGETS, MAX_WEIGHT,
+};
 use crds::{BackendSpec, Condition, RouteMatch, RouteSpec, Target};
 
 use crate::plan::findings::{Field, Findings};
 
-const MAX_DISPLAY_NAME: u32 = 256;
-const MAX_DESCRIPTION: u32 = 4096;
-const MAX_TAGS: u32 = 64;
-const MAX_TAG: u32 = 128;
-const MAX_METADATA: u32 = 64;
-const MAX_METADATA_KEY: u32 = 128;
-const MAX_METADATA_VALUE: u32 = 2048;
-const MAX_TARGET_ID: u32 = 128;
-const MAX_CUSTOM_TIMEOUTS: u32 = 32;
-const MAX_LISTENERS: u32 = 32;
-const MAX_METHODS: u32 = 16;
-const MAX_CONDITION_NAME: u32 = 256;
 /// Pairs of host and path of a whole route: workers keep an entry for each, and refuse a route with more.
 pub(in crate::plan) const MAX_PAIRS: usize = 4096;
 
@@ -120,7 +112,7 @@ fn weight(weight: u32, at: &Field<'_>, findings: &mut Findings) {
 }
 
 fn count(entries: usize, most: u32, at: &Field<'_>, findings: &mut Findings) {
-    if u32::try_from(entries).is_ok_and(|entries| entries <= most) {
+    if fits(entries, most) {
         return;
     }
     findings.invalid(at, format!("has {entries} entries: write at most {most}"));
@@ -128,9 +120,12 @@ fn count(entries: usize, most: u32, at: &Field<'_>, findings: &mut Findings) {
 
 /// In characters, as the API server counts.
 fn length(text: &str, most: u32, at: &Field<'_>, findings: &mut Findings) {
-    let fits = |length| u32::try_from(length).is_ok_and(|length| length <= most);
-    if fits(text.len()) || fits(text.chars().count()) {
+    if fits(text.len(), most) || fits(text.chars().count(), most) {
         return;
     }
     findings.invalid(at, format!("has {} characters: write at most {most}", text.chars().count()));
+}
+
+pub(super) fn fits(count: usize, most: u32) -> bool {
+    u32::try_from(count).is_ok_and(|count| count <= most)
 }
