@@ -1,8 +1,8 @@
 use std::collections::HashMap;
 
-use crds::{BackendSpec, LoadBalancingType};
+use crds::BackendSpec;
 
-use super::{bounds, client, syntax, target};
+use super::{balancing, bounds, client, health, syntax, target};
 use crate::plan::findings::{Field, Findings};
 use crate::plan::model::{ValidBackend, ValidTarget};
 
@@ -15,11 +15,9 @@ pub(in crate::plan) fn backend<'a>(
 ) -> Option<ValidBackend<'a>> {
     bounds::backend(spec, at, findings);
     root(spec, &at.name("root"), findings);
-    if spec.load_balancing.type_ != LoadBalancingType::RoundRobin {
-        findings.unsupported(&at.name("loadBalancing").name("type"), "write RoundRobin");
-    }
-    if spec.health_check.as_ref().is_some_and(|check| check.enabled) {
-        findings.unsupported(&at.name("healthCheck").name("enabled"), "write false");
+    balancing::load_balancing(&spec.load_balancing, &at.name("loadBalancing"), findings);
+    if let Some(check) = &spec.health_check {
+        health::health_check(check, &at.name("healthCheck"), findings);
     }
     let (timeouts, custom_timeouts) = client::timeouts(&spec.client, &at.name("client"), findings);
     let at_targets = at.name("targets");

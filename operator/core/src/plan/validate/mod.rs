@@ -1,8 +1,10 @@
 //! Spec -> valid model, with everything that is wrong.
 
 mod backend;
+mod balancing;
 mod bounds;
 mod client;
+mod health;
 mod matches;
 mod route;
 mod syntax;

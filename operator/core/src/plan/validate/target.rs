@@ -2,15 +2,12 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 
-use crds::{Predicate, Protocol, Target, TlsConfig};
+use crds::bounds::{MAX_HOSTNAME, MAX_LABEL};
+use crds::{Predicate, PredicateType, Protocol, Target, TlsConfig};
 
+use super::bounds;
 use crate::plan::findings::{Field, Findings};
 use crate::plan::model::{TargetProtocol, ValidTarget};
-
-/// The longest host name in bytes (RFC 1035 section 2.3.4).
-const MAX_HOSTNAME: usize = 253;
-/// The longest label in bytes.
-const MAX_LABEL: usize = 63;
 
 pub(super) fn target<'a>(
     spec: &'a Target,
@@ -56,11 +53,26 @@ fn unsupported(spec: &Target, at: &Field<'_>, findings: &mut Findings) {
     if spec.tls_config != TlsConfig::default() {
         findings.unsupported(&at.name("tlsConfig"), "leave it out");
     }
-    if spec.predicate != Predicate::default() {
-        findings.unsupported(&at.name("predicate"), "write AlwaysMatch");
-    }
+    predicate(&spec.predicate, &at.name("predicate"), findings);
     if spec.backup {
         findings.unsupported(&at.name("backup"), "write false");
+    }
+}
+
+fn predicate(spec: &Predicate, at: &Field<'_>, findings: &mut Findings) {
+    if spec.type_ == PredicateType::NetworkLocationMatch {
+        findings.unsupported(&at.name("type"), "write AlwaysMatch");
+        return;
+    }
+    let patterns = [
+        ("provider", &spec.provider),
+        ("region", &spec.region),
+        ("zone", &spec.zone),
+        ("dataCenter", &spec.data_center),
+        ("rack", &spec.rack),
+    ];
+    for (name, _) in patterns.into_iter().filter(|(_, pattern)| pattern.is_some()) {
+        findings.invalid(&at.name(name), "only goes with type NetworkLocationMatch: leave it out");
     }
 }
 
@@ -121,10 +133,11 @@ fn hostname<'a>(hostname: Option<&'a str>, at: &Field<'_>, findings: &mut Findin
 /// RFC 1123 labels; underscores too, since resolvers and container networks know such names.
 fn is_dns_name(text: &str) -> bool {
     let is_label = |label: &str| {
-        (1..=MAX_LABEL).contains(&label.len())
+        !label.is_empty()
+            && bounds::fits(label.len(), MAX_LABEL)
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    text.len() <= MAX_HOSTNAME && text.split('.').all(is_label)
+    bounds::fits(text.len(), MAX_HOSTNAME) && text.split('.').all(is_label)
 }
