@@ -81,8 +81,13 @@ fn bodies_keep_their_framing_both_ways() {
             }
         }
     });
-    // A direction that nobody goes on with would be noticed by this.
-    let gateway = Setup::new(upstream.address()).client(|client| client.idle_timeout = 3000).start();
+    // No timer of the proxy may wake a direction that was forgotten before the client's patience ends.
+    let setup = Setup::new(upstream.address()).client(|client| {
+        let long = 120_000;
+        (client.connection_timeout, client.idle_timeout) = (long, long);
+        (client.call_timeout, client.global_timeout) = (long, long);
+    });
+    let gateway = setup.start();
     let mut client = gateway.client();
     for size in [1, 1000, 20_000, 3_000_000] {
         let body: Vec<u8> = (0..size).map(|index| (index % 251) as u8).collect();
