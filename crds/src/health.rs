@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use crate::Duration;
 use crate::bounds::MAX_PATTERN;
 
-/// Regular requests to each target; those that fail them get no traffic. Enabling it is not supported yet.
+/// Regular requests to each target; those that fail them get no traffic. Not supported yet: every property must have its default.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(validation = Rule::new("!has(self.enabled) || !self.enabled || has(self.url)")

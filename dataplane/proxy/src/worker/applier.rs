@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use dataplane_core::served::Served;
 use dataplane_core::{BackendStates, Router};
 use dataplane_snapshot::{Key, Kind, Root, Snapshot};
+use tokio::sync::watch;
 
 use crate::{ListenError, Proxy};
 
@@ -43,8 +44,8 @@ impl Service for ProxyService {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
     pub root: Root,
-    /// Objects that this worker can't use, with the reason; for most of them the last good version serves. A listener is
-    /// among them if it couldn't be opened.
+    /// Objects that this worker can't use, with the reason; for most of them the last good version serves. Listeners that
+    /// couldn't be opened are not among them: those may change later, see [`Applier::unopened`].
     pub rejected: Vec<(Key, String)>,
 }
 
@@ -57,6 +58,8 @@ pub struct ApplyError(String);
 pub struct Applier<S: Service> {
     service: S,
     current: Mutex<Current<S::Router>>,
+    /// Changed only while `current` is locked, so that the newest swap has the last word.
+    unopened: watch::Sender<Vec<ListenError>>,
 }
 
 struct Current<R> {
@@ -67,7 +70,7 @@ struct Current<R> {
 impl<S: Service> Applier<S> {
     pub fn new(service: S) -> Self {
         let current = Mutex::new(Current { served: Served::default(), router: None });
-        Self { service, current }
+        Self { service, current, unopened: watch::Sender::default() }
     }
 
     pub const fn service(&self) -> &S {
@@ -91,16 +94,39 @@ impl<S: Service> Applier<S> {
         self.put(&mut self.lock(), served)
     }
 
+    /// The listeners of what is in service that aren't open, as of the newest try.
+    pub fn unopened(&self) -> watch::Receiver<Vec<ListenError>> {
+        self.unopened.subscribe()
+    }
+
+    /// Tries again to open the listeners that aren't open. Blocks.
+    pub fn retry_listeners(&self) {
+        let current = self.lock();
+        let before = self.unopened.borrow().clone();
+        let Some(router) = current.router.clone().filter(|_| !before.is_empty()) else { return };
+        let failed = self.service.swap(router);
+        for ListenError { listener, .. } in &before {
+            if failed.iter().all(|error| error.listener != *listener) {
+                tracing::info!(listener, "the listener is open now");
+            }
+        }
+        self.show(failed);
+    }
+
     fn put(&self, current: &mut Current<S::Router>, mut served: Served) -> Result<Applied, ApplyError> {
         let previous = current.router.clone();
         // A fault of the compile step must not take down what serves.
         let applied = catch_unwind(AssertUnwindSafe(|| {
-            let (router, mut rejected) = self.compile(&mut served, previous.as_deref());
+            let (router, rejected) = self.compile(&mut served, previous.as_deref());
             let router = Arc::new(router);
-            rejected.extend(self.service.swap(router.clone()).into_iter().map(listener_rejection));
-            (router, rejected)
+            let unopened = self.service.swap(router.clone());
+            (router, rejected, unopened)
         }));
-        let (router, rejected) = applied.map_err(|panic| ApplyError(text_of(&*panic)))?;
+        let (router, rejected, unopened) = applied.map_err(|panic| ApplyError(text_of(&*panic)))?;
+        for (key, reason) in &rejected {
+            tracing::warn!(%key, reason, "an object can't be used");
+        }
+        self.show(unopened);
         let root = served.snapshot().root();
         *current = Current { served, router: Some(router) };
         Ok(Applied { root, rejected })
@@ -126,14 +152,27 @@ impl<S: Service> Applier<S> {
         }
     }
 
+    fn show(&self, unopened: Vec<ListenError>) {
+        let before = self.unopened.borrow().clone();
+        for error @ ListenError { listener, reason } in &unopened {
+            if !before.contains(error) {
+                tracing::error!(listener, reason, "the listener can't be opened; it is tried again");
+            }
+        }
+        if before != unopened {
+            self.unopened.send_replace(unopened);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Current<S::Router>> {
         // What is inside is replaced as a whole.
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn listener_rejection(error: ListenError) -> (Key, String) {
-    (Key::new(Kind::Listener, "settings", error.listener), error.reason)
+/// A listener that isn't open, as a rejected object.
+pub(super) fn listener_rejection(error: &ListenError) -> (Key, String) {
+    (Key::new(Kind::Listener, "settings", error.listener.as_str()), error.reason.clone())
 }
 
 fn text_of(panic: &(dyn Any + Send)) -> String {

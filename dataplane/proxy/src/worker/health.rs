@@ -4,15 +4,16 @@ use dataplane_core::subscription::{Leader, Readiness, Source, Status};
 use dataplane_snapshot::Root;
 
 use super::LeaderUrl;
+use crate::ListenError;
 
 /// How it stands with a worker, for probes, people and metrics.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkerHealth {
-    /// Whether traffic may be sent here; if not, why not.
+    /// Whether traffic may be sent here; if not, why not. It begins with all listeners open, and is never withdrawn.
     pub ready: Result<(), String>,
     /// What is in service, and whether a leader gave or confirmed it, or it is just what was on disk.
     pub applied: Option<(Root, Source)>,
-    /// How many objects of it this worker rejected.
+    /// How many objects of it this worker rejected, with the listeners that aren't open.
     pub rejected: usize,
     pub leader: LeaderContact,
     /// When a leader last answered well.
@@ -64,7 +65,20 @@ impl WorkerHealth {
         self.last_contact.map(|at| at.elapsed())
     }
 
-    pub(super) fn update(&mut self, status: Status, leaders: &[LeaderUrl], started: Instant) {
+    /// `ready` is what there is to say beside the listeners.
+    pub(super) fn settle(&mut self, ready: Result<(), String>, unopened: &[ListenError]) {
+        if self.ready.is_err() {
+            self.ready = ready.and_then(|()| all_open(unopened));
+        }
+    }
+
+    pub(super) fn update(
+        &mut self,
+        status: Status,
+        unopened: &[ListenError],
+        leaders: &[LeaderUrl],
+        started: Instant,
+    ) {
         let url = |leader: usize| leaders.get(leader).cloned();
         if let Leader::Following { at, .. } = status.leader {
             self.last_contact = Some(started + at);
@@ -78,13 +92,20 @@ impl WorkerHealth {
             Leader::Stale { leader } => url(leader).map(LeaderContact::Stale),
         };
         self.leader = contact.unwrap_or(LeaderContact::Unknown);
-        self.ready = match status.readiness {
+        let ready = match status.readiness {
             Readiness::Ready => Ok(()),
             Readiness::NotReady(why) => Err(why.to_string()),
         };
+        self.settle(ready, unopened);
         self.applied = status.applied.map(|(root, _, source)| (root, source));
-        self.rejected = status.rejected;
+        self.rejected = status.rejected + unopened.len();
         self.refused = status.refused;
         self.not_persisted = status.not_persisted;
     }
+}
+
+fn all_open(unopened: &[ListenError]) -> Result<(), String> {
+    let each = |error: &ListenError| format!("listener {} can't be opened: {}", error.listener, error.reason);
+    let all: Vec<_> = unopened.iter().map(each).collect();
+    if all.is_empty() { Ok(()) } else { Err(all.join("; ")) }
 }

@@ -1,3 +1,4 @@
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -5,20 +6,25 @@ use dataplane_core::subscription::Source;
 use dataplane_snapshot::{AsOf, Key, Root, Snapshot};
 use tokio::sync::watch;
 
+use super::applier::listener_rejection;
+use super::retry::retry;
 use super::{Applier, LeaderContact, Service, WorkerHealth};
+use crate::ListenError;
 
 /// What a worker in the leader's own process has in service: an acknowledgement without the wire.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
     pub root: Root,
     pub as_of: AsOf,
+    /// Objects that can't be used and listeners that aren't open, with the reason.
     pub rejected: Vec<(Key, String)>,
     /// Why the newest snapshot was refused as a whole; the rest is about the one before, which still serves.
     pub refused: Option<String>,
 }
 
 /// Puts in service what the leader in this process publishes, until `shutdown` changes or the leader is gone. What comes
-/// while one is applied is merged: the newest is next. `report` is called after each, also if only the as-of rose.
+/// while one is applied is merged: the newest is next. `report` is called after each, also if only the as-of rose, and when
+/// other listeners than before can't be opened.
 pub async fn follow<S: Service>(
     mut snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
     applier: Arc<Applier<S>>,
@@ -30,15 +36,20 @@ pub async fn follow<S: Service>(
         health.leader = LeaderContact::Local;
         health.ready = Err("waiting for the first plan of all sources".to_owned());
     });
-    let mut follower = Follower { applier, health, last: None, refused: None };
+    let mut retry = pin!(retry(applier.clone()));
+    let unopened = applier.unopened();
+    let mut follower = Follower { applier, health, unopened, closed: Vec::new(), last: None, refused: None };
     loop {
         let snapshot = snapshots.borrow_and_update().clone();
         if let Some(snapshot) = snapshot {
             follower.take(&snapshot).await;
-            follower.last.iter().cloned().for_each(&report);
+            follower.report().into_iter().for_each(&report);
         }
         tokio::select! {
             changed = snapshots.changed() => if changed.is_err() { break },
+            // The snapshot is the one from before: only how it stands with it is told anew.
+            Ok(()) = follower.unopened.changed() => {}
+            never = &mut retry => match never {},
             _ = shutdown.changed() => break,
         }
     }
@@ -47,6 +58,10 @@ pub async fn follow<S: Service>(
 struct Follower<S: Service> {
     applier: Arc<Applier<S>>,
     health: watch::Sender<WorkerHealth>,
+    unopened: watch::Receiver<Vec<ListenError>>,
+    /// What was last seen in `unopened`.
+    closed: Vec<ListenError>,
+    /// Without the listeners.
     last: Option<Report>,
     refused: Option<Root>,
 }
@@ -72,7 +87,14 @@ impl<S: Service> Follower<S> {
                 Err(reason) => self.refuse(root, reason),
             }
         }
+        self.closed.clone_from(&self.unopened.borrow_and_update());
         self.health.send_modify(|health| self.show(health));
+    }
+
+    fn report(&self) -> Option<Report> {
+        let mut report = self.last.clone()?;
+        report.rejected.extend(self.closed.iter().map(listener_rejection));
+        Some(report)
     }
 
     fn refuse(&mut self, root: Root, reason: String) {
@@ -90,9 +112,9 @@ impl<S: Service> Follower<S> {
             health.refused = None;
         }
         health.applied = self.last.as_ref().map(|last| (last.root, Source::Leader));
-        health.rejected = self.last.as_ref().map_or(0, |last| last.rejected.len());
+        health.rejected = self.last.as_ref().map_or(0, |last| last.rejected.len() + self.closed.len());
         if self.last.is_some() {
-            health.ready = Ok(());
+            health.settle(Ok(()), &self.closed);
         } else if let Some((_, reason)) = &health.refused {
             health.ready = Err(format!("the first snapshot was refused: {reason}"));
         }

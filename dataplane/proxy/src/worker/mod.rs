@@ -2,11 +2,13 @@
 //!
 //! What to do when is decided by [`dataplane_core::subscription`]; this module does it.
 
+mod acknowledge;
 mod applier;
 mod client;
 mod health;
 mod leader_url;
 mod local;
+mod retry;
 mod run;
 mod settings;
 mod state_file;

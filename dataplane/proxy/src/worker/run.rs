@@ -1,15 +1,18 @@
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use dataplane_core::served::Served;
-use dataplane_core::subscription::{Action, Answer, Attempt, Event, Moment, Subscription};
-use dataplane_snapshot::{AsOf, Key, Root, Snapshot, wire};
+use dataplane_core::subscription::{Action, Answer, Attempt, Event, Leader, Moment, Subscription};
+use dataplane_snapshot::{AsOf, Root, Snapshot};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep_until;
 
+use super::acknowledge::{self, Content, Delivery};
+use super::applier::listener_rejection;
 use super::client::{Client, Poll};
+use super::retry::retry;
 use super::{Applier, LeaderContact, Service, StateFile, WorkerHealth, WorkerSettings};
 
 /// Why a worker can't follow anybody.
@@ -28,6 +31,8 @@ pub async fn run<S: Service>(
     health: watch::Sender<WorkerHealth>,
     mut shutdown: watch::Receiver<bool>,
 ) -> Result<(), WorkerError> {
+    let mut retry = pin!(retry(applier.clone()));
+    let mut unopened = applier.unopened();
     let (mut worker, mut events) = Worker::new(settings, applier, health)?;
     worker.start().await;
     loop {
@@ -44,6 +49,8 @@ pub async fn run<S: Service>(
                 worker.deadline = None;
                 worker.handle(Event::Timer);
             }
+            Ok(()) = unopened.changed() => worker.on_unopened(),
+            never = &mut retry => match never {},
             _ = shutdown.changed() => break,
         }
     }
@@ -61,6 +68,9 @@ struct Worker<S: Service> {
     subscription: Subscription,
     health: watch::Sender<WorkerHealth>,
     events: mpsc::UnboundedSender<Event>,
+    acks: mpsc::UnboundedSender<Delivery>,
+    /// What the subscription last wanted to be told.
+    told: Option<Content>,
     tasks: JoinSet<()>,
     deadline: Option<Instant>,
     started: Instant,
@@ -83,15 +93,21 @@ impl<S: Service> Worker<S> {
         let client = Client::new(settings.clone(), new_id()).ok_or(WorkerError::Name(name))?;
         // At most one poll, apply, acknowledgement and write at a time: it holds a handful of events.
         let (sender, receiver) = mpsc::unbounded_channel();
+        let client = Arc::new(client);
+        let (acks, deliveries) = mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(acknowledge::deliver(client.clone(), deliveries, sender.clone()));
         let worker = Self {
             subscription: Subscription::new(settings.subscription()),
-            client: Arc::new(client),
+            client,
             applier,
             state_file: None,
             restored: None,
             health,
             events: sender,
-            tasks: JoinSet::new(),
+            acks,
+            told: None,
+            tasks,
             deadline: None,
             started: Instant::now(),
             settings,
@@ -130,8 +146,9 @@ impl<S: Service> Worker<S> {
             Action::Apply(snapshot) => self.apply(snapshot),
             Action::Persist { root, as_of } => self.persist(root, as_of),
             Action::Ack { attempt, leader, root, as_of, rejected, refused } => {
-                let ack = encode_ack(root, &as_of, rejected, refused);
-                self.acknowledge(attempt, leader, ack);
+                let content = Content { leader, root, as_of, rejected, refused };
+                self.told = Some(content.clone());
+                self.acknowledge(Some(attempt), content);
             }
             Action::SetTimer(at) => self.deadline = Some(self.started + at),
         }
@@ -189,18 +206,23 @@ impl<S: Service> Worker<S> {
         }
     }
 
-    fn acknowledge(&mut self, attempt: Attempt, leader: usize, ack: wire::Ack) {
-        let Some(url) = self.settings.leaders.get(leader).cloned() else { return };
-        let (client, events) = (self.client.clone(), self.events.clone());
-        self.tasks.spawn(async move {
-            let _ = events.send(match client.acknowledge(&url, ack).await {
-                Ok(()) => Event::AckDelivered { attempt },
-                Err(reason) => {
-                    tracing::debug!(reason, "an acknowledgement wasn't delivered");
-                    Event::AckFailed { attempt }
-                }
-            });
-        });
+    /// Goes after the ones before. What isn't delivered is owed, if there is an attempt.
+    fn acknowledge(&self, attempt: Option<Attempt>, content: Content) {
+        let Some(url) = self.settings.leaders.get(content.leader).cloned() else { return };
+        let listeners: Vec<_> = self.applier.unopened().borrow().iter().map(listener_rejection).collect();
+        let ack = acknowledge::encode(content, listeners);
+        let _ = self.acks.send(Delivery { attempt, url, ack });
+    }
+
+    /// Other listeners than before can't be opened.
+    fn on_unopened(&mut self) {
+        self.show();
+        // The subscription doesn't know of listeners: what it last told is told again, with them. A leader that is found
+        // later is told everything then.
+        let Leader::Following { leader, .. } = self.subscription.status().leader else { return };
+        if let Some(content) = self.told.clone().filter(|told| told.leader == leader) {
+            self.acknowledge(None, content);
+        }
     }
 
     fn count(&self, event: &Event) {
@@ -214,9 +236,6 @@ impl<S: Service> Worker<S> {
             }
             Event::Applied { root, rejected } => {
                 tracing::info!(%root, rejected = rejected.len(), "a state is in service");
-                for (key, reason) in rejected {
-                    tracing::warn!(%key, reason, "an object can't be used");
-                }
             }
             Event::ApplyFailed { root, reason } => {
                 tracing::error!(%root, reason, "a state was refused; the one before still serves");
@@ -228,7 +247,11 @@ impl<S: Service> Worker<S> {
     fn show(&self) {
         let before = self.health.borrow().leader.clone();
         let status = self.subscription.status();
-        self.health.send_modify(|health| health.update(status, &self.settings.leaders, self.started));
+        let (unopened, leaders) = (self.applier.unopened(), &self.settings.leaders);
+        let update = |health: &mut WorkerHealth| {
+            health.update(status, &unopened.borrow(), leaders, self.started);
+        };
+        self.health.send_modify(update);
         let now = self.health.borrow().leader.clone();
         if before == now {
             return;
@@ -261,26 +284,6 @@ fn in_service<S: Service>(applier: &Applier<S>, known: (Root, AsOf)) -> (Served,
     let (root, as_of) = known;
     let as_of = if served.snapshot().root() == root { as_of } else { served.snapshot().as_of().clone() };
     (served, as_of)
-}
-
-fn encode_ack(
-    root: Root,
-    as_of: &AsOf,
-    rejected: Vec<(Key, String)>,
-    refused: Option<(Root, String)>,
-) -> wire::Ack {
-    let single = rejected.into_iter().map(|(key, reason)| wire::Rejection { key: key.to_string(), reason });
-    // The rejection of no object in particular is the refusal of a whole state.
-    let whole = refused.map(|(root, reason)| wire::Rejection {
-        key: String::new(),
-        reason: format!("state {root} was refused: {reason}"),
-    });
-    wire::Ack {
-        root: Bytes::copy_from_slice(&root.0),
-        as_of: Some(wire::as_of_to_wire(as_of)),
-        rejected: whole.into_iter().chain(single).collect(),
-        member: None,
-    }
 }
 
 /// Uniform in [0, 1).

@@ -178,3 +178,20 @@ async fn a_large_state_arrives_whole_at_many() {
     assert_eq!(leader.cluster.stats().states, 12);
     assert_eq!(leader.cluster.members().len(), 12);
 }
+
+#[tokio::test]
+async fn an_acknowledgement_with_very_many_rejections_arrives() {
+    let leader = Leader::start().await;
+    let bad = (0..20_000).map(|number| route(&format!("route-{number:05}"), "bad"));
+    let state = Snapshot::new(bad.chain([route("good", "good")]), as_of(1));
+    leader.publish(&state);
+    let mut worker = Worker::start(settings(vec![leader.url()]));
+    let health = worker.until(|health| health.ready.is_ok()).await;
+    assert_eq!(health.rejected, 20_000);
+    let member = leader.until_member(|member| member.applied.is_some()).await;
+    assert_eq!(member.refused, None, "each was refused by itself, not the whole state");
+    let rejected = member.applied.unwrap().rejected;
+    assert_eq!(rejected[&key("route-00000")], "it is bad");
+    let more = format!("and {} more objects were rejected", 20_000 - rejected.len());
+    assert!(rejected.values().any(|reason| reason.contains(&more)), "{}", rejected.len());
+}

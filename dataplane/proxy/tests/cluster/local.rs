@@ -2,24 +2,30 @@
 
 use std::sync::Arc;
 
-use dataplane_proxy::worker::{Applier, LeaderContact, Report, WorkerHealth, follow};
+use dataplane_proxy::worker::{Applier, LeaderContact, Report, Service, WorkerHealth, follow};
 use dataplane_snapshot::Snapshot;
 use tokio::sync::{mpsc, watch};
 
 use super::samples::{as_of, route, snapshot};
 use super::worker::Names;
 
-struct Local {
-    applier: Arc<Applier<Names>>,
+pub(crate) struct Local<S: Service = Names> {
+    pub(crate) applier: Arc<Applier<S>>,
     snapshots: watch::Sender<Option<Arc<Snapshot>>>,
-    reports: mpsc::UnboundedReceiver<Report>,
-    health: watch::Receiver<WorkerHealth>,
+    pub(crate) reports: mpsc::UnboundedReceiver<Report>,
+    pub(crate) health: watch::Receiver<WorkerHealth>,
     _shutdown: watch::Sender<bool>,
 }
 
 impl Local {
     fn start() -> Self {
-        let applier = Arc::new(Applier::new(Names::default()));
+        Self::start_with(Names::default())
+    }
+}
+
+impl<S: Service> Local<S> {
+    pub(crate) fn start_with(service: S) -> Self {
+        let applier = Arc::new(Applier::new(service));
         let (snapshots, receiver) = watch::channel(None);
         let (sender, reports) = mpsc::unbounded_channel();
         let (health_sender, health) = watch::channel(WorkerHealth::default());
@@ -29,7 +35,7 @@ impl Local {
         Self { applier, snapshots, reports, health, _shutdown: shutdown }
     }
 
-    async fn publish(&mut self, snapshot: &Snapshot) -> Report {
+    pub(crate) async fn publish(&mut self, snapshot: &Snapshot) -> Report {
         self.snapshots.send_replace(Some(Arc::new(snapshot.clone())));
         self.reports.recv().await.unwrap()
     }

@@ -6,6 +6,7 @@ mod disk;
 mod follow;
 mod leader;
 mod liar;
+mod listeners;
 mod local;
 mod samples;
 mod worker;

@@ -12,17 +12,23 @@ use tokio::task::JoinHandle;
 use super::leader::{ID, PATIENCE, SECRET};
 
 /// In the place of a proxy: its router is the list of the names of the routes. A route named "bad…" is rejected, one named
-/// "panic…" is a fault.
+/// "panic…" is a fault. Its listeners are open but for the ones in `taken`.
 #[derive(Default)]
 pub(crate) struct Names {
     serving: Mutex<Vec<String>>,
     /// How often something was put in service.
     swaps: Mutex<usize>,
+    taken: Mutex<Vec<&'static str>>,
 }
 
 impl Names {
     pub(crate) fn serving(&self) -> Vec<String> {
         self.serving.lock().unwrap().clone()
+    }
+
+    /// From now on these listeners can't be opened.
+    pub(crate) fn take(&self, listeners: &[&'static str]) {
+        *self.taken.lock().unwrap() = listeners.to_vec();
     }
 
     pub(crate) fn swaps(&self) -> usize {
@@ -54,9 +60,13 @@ impl Service for Names {
     fn swap(&self, router: Arc<Vec<String>>) -> Vec<ListenError> {
         *self.serving.lock().unwrap() = router.to_vec();
         *self.swaps.lock().unwrap() += 1;
-        Vec::new()
+        let taken = self.taken.lock().unwrap();
+        taken.iter().map(|name| ListenError { listener: (*name).into(), reason: IN_USE.into() }).collect()
     }
 }
+
+/// Why a listener of [`Names`] can't be opened.
+pub(crate) const IN_USE: &str = "the port is in use";
 
 pub(crate) fn settings(leaders: Vec<LeaderUrl>) -> WorkerSettings {
     let mut settings = WorkerSettings::new(leaders, ID.into(), SECRET.into(), "worker-1".into());
@@ -74,7 +84,11 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn start(settings: WorkerSettings) -> Self {
-        let applier = Arc::new(Applier::new(Names::default()));
+        Self::start_with(settings, Names::default())
+    }
+
+    pub(crate) fn start_with(settings: WorkerSettings, names: Names) -> Self {
+        let applier = Arc::new(Applier::new(names));
         let (sender, health) = watch::channel(WorkerHealth::default());
         let (shutdown, is_shutdown) = watch::channel(false);
         let run = run(settings, applier.clone(), sender, is_shutdown);
