@@ -8,7 +8,6 @@ mod client;
 mod health;
 mod leader_url;
 mod local;
-mod retry;
 mod run;
 mod settings;
 mod state_file;
