@@ -81,13 +81,7 @@ fn bodies_keep_their_framing_both_ways() {
             }
         }
     });
-    // No timer of the proxy may wake a direction that was forgotten before the client's patience ends.
-    let setup = Setup::new(upstream.address()).client(|client| {
-        let long = 120_000;
-        (client.connection_timeout, client.idle_timeout) = (long, long);
-        (client.call_timeout, client.global_timeout) = (long, long);
-    });
-    let gateway = setup.start();
+    let gateway = without_early_timers(Setup::new(upstream.address())).start();
     let mut client = gateway.client();
     for size in [1, 1000, 20_000, 3_000_000] {
         let body: Vec<u8> = (0..size).map(|index| (index % 251) as u8).collect();
@@ -110,6 +104,39 @@ fn bodies_keep_their_framing_both_ways() {
         assert!(dechunk(&answer.body) == body, "size {size}");
     }
     assert_eq!(upstream.seen().connections, 1, "extensions are dropped: {}", upstream.last());
+}
+
+/// No timer of the proxy may wake a direction that was forgotten before the client's patience ends.
+fn without_early_timers(setup: Setup) -> Setup {
+    setup.client(|client| {
+        let long = 120_000;
+        (client.connection_timeout, client.idle_timeout) = (long, long);
+        (client.call_timeout, client.global_timeout) = (long, long);
+    })
+}
+
+#[test]
+fn a_client_that_is_slower_than_the_target_gets_everything() {
+    const SIZE: usize = 32 << 20;
+    let upstream = Upstream::start(|accepted| {
+        while let Some((head, _)) = accepted.request() {
+            if head.starts_with("GET /length") {
+                accepted.send(format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n"));
+                accepted.send(vec![b'x'; SIZE]);
+            } else {
+                accepted.send(format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{SIZE:x}\r\n"));
+                accepted.send(vec![b'x'; SIZE]);
+                accepted.send("\r\n0\r\n\r\n");
+            }
+        }
+    });
+    let gateway = without_early_timers(Setup::new(upstream.address())).start();
+    let mut client = gateway.client();
+    client.send("GET /length HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.answer().body.len(), SIZE);
+    client.send("GET /chunks HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(dechunk(&client.answer().body).len(), SIZE);
+    assert_eq!(upstream.seen().connections, 1);
 }
 
 fn exchange(client: &mut Client, body: Vec<u8>) -> support::client::Answer {
