@@ -8,6 +8,7 @@ mod client;
 mod health;
 mod leader_url;
 mod local;
+mod retry;
 mod run;
 mod settings;
 mod state_file;

@@ -1,15 +1,18 @@
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use dataplane_core::served::Served;
-use dataplane_core::subscription::{Action, Answer, Attempt, Event, Moment, Subscription};
+use dataplane_core::subscription::{Action, Answer, Attempt, Event, Leader, Moment, Subscription};
 use dataplane_snapshot::{AsOf, Root, Snapshot};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep_until;
 
 use super::acknowledge::{self, Content, Delivery};
+use super::applier::listener_rejection;
 use super::client::{Client, Poll};
+use super::retry::retry;
 use super::{Applier, LeaderContact, Service, StateFile, WorkerHealth, WorkerSettings};
 
 /// Why a worker can't follow anybody.
@@ -28,6 +31,8 @@ pub async fn run<S: Service>(
     health: watch::Sender<WorkerHealth>,
     mut shutdown: watch::Receiver<bool>,
 ) -> Result<(), WorkerError> {
+    let mut retry = pin!(retry(applier.clone()));
+    let mut unopened = applier.unopened();
     let (mut worker, mut events) = Worker::new(settings, applier, health)?;
     worker.start().await;
     loop {
@@ -44,6 +49,8 @@ pub async fn run<S: Service>(
                 worker.deadline = None;
                 worker.handle(Event::Timer);
             }
+            Ok(()) = unopened.changed() => worker.on_unopened(),
+            never = &mut retry => match never {},
             _ = shutdown.changed() => break,
         }
     }
@@ -62,6 +69,8 @@ struct Worker<S: Service> {
     health: watch::Sender<WorkerHealth>,
     events: mpsc::UnboundedSender<Event>,
     acks: mpsc::UnboundedSender<Delivery>,
+    /// What the subscription last wanted to be told.
+    told: Option<Content>,
     tasks: JoinSet<()>,
     deadline: Option<Instant>,
     started: Instant,
@@ -97,6 +106,7 @@ impl<S: Service> Worker<S> {
             health,
             events: sender,
             acks,
+            told: None,
             tasks,
             deadline: None,
             started: Instant::now(),
@@ -137,7 +147,8 @@ impl<S: Service> Worker<S> {
             Action::Persist { root, as_of } => self.persist(root, as_of),
             Action::Ack { attempt, leader, root, as_of, rejected, refused } => {
                 let content = Content { leader, root, as_of, rejected, refused };
-                self.acknowledge(attempt, content);
+                self.told = Some(content.clone());
+                self.acknowledge(Some(attempt), content);
             }
             Action::SetTimer(at) => self.deadline = Some(self.started + at),
         }
@@ -195,11 +206,23 @@ impl<S: Service> Worker<S> {
         }
     }
 
-    /// Goes after the ones before.
-    fn acknowledge(&self, attempt: Attempt, content: Content) {
+    /// Goes after the ones before. What isn't delivered is owed, if there is an attempt.
+    fn acknowledge(&self, attempt: Option<Attempt>, content: Content) {
         let Some(url) = self.settings.leaders.get(content.leader).cloned() else { return };
-        let ack = acknowledge::encode(content, []);
-        let _ = self.acks.send(Delivery { attempt: Some(attempt), url, ack });
+        let listeners: Vec<_> = self.applier.unopened().borrow().iter().map(listener_rejection).collect();
+        let ack = acknowledge::encode(content, listeners);
+        let _ = self.acks.send(Delivery { attempt, url, ack });
+    }
+
+    /// Other listeners than before can't be opened.
+    fn on_unopened(&mut self) {
+        self.show();
+        // The subscription doesn't know of listeners: what it last told is told again, with them. A leader that is found
+        // later is told everything then.
+        let Leader::Following { leader, .. } = self.subscription.status().leader else { return };
+        if let Some(content) = self.told.clone().filter(|told| told.leader == leader) {
+            self.acknowledge(None, content);
+        }
     }
 
     fn count(&self, event: &Event) {
@@ -213,9 +236,6 @@ impl<S: Service> Worker<S> {
             }
             Event::Applied { root, rejected } => {
                 tracing::info!(%root, rejected = rejected.len(), "a state is in service");
-                for (key, reason) in rejected {
-                    tracing::warn!(%key, reason, "an object can't be used");
-                }
             }
             Event::ApplyFailed { root, reason } => {
                 tracing::error!(%root, reason, "a state was refused; the one before still serves");
@@ -227,7 +247,11 @@ impl<S: Service> Worker<S> {
     fn show(&self) {
         let before = self.health.borrow().leader.clone();
         let status = self.subscription.status();
-        self.health.send_modify(|health| health.update(status, &self.settings.leaders, self.started));
+        let (unopened, leaders) = (self.applier.unopened(), &self.settings.leaders);
+        let update = |health: &mut WorkerHealth| {
+            health.update(status, &unopened.borrow(), leaders, self.started);
+        };
+        self.health.send_modify(update);
         let now = self.health.borrow().leader.clone();
         if before == now {
             return;
