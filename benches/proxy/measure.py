@@ -63,7 +63,7 @@ def saturate(server, seconds, connections=32):
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in text or "Socket errors" in text:
         raise SystemExit(f"errors while saturating {server.name}:\n{text}")
-    percentile = {p: microseconds(re.search(rf"{p}%\s+(\S+)", text)[1]) for p in ("50", "99")}
+    percentile = {p: microseconds(re.search(rf"^ +{p}% +(\S+)", text, re.M)[1]) for p in ("50", "99")}
     requests = int(re.search(r"(\d+) requests in", text)[1])
     return requests, float(re.search(r"Requests/sec:\s+(\S+)", text)[1]), percentile["50"], percentile["99"]
 
