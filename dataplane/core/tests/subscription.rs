@@ -181,7 +181,7 @@ fn a_busy_leader_says_when_to_come_back() {
     let mut worker = Driver::start(1, None);
     worker.random = 0.5;
     worker.answer(Answer::Failed(Failure::Busy { retry_after: SECOND * 2 }));
-    assert_eq!(worker.poll_due(), Duration::from_millis(2125));
+    assert_eq!(worker.poll_due(), Duration::from_millis(2500));
 }
 
 #[test]

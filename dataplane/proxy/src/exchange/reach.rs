@@ -3,6 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 use dataplane_core::{CompiledTarget, Timeouts};
@@ -13,7 +14,7 @@ use crate::Reason;
 use crate::answer::Failure;
 use crate::thread::Thread;
 use crate::timer::Timer;
-use crate::upstream::{PoolKey, Upstream, connect};
+use crate::upstream::{Addresses, PoolKey, Upstream, connect};
 
 /// Whether an idle connection may be used.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,25 +33,77 @@ pub(super) async fn reach(
     deadlines: &Deadlines,
     freshness: Freshness,
 ) -> Result<(PoolKey, Box<Upstream>), Failure> {
-    let ip = match literal(target) {
-        Some(ip) => ip,
-        None => resolve(thread, timer, target, timeouts, deadlines).await?,
+    let candidates = match literal(target) {
+        Some(ip) => Candidates::One(ip),
+        None => Candidates::Named(resolve(thread, timer, target, timeouts, deadlines).await?),
     };
-    let key = PoolKey { address: SocketAddr::new(ip, target.port) };
+    let key = candidates.key(0, target.port)?;
     if freshness == Freshness::Any
         && let Some(upstream) = thread.pool.take(key)
     {
         thread.counters.upstream_reuses.add(1);
         return Ok((key, upstream));
     }
-    thread.counters.upstream_connects.add(1);
-    let limits = connecting(timeouts, deadlines);
-    // On the heap: it is large, rare, and would be part of every connection's memory.
-    let connecting = Box::pin(connect(key.address, thread.buffers.clone(), thread.settings.limits));
-    match within(timer, limits, connecting).await? {
-        Ok(upstream) => Ok((key, upstream)),
-        Err(error) => Err(Failure::new(Reason::ConnectionFailed, error.to_string())),
+    connect_any(thread, timer, target, &candidates, connecting(timeouts, deadlines)).await
+}
+
+/// Where a target may be.
+enum Candidates {
+    One(IpAddr),
+    Named(Arc<Addresses>),
+}
+
+impl Candidates {
+    fn count(&self) -> usize {
+        match self {
+            Self::One(_) => 1,
+            Self::Named(addresses) => addresses.count(),
+        }
     }
+
+    fn key(&self, distance: usize, port: u16) -> Result<PoolKey, Failure> {
+        let ip = match self {
+            Self::One(ip) => Some(*ip),
+            Self::Named(addresses) => addresses.at(distance),
+        };
+        let ip = ip.ok_or_else(|| Failure::new(Reason::ResolveFailed, "no address"))?;
+        Ok(PoolKey { address: SocketAddr::new(ip, port) })
+    }
+}
+
+/// Connects to the first address that takes it, each given an equal share of the time that is left.
+async fn connect_any(
+    thread: &Thread,
+    timer: &mut Timer,
+    target: &CompiledTarget,
+    candidates: &Candidates,
+    limit: Option<(Instant, Reason)>,
+) -> Result<(PoolKey, Box<Upstream>), Failure> {
+    let mut failure = None;
+    for distance in 0..candidates.count() {
+        let key = candidates.key(distance, target.port)?;
+        let share = limit.map(|(at, reason)| (share(at, candidates.count() - distance), reason));
+        thread.counters.upstream_connects.add(1);
+        // On the heap: it is large, rare, and would be part of every connection's memory.
+        let connecting = Box::pin(connect(key.address, thread.buffers.clone(), thread.settings.limits));
+        match within(timer, share, connecting).await {
+            Ok(Ok(upstream)) => {
+                if let (Candidates::Named(addresses), 1..) = (candidates, distance) {
+                    addresses.prefer(distance);
+                }
+                return Ok((key, upstream));
+            }
+            Ok(Err(error)) => failure = Some(Failure::new(Reason::ConnectionFailed, error.to_string())),
+            Err(late) => failure = Some(late),
+        }
+    }
+    Err(failure.unwrap_or_else(|| Failure::new(Reason::ResolveFailed, "no address")))
+}
+
+/// The end of an equal share of the time until `at`, for the first of `left`.
+fn share(at: Instant, left: usize) -> Instant {
+    let now = Instant::now();
+    now + at.saturating_duration_since(now) / u32::try_from(left.max(1)).unwrap_or(u32::MAX)
 }
 
 fn literal(target: &CompiledTarget) -> Option<IpAddr> {
@@ -63,7 +116,7 @@ async fn resolve(
     target: &CompiledTarget,
     timeouts: &Timeouts,
     deadlines: &Deadlines,
-) -> Result<IpAddr, Failure> {
+) -> Result<Arc<Addresses>, Failure> {
     let lookup = Box::pin(thread.resolver.resolve(&target.hostname));
     let answer = within(timer, connecting(timeouts, deadlines), lookup).await?;
     answer.map_err(|error| Failure::new(Reason::ResolveFailed, error.to_string()))

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -15,10 +15,31 @@ const FRESH: Duration = Duration::from_secs(30);
 pub(crate) type Names = HashMap<Arc<str>, Arc<Addresses>>;
 
 pub(crate) struct Addresses {
-    pub(crate) list: Vec<IpAddr>,
+    /// In the order in which the system gives them (RFC 6724); at least one.
+    list: Vec<IpAddr>,
+    /// The position of the one that last took a connection: a dead one is tried once, not with each connection.
+    preferred: AtomicUsize,
     looked_up: Instant,
     /// Somebody asked since the last look-up; names that nobody asks for are forgotten.
     used: AtomicBool,
+}
+
+impl Addresses {
+    pub(crate) fn count(&self) -> usize {
+        self.list.len()
+    }
+
+    /// The address at `distance` from the preferred one, around the end of the list.
+    pub(crate) fn at(&self, distance: usize) -> Option<IpAddr> {
+        let position = self.preferred.load(Ordering::Relaxed) + distance;
+        self.list.get(position % self.list.len().max(1)).copied()
+    }
+
+    /// The address at `distance` took a connection and is the one to begin with.
+    pub(crate) fn prefer(&self, distance: usize) {
+        let position = self.preferred.load(Ordering::Relaxed) + distance;
+        self.preferred.store(position % self.list.len().max(1), Ordering::Relaxed);
+    }
 }
 
 #[derive(Clone, Debug, thiserror::Error)]
@@ -50,8 +71,8 @@ impl Resolver {
         (Self { names: names.clone(), queue: sender }, Lookups { names, queue: receiver })
     }
 
-    /// The first address of `host`. A known name costs no wait, also when it is due for a new look-up.
-    pub(crate) async fn resolve(&self, host: &str) -> Result<IpAddr, ResolveError> {
+    /// The addresses of `host`, at least one. A known name costs no wait, also when it is due for a new look-up.
+    pub(crate) async fn resolve(&self, host: &str) -> Result<Arc<Addresses>, ResolveError> {
         let failed = |reason: &str| ResolveError { host: host.to_owned(), reason: reason.to_owned() };
         let known = self.names.load().get(host).cloned();
         let addresses = match known {
@@ -65,7 +86,7 @@ impl Resolver {
         if !addresses.used.load(Ordering::Relaxed) {
             addresses.used.store(true, Ordering::Relaxed);
         }
-        addresses.list.first().copied().ok_or_else(|| failed("no address"))
+        if addresses.list.is_empty() { Err(failed("no address")) } else { Ok(addresses) }
     }
 }
 
@@ -136,10 +157,31 @@ async fn look_up(host: Arc<str>, done: mpsc::UnboundedSender<(Arc<str>, Answer)>
     let answer = match tokio::net::lookup_host((&*host, 0)).await {
         Ok(addresses) => Ok(Arc::new(Addresses {
             list: addresses.map(|address| address.ip()).collect(),
+            preferred: AtomicUsize::new(0),
             looked_up: Instant::now(),
             used: AtomicBool::new(true),
         })),
         Err(error) => Err(ResolveError { host: host.to_string(), reason: error.to_string() }),
     };
     let _ = done.send((host, answer));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_that_took_a_connection_is_the_next_to_begin_with() {
+        let list: Vec<IpAddr> = ["::1", "127.0.0.1", "127.0.0.2"].map(|ip| ip.parse().unwrap()).into();
+        let (preferred, used) = (AtomicUsize::new(0), AtomicBool::new(true));
+        let addresses = Addresses { list: list.clone(), preferred, looked_up: Instant::now(), used };
+        assert_eq!((addresses.count(), addresses.at(0), addresses.at(2)), (3, Some(list[0]), Some(list[2])));
+        addresses.prefer(1);
+        assert_eq!(
+            (addresses.at(0), addresses.at(1), addresses.at(2)),
+            (Some(list[1]), Some(list[2]), Some(list[0]))
+        );
+        addresses.prefer(2);
+        assert_eq!(addresses.at(0), Some(list[0]));
+    }
 }

@@ -103,6 +103,11 @@ impl Accepted {
         }
     }
 
+    /// Sends no more: the proxy reads the end of the connection.
+    pub fn finish(&mut self) {
+        self.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    }
+
     /// The next whole request; `None` when the proxy closes.
     pub fn request(&mut self) -> Option<(String, Vec<u8>)> {
         loop {
