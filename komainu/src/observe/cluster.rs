@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use operator_server::cluster::Cluster;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::encoding::DescriptorEncoder;
+
+use super::encode::{counter, gauge, signed};
 
 pub(crate) struct Workers(pub(crate) Arc<Cluster>);
 
@@ -29,15 +28,13 @@ impl Collector for Workers {
             ("leader_unauthorized_requests", "Cluster requests without good credentials", stats.unauthorized),
             ("leader_refused_requests", "Cluster requests that weren't understood", stats.refused),
         ] {
-            let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-            ConstCounter::new(value).encode(metric)?;
+            counter(&mut encoder, name, help, value)?;
         }
         for (name, help, value) in [
             ("leader_held_polls", "Polls that wait for news now", stats.held),
             ("leader_members", "Workers that were seen lately", stats.members),
         ] {
-            let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(metric)?;
+            gauge(&mut encoder, name, help, signed(value))?;
         }
         Ok(())
     }

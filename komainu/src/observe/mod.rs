@@ -2,6 +2,7 @@
 
 mod allocations;
 mod cluster;
+mod encode;
 mod subscription;
 mod traffic;
 

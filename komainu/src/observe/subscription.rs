@@ -2,11 +2,10 @@
 
 use dataplane_proxy::worker::{LeaderContact, WorkerHealth};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::encoding::DescriptorEncoder;
 use tokio::sync::watch;
+
+use super::encode::{counter, gauge, signed};
 
 #[derive(Debug)]
 pub(crate) struct Subscription(pub(crate) watch::Receiver<WorkerHealth>);
@@ -20,7 +19,7 @@ impl Collector for Subscription {
             ("worker_ready", "1 if traffic may be sent here", i64::from(health.ready.is_ok())),
             ("worker_following", "1 if a leader answers well", i64::from(following)),
             ("worker_stale_leader", "1 if the leader has less than what is served", i64::from(stale)),
-            ("worker_rejected_objects", "Objects that this worker can't use", count(health.rejected)),
+            ("worker_rejected_objects", "Objects that this worker can't use", signed(health.rejected)),
             (
                 "worker_refused_state",
                 "1 if a state as a whole is refused",
@@ -32,26 +31,19 @@ impl Collector for Subscription {
                 i64::from(health.not_persisted.is_some()),
             ),
         ] {
-            let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            ConstGauge::new(value).encode(metric)?;
+            gauge(&mut encoder, name, help, value)?;
         }
         if let Some(age) = health.age() {
             let (name, help) =
                 ("worker_leader_contact_age_seconds", "Time since a leader last answered well");
-            let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            ConstGauge::new(age.as_secs_f64()).encode(metric)?;
+            gauge(&mut encoder, name, help, age.as_secs_f64())?;
         }
         for (name, help, value) in [
             ("worker_poll_failures", "Failed polls", health.poll_failures),
             ("worker_persist_failures", "Failed writes of the state file", health.persist_failures),
         ] {
-            let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-            ConstCounter::new(value).encode(metric)?;
+            counter(&mut encoder, name, help, value)?;
         }
         Ok(())
     }
-}
-
-fn count(number: usize) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -7,7 +7,8 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
+
+use super::encode::{counter, gauge, signed};
 
 pub(crate) struct Traffic(pub(crate) Arc<Proxy>);
 
@@ -30,12 +31,10 @@ impl Collector for Traffic {
         family(&mut encoder, "proxy_errors", help, "reason", &reasons)?;
         durations(&mut encoder, &stats)?;
         for (name, help, value) in counters(&stats) {
-            let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-            ConstCounter::new(value).encode(metric)?;
+            counter(&mut encoder, name, help, value)?;
         }
         for (name, help, value) in gauges(&stats) {
-            let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX)).encode(metric)?;
+            gauge(&mut encoder, name, help, signed(value))?;
         }
         Ok(())
     }
