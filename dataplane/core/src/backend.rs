@@ -6,7 +6,7 @@ use rustc_hash::FxHashSet;
 
 use crate::state::Cursor;
 use crate::timeouts::TimeoutRules;
-use crate::{BackendStates, RequestHead, Root, Schedule, TargetState, Timeouts};
+use crate::{BackendStates, Choice, RequestHead, Root, Schedule, TargetState, Timeouts};
 
 /// A backend with its targets, ready for requests.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub(crate) struct Targets {
 #[derive(Debug)]
 pub struct CompiledTarget {
     pub id: Box<str>,
+    /// Its place among the backend's targets.
+    pub(crate) position: u16,
     /// To resolve, unless there is an address.
     pub hostname: Box<str>,
     pub port: u16,
@@ -50,7 +52,7 @@ impl CompiledBackend {
     }
 
     /// The target whose turn it is, by weighted round robin over all threads; `None` if there is none with a weight.
-    pub fn pick(&self) -> Option<&CompiledTarget> {
+    pub fn pick<H: RequestHead>(&self, _: &Choice<'_, H>) -> Option<&CompiledTarget> {
         let Targets { list, schedule, cursor } = &*self.targets;
         list.get(schedule.at(cursor.advance())?)
     }
@@ -83,12 +85,12 @@ impl Targets {
         }
         let mut ids = FxHashSet::default();
         let mut list = Vec::with_capacity(endpoints.targets.len());
-        for (index, target) in endpoints.targets.iter().enumerate() {
+        for (index, target) in (0_u16..).zip(&endpoints.targets) {
             let at = |reason: String| format!("targets[{index}]: {reason}");
             if !ids.insert(&target.id) {
                 return Err(at(format!("the id {:?} comes twice", target.id)));
             }
-            list.push(CompiledTarget::compile(backend, target, states).map_err(at)?);
+            list.push(CompiledTarget::compile(backend, index, target, states).map_err(at)?);
         }
         let schedule = Schedule::new(endpoints.targets.iter().map(|target| target.weight));
         Ok(Self { list: list.into(), schedule, cursor: states.cursor(backend) })
@@ -101,7 +103,12 @@ impl Targets {
 }
 
 impl CompiledTarget {
-    fn compile(backend: &Key, target: &wire::Target, states: &BackendStates) -> Result<Self, String> {
+    fn compile(
+        backend: &Key,
+        position: u16,
+        target: &wire::Target,
+        states: &BackendStates,
+    ) -> Result<Self, String> {
         if target.id.is_empty() {
             return Err("it has no id".to_owned());
         }
@@ -119,6 +126,7 @@ impl CompiledTarget {
         let host_header = if port == 80 { host } else { format!("{host}:{port}") };
         Ok(Self {
             id: target.id.as_str().into(),
+            position,
             hostname: target.hostname.as_str().into(),
             port,
             ip_address,
@@ -144,6 +152,8 @@ fn host_text(hostname: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sample::Head;
+    use crate::{Moment, Tried};
 
     fn target(id: &str, weight: u32) -> wire::Target {
         wire::Target { id: id.into(), hostname: "a.test".into(), port: 8080, weight, ..Default::default() }
@@ -156,13 +166,18 @@ mod tests {
         CompiledBackend::compile(key, &wire::Backend::default(), Arc::new(targets))
     }
 
+    fn pick(backend: &CompiledBackend) -> Option<&str> {
+        let (head, tried) = (&Head::get("/"), &Tried::default());
+        backend.pick(&Choice { head, tried, now: Moment::default(), random: 0 }).map(|target| &*target.id)
+    }
+
     #[test]
     fn picks_by_weight() {
         let backend = compile(vec![target("a", 1), target("b", 0), target("c", 2)]).unwrap();
-        let picks: Vec<_> = (0..6).map(|_| &*backend.pick().unwrap().id).collect();
+        let picks: Vec<_> = (0..6).map(|_| pick(&backend).unwrap()).collect();
         assert_eq!(picks, ["c", "a", "c", "c", "a", "c"]);
-        assert!(compile(vec![target("a", 0)]).unwrap().pick().is_none());
-        assert!(compile(vec![]).unwrap().pick().is_none());
+        assert!(pick(&compile(vec![target("a", 0)]).unwrap()).is_none());
+        assert!(pick(&compile(vec![]).unwrap()).is_none());
     }
 
     #[test]

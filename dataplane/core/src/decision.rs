@@ -2,7 +2,7 @@ use dataplane_snapshot::Key;
 
 use crate::expression::Scope;
 use crate::{
-    CompiledBackend, CompiledDestination, CompiledRoute, CompiledTarget, PathPattern, RequestHead,
+    Choice, CompiledBackend, CompiledDestination, CompiledRoute, CompiledTarget, PathPattern, RequestHead,
     RewriteError,
 };
 
@@ -29,9 +29,9 @@ pub struct Matched<'r> {
 }
 
 impl<'r> Matched<'r> {
-    /// The target whose turn it is; `None` if the backend has none that takes new requests (503).
-    pub fn pick(&self) -> Option<&'r CompiledTarget> {
-        self.backend.pick()
+    /// The target to send the request to next; `None` if the backend has none that takes it (503).
+    pub fn pick<H: RequestHead>(&self, choice: &Choice<'_, H>) -> Option<&'r CompiledTarget> {
+        self.backend.pick(choice)
     }
 
     /// The segment of the request's path at the parameter `name`.

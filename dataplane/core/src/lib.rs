@@ -7,6 +7,7 @@
 
 pub mod backend;
 pub mod balance;
+mod choice;
 pub mod condition;
 mod cookie;
 mod decision;
@@ -15,6 +16,7 @@ mod glob;
 mod head;
 pub mod hostname;
 mod listener;
+mod moment;
 pub mod path;
 pub mod pattern;
 mod query;
@@ -31,6 +33,7 @@ mod timeouts;
 
 pub use backend::{CompiledBackend, CompiledTarget};
 pub use balance::Schedule;
+pub use choice::{Choice, Tried};
 pub use condition::{Condition, ConditionError, Place};
 pub use decision::{Decision, Matched};
 pub use expression::{ExpressionError, Template};
@@ -38,6 +41,7 @@ pub use glob::Glob;
 pub use head::RequestHead;
 pub use hostname::{HostError, HostPattern};
 pub use listener::{CompiledListener, ListenerId};
+pub use moment::Moment;
 pub use path::BadPath;
 pub use pattern::{PathPattern, PatternError};
 pub use regex::{FullRegex, RegexError};

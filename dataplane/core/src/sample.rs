@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use dataplane_snapshot::{AsOf, Key, Object, Snapshot, wire};
 
-use crate::RequestHead;
 use crate::served::Served;
+use crate::{Choice, CompiledTarget, Matched, Moment, RequestHead, Tried};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
@@ -39,6 +39,12 @@ impl Head {
         self.headers.push((name.to_owned(), value.as_ref().to_vec()));
         self
     }
+}
+
+/// The target that the backend of `matched` gives a first try.
+pub(crate) fn pick<'r>(matched: &Matched<'r>) -> Option<&'r CompiledTarget> {
+    let (head, tried) = (&Head::get("/"), &Tried::default());
+    matched.pick(&Choice { head, tried, now: Moment::default(), random: 0 })
 }
 
 impl RequestHead for Head {

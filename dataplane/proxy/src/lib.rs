@@ -8,6 +8,7 @@ mod accept;
 mod answer;
 mod buffers;
 mod connection;
+mod draw;
 mod exchange;
 pub mod http1;
 mod listen;

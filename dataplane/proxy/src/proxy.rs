@@ -9,6 +9,7 @@ use arc_swap::ArcSwapOption;
 use dataplane_core::Router;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use crate::listen::Listeners;
 use crate::stats::Counters;
@@ -67,12 +68,14 @@ impl Proxy {
         })?;
         let routers: Routers = Arc::new(ArcSwapOption::empty());
         let process = RandomState::new().hash_one(0);
+        let epoch = Instant::now();
         let mut threads = Vec::with_capacity(settings.threads);
         for index in 0..u16::try_from(settings.threads).unwrap_or(u16::MAX) {
             let counters = Arc::new(Counters::default());
             threads.push(spawn(Parts {
                 index,
                 process,
+                epoch,
                 settings: settings.clone(),
                 counters,
                 resolver: resolver.clone(),

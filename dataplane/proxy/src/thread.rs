@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use arc_swap::cache::Cache;
-use dataplane_core::Router;
+use dataplane_core::{Moment, Router};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::ProxySettings;
 use crate::accept;
 use crate::buffers::Buffers;
+use crate::draw::Draw;
 use crate::stats::Counters;
 use crate::upstream::{Pool, Resolver};
 
@@ -81,6 +82,9 @@ pub(crate) struct Thread {
     next_id: Cell<u64>,
     /// Unlikely to be that of another process, for request ids.
     pub(crate) process: u64,
+    /// When the proxy began: the same for all threads, whose moments are compared.
+    epoch: Instant,
+    pub(crate) draw: Draw,
 }
 
 struct Registered {
@@ -119,6 +123,7 @@ impl Listening {
 pub(crate) struct Parts {
     pub(crate) index: u16,
     pub(crate) process: u64,
+    pub(crate) epoch: Instant,
     pub(crate) settings: Arc<ProxySettings>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) resolver: Resolver,
@@ -142,6 +147,8 @@ impl Thread {
             connections: RefCell::default(),
             next_id: Cell::new(u64::from(parts.index) << 48),
             process: parts.process,
+            epoch: parts.epoch,
+            draw: Draw::new(parts.process ^ u64::from(parts.index)),
         }
     }
 
@@ -171,6 +178,12 @@ impl Thread {
 
     pub(crate) fn forget(&self, id: u64) {
         self.connections.borrow_mut().remove(&id);
+    }
+
+    /// `instant` as decisions see it.
+    pub(crate) fn moment(&self, instant: Instant) -> Moment {
+        let micros = instant.saturating_duration_since(self.epoch).as_micros();
+        Moment::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }
 
     /// A number that this process gives once.

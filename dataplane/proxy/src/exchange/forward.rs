@@ -1,7 +1,7 @@
 use std::future::poll_fn;
 
 use bytes::Bytes;
-use dataplane_core::{CompiledTarget, Decision, Matched, Router, Timeouts};
+use dataplane_core::{Choice, CompiledTarget, Decision, Matched, Router, Timeouts, Tried};
 use dataplane_snapshot::wire::Protocol;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
@@ -39,8 +39,14 @@ where
     let request = read(connection, head, bytes, &listening.listener.name)?;
     let matched = find(router, &request, progress)?;
     progress.place.backend = Some(&matched.backend.key);
+    let choice = Choice {
+        head: &request,
+        tried: &Tried::default(),
+        now: connection.thread.moment(started),
+        random: connection.thread.draw.next(),
+    };
     let target = matched
-        .pick()
+        .pick(&choice)
         .ok_or_else(|| Failure::new(Reason::NoTarget, "the backend has no target that takes requests"))?;
     if head.body == BodyLength::Chunked && target.protocol == Protocol::Http10 {
         let message = "the target speaks HTTP/1.0, which has no chunked bodies: send Content-Length";

@@ -135,7 +135,7 @@ fn a_moved_pod_compiles_no_route_and_keeps_the_states() {
             panic!("not found");
         };
         let target = matched.backend.targets().iter().find(|target| &*target.id == "t").unwrap();
-        (Arc::clone(&target.state), matched.pick().unwrap().id.to_string())
+        (Arc::clone(&target.state), sample::pick(&matched).unwrap().id.to_string())
     };
     let (old, first) = target(&before);
     let (new, second) = target(&after);

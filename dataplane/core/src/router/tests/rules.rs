@@ -127,7 +127,7 @@ fn a_match_gives_all_that_forwarding_needs() {
     };
     assert!(matched.destination.strip_path && matched.destination.override_host);
     assert_eq!(matched.parameter(&head.path, "id"), Some("42"));
-    assert_eq!(&*matched.pick().unwrap().host_header, "t.test");
+    assert_eq!(&*sample::pick(&matched).unwrap().host_header, "t.test");
     let mut out = Vec::new();
     matched.write_target(&head, &mut out).unwrap();
     assert_eq!(out, b"/1?x=2");
@@ -244,7 +244,7 @@ fn rejected_endpoints_leave_a_backend_without_targets() {
     let Decision::Found(matched) = router.route(router.listener_id("http").unwrap(), &Head::get("/")) else {
         panic!("not found");
     };
-    assert!(matched.pick().is_none());
+    assert!(sample::pick(&matched).is_none());
 }
 
 #[test]
