@@ -13,6 +13,8 @@ pub enum Decision<'r> {
     /// A route is meant that can't be served: 503 with the reason.
     Held {
         route: &'r Key,
+        /// The one that can't be served, if it is the backend's fault.
+        backend: Option<&'r Key>,
         reason: &'r str,
     },
     NotFound,

@@ -79,15 +79,17 @@ impl Router {
 
     fn decide<'r>(&'r self, placement: &'r Placement) -> Decision<'r> {
         let Placement { route, pattern, action, .. } = placement;
-        let held = |reason| Decision::Held { route: &route.key, reason };
+        let held = |backend, reason| Decision::Held { route: &route.key, backend, reason };
         let rule = match action {
             Action::Forward(rule) => rule,
-            Action::Held(reason) => return held(reason),
+            Action::Held(reason) => return held(None, reason),
         };
-        let Some(destination) = rule.pick() else { return held("all its destinations have weight 0") };
+        let Some(destination) = rule.pick() else {
+            return held(None, "all its destinations have weight 0");
+        };
         match self.backends.get(destination.slot) {
             Ok(backend) => Decision::Found(Matched { route, pattern, destination, backend }),
-            Err(reason) => held(reason),
+            Err(reason) => held(Some(&destination.backend), reason),
         }
     }
 }

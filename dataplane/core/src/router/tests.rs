@@ -28,7 +28,10 @@ fn goes_to(router: &Router, head: &Head) -> String {
 fn goes_from(router: &Router, listener: &str, head: &Head) -> String {
     match router.route(router.listener_id(listener).unwrap(), head) {
         Decision::Found(matched) => matched.route.key.name().to_owned(),
-        Decision::Held { route, reason } => format!("{}: {reason}", route.name()),
+        Decision::Held { route, backend: None, reason } => format!("{}: {reason}", route.name()),
+        Decision::Held { route, backend: Some(backend), reason } => {
+            format!("{} by {}: {reason}", route.name(), backend.name())
+        }
         Decision::NotFound => "-".to_owned(),
     }
 }

@@ -13,7 +13,7 @@ use super::relay::{self, NoResponse, Relay, RequestSide, ResponseSide};
 use super::request::{Request, RequestId};
 use super::{Progress, tunnel};
 use crate::Reason;
-use crate::answer::Failure;
+use crate::answer::{Failure, Place};
 use crate::connection::{After, Connection};
 use crate::http1::framing::BodyLength;
 use crate::http1::head::{Head, Version};
@@ -103,8 +103,8 @@ fn find<'r>(
             progress.place.route = Some(&matched.route.key);
             Ok(matched)
         }
-        Decision::Held { route, reason } => {
-            progress.place.route = Some(route);
+        Decision::Held { route, backend, reason } => {
+            progress.place = Place { route: Some(route), backend };
             Err(Failure::new(Reason::RouteHeld, reason.to_owned()))
         }
         Decision::NotFound => Err(not_found()),

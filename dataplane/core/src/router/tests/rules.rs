@@ -166,9 +166,10 @@ fn a_missing_or_refused_backend_holds_its_routes_only() {
     assert_eq!(compiled.rejected.len(), 1);
     assert_eq!(compiled.rejected[0].0, key("backend/default/bad"));
     assert!(compiled.rejected[0].1.starts_with("root: ${nope} is not known"), "{:?}", compiled.rejected);
-    assert_eq!(goes_to(&compiled.router, &Head::get("/lost")), "r: its backend is not there");
+    assert_eq!(goes_to(&compiled.router, &Head::get("/lost")), "r by lost: its backend is not there");
     assert!(
-        goes_to(&compiled.router, &Head::get("/bad")).starts_with("r: its backend bad is refused: root: ")
+        goes_to(&compiled.router, &Head::get("/bad"))
+            .starts_with("r by bad: its backend bad is refused: root: ")
     );
     assert_eq!(goes_to(&compiled.router, &Head::get("/good")), "r");
 }
