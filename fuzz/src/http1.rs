@@ -1,6 +1,7 @@
 use dataplane_proxy::Limits;
 use dataplane_proxy::http1::chunked::{ChunkError, Decoder, Event, trailers};
 use dataplane_proxy::http1::head::{HeadError, parse};
+use dataplane_proxy::http1::response_head::{self, ResponseError};
 
 /// A head is read alike whole and in two pieces, and what follows it is never part of it.
 pub fn head(bytes: &[u8]) {
@@ -13,6 +14,22 @@ pub fn head(bytes: &[u8]) {
         Ok(None) => {}
         Err(HeadError::TooLarge | HeadError::LongLine) => {}
         Err(error) => assert!(whole.is_err(), "more bytes mended a head that was {error:?}"),
+    }
+}
+
+/// The same for the head of a response; and a response to HEAD has no body, whatever it says.
+pub fn response_head(bytes: &[u8]) {
+    let limits = Limits::default();
+    let whole = response_head::parse(bytes, &limits);
+    let at = bytes.len() / 2;
+    match response_head::parse(bytes.get(..at).unwrap_or_default(), &limits) {
+        Ok(Some(half)) => assert!(whole == Ok(Some(half)), "more bytes changed a complete head"),
+        Ok(None) | Err(ResponseError::TooLarge) => {}
+        Err(error) => assert!(whole.is_err(), "more bytes mended a head that was {error:?}"),
+    }
+    if let Ok(Some(head)) = whole {
+        assert!(head.len <= bytes.len() && (100..=999).contains(&head.status), "{head:?}");
+        assert!(head.body(true) == response_head::ResponseLength::None, "a body after HEAD");
     }
 }
 

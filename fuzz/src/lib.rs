@@ -9,6 +9,6 @@ mod http1;
 mod snapshot;
 mod yaml;
 
-pub use http1::{chunks, head};
+pub use http1::{chunks, head, response_head};
 pub use snapshot::snapshot;
 pub use yaml::yaml;

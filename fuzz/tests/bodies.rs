@@ -21,6 +21,22 @@ fn nearly_head() -> impl Strategy<Value = Vec<u8>> {
     vec(piece, 0..10).prop_map(|pieces| pieces.concat().into_bytes())
 }
 
+fn nearly_response_head() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        Just("HTTP/1.1 200 OK\r\n"),
+        Just("HTTP/1.0 204\r\n"),
+        Just("HTTP/1.1 103 \r\n"),
+        Just("content-length: 3\r\n"),
+        Just("transfer-encoding: chunked\r\n"),
+        Just("connection: close, x\r\n"),
+        Just("\r\n"),
+        Just("\n"),
+        Just(" x: y"),
+        Just("\0"),
+    ];
+    vec(piece, 0..10).prop_map(|pieces| pieces.concat().into_bytes())
+}
+
 fn nearly_chunks() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         Just("3\r\nabc\r\n"),
@@ -91,6 +107,11 @@ proptest! {
     #[test]
     fn head(bytes in prop_oneof![vec(any::<u8>(), 0..200), nearly_head()]) {
         fuzz::head(&bytes);
+    }
+
+    #[test]
+    fn response_head(bytes in prop_oneof![vec(any::<u8>(), 0..200), nearly_response_head()]) {
+        fuzz::response_head(&bytes);
     }
 
     #[test]
