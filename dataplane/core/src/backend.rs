@@ -4,6 +4,7 @@ use std::sync::Arc;
 use dataplane_snapshot::{Key, wire};
 use rustc_hash::FxHashSet;
 
+use crate::balance::{Candidates, Panic, spread};
 use crate::state::Cursor;
 use crate::timeouts::TimeoutRules;
 use crate::{BackendStates, Choice, RequestHead, Root, Schedule, TargetState, Timeouts};
@@ -14,6 +15,7 @@ pub struct CompiledBackend {
     pub key: Key,
     pub root: Root,
     timeouts: TimeoutRules,
+    panic: Panic,
     targets: Arc<Targets>,
 }
 
@@ -21,6 +23,7 @@ pub struct CompiledBackend {
 #[derive(Debug)]
 pub(crate) struct Targets {
     list: Box<[CompiledTarget]>,
+    /// The turns of primaries, or of backups if there is nothing else.
     schedule: Schedule,
     cursor: Arc<Cursor>,
 }
@@ -36,6 +39,10 @@ pub struct CompiledTarget {
     pub port: u16,
     pub ip_address: Option<IpAddr>,
     pub protocol: wire::Protocol,
+    /// 0: drained, gets no new requests.
+    pub(crate) weight: u32,
+    /// Only for when no target without this is available.
+    pub(crate) backup: bool,
     /// The `Host` of requests that don't keep the client's: host name, and the port unless it is 80.
     pub host_header: Box<str>,
     pub state: Arc<TargetState>,
@@ -51,10 +58,9 @@ impl CompiledBackend {
         &self.targets.list
     }
 
-    /// The target whose turn it is, by weighted round robin over all threads; `None` if there is none with a weight.
-    pub fn pick<H: RequestHead>(&self, _: &Choice<'_, H>) -> Option<&CompiledTarget> {
-        let Targets { list, schedule, cursor } = &*self.targets;
-        list.get(schedule.at(cursor.advance())?)
+    /// The target to send the request to next; `None` if there is none that takes it.
+    pub fn pick<H: RequestHead>(&self, choice: &Choice<'_, H>) -> Option<&CompiledTarget> {
+        self.targets.next(self.panic, choice)
     }
 
     pub(crate) fn compile(key: Key, backend: &wire::Backend, targets: Arc<Targets>) -> Result<Self, String> {
@@ -64,12 +70,19 @@ impl CompiledBackend {
         }
         let root = Root::parse(&backend.root, backend.rewrite).map_err(|error| format!("root: {error}"))?;
         let timeouts = TimeoutRules::parse(backend.client.as_ref())?;
-        Ok(Self { key, root, timeouts, targets })
+        let panic = backend.panic_threshold.map_or(Panic::NoneHealthy, Panic::Below);
+        Ok(Self { key, root, timeouts, panic, targets })
     }
 
     /// The same backend with other targets.
     pub(crate) fn with_targets(&self, targets: Arc<Targets>) -> Self {
-        Self { key: self.key.clone(), root: self.root.clone(), timeouts: self.timeouts.clone(), targets }
+        Self {
+            key: self.key.clone(),
+            root: self.root.clone(),
+            timeouts: self.timeouts.clone(),
+            panic: self.panic,
+            targets,
+        }
     }
 }
 
@@ -92,8 +105,36 @@ impl Targets {
             }
             list.push(CompiledTarget::compile(backend, index, target, states).map_err(at)?);
         }
-        let schedule = Schedule::new(endpoints.targets.iter().map(|target| target.weight));
+        let backup = !list.iter().any(|target| !target.backup && target.weight > 0);
+        let turns = |target: &CompiledTarget| if target.backup == backup { target.weight } else { 0 };
+        let schedule = Schedule::new(list.iter().map(turns));
         Ok(Self { list: list.into(), schedule, cursor: states.cursor(backend) })
+    }
+
+    /// The target whose turn it is, by weighted round robin over all threads. Those that don't take the request lose
+    /// their turn, so that the others share it by weight.
+    fn next<H: RequestHead>(&self, panic: Panic, choice: &Choice<'_, H>) -> Option<&CompiledTarget> {
+        let first = self.turn()?;
+        if first.takes(choice) {
+            return Some(first);
+        }
+        let candidates = Candidates::find(&self.list, panic, choice).warm(choice);
+        if candidates.contains(first) {
+            return Some(first);
+        }
+        let lost_turns = if candidates.are_like(first) { Self::LOST_TURNS } else { 0 };
+        std::iter::repeat_with(|| self.turn())
+            .take(lost_turns)
+            .flatten()
+            .find(|target| candidates.contains(target))
+            .or_else(|| candidates.by_weight(choice.random))
+    }
+
+    /// How many turns are looked at before one of few candidates is drawn by weight.
+    const LOST_TURNS: usize = 32;
+
+    fn turn(&self) -> Option<&CompiledTarget> {
+        self.list.get(self.schedule.at(self.cursor.advance())?)
     }
 
     /// No target at all, as long as a backend's Endpoints are missing or held.
@@ -103,6 +144,25 @@ impl Targets {
 }
 
 impl CompiledTarget {
+    /// Whether the target is one for such a request at all, whatever its state.
+    pub(crate) fn takes_part<H: RequestHead>(&self, _: &H) -> bool {
+        self.weight > 0
+    }
+
+    /// Whether nothing speaks against the target. What asks this is a primary, or there is none.
+    #[inline]
+    fn takes<H: RequestHead>(&self, choice: &Choice<'_, H>) -> bool {
+        self.state.is_eligible(choice.now)
+            && self.takes_part(choice.head)
+            && self.is_warm(choice)
+            && !choice.tried.contains(self)
+    }
+
+    /// Whether the target takes a request that drew this number, although it came back not long ago.
+    pub(crate) fn is_warm<H>(&self, choice: &Choice<'_, H>) -> bool {
+        self.state.warmth.takes(choice.now, spread(choice.random ^ u64::from(self.position)))
+    }
+
     fn compile(
         backend: &Key,
         position: u16,
@@ -131,6 +191,8 @@ impl CompiledTarget {
             port,
             ip_address,
             protocol,
+            weight: target.weight,
+            backup: target.backup,
             host_header: host_header.into(),
             state: states.target(backend, &target.id),
         })
@@ -152,18 +214,11 @@ fn host_text(hostname: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::Head;
+    use crate::sample::{self, Head, target};
     use crate::{Moment, Tried};
 
-    fn target(id: &str, weight: u32) -> wire::Target {
-        wire::Target { id: id.into(), hostname: "a.test".into(), port: 8080, weight, ..Default::default() }
-    }
-
     fn compile(targets: Vec<wire::Target>) -> Result<CompiledBackend, String> {
-        let key: Key = "backend/default/users".parse().unwrap();
-        let states = BackendStates::new();
-        let targets = Targets::compile(&key, &wire::Endpoints { targets }, &states)?;
-        CompiledBackend::compile(key, &wire::Backend::default(), Arc::new(targets))
+        sample::compiled_backend(&wire::Backend::default(), targets)
     }
 
     fn pick(backend: &CompiledBackend) -> Option<&str> {

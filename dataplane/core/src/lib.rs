@@ -32,7 +32,7 @@ pub mod subscription;
 mod timeouts;
 
 pub use backend::{CompiledBackend, CompiledTarget};
-pub use balance::Schedule;
+pub use balance::{Schedule, Warmth};
 pub use choice::{Choice, Tried};
 pub use condition::{Condition, ConditionError, Place};
 pub use decision::{Decision, Matched};

@@ -2,11 +2,13 @@
 
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use dataplane_snapshot::{AsOf, Key, Object, Snapshot, wire};
 
+use crate::backend::Targets;
 use crate::served::Served;
-use crate::{Choice, CompiledTarget, Matched, Moment, RequestHead, Tried};
+use crate::{BackendStates, Choice, CompiledBackend, CompiledTarget, Matched, Moment, RequestHead, Tried};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
@@ -39,6 +41,19 @@ impl Head {
         self.headers.push((name.to_owned(), value.as_ref().to_vec()));
         self
     }
+}
+
+pub(crate) fn target(id: &str, weight: u32) -> wire::Target {
+    wire::Target { id: id.into(), hostname: "a.test".into(), port: 8080, weight, ..Default::default() }
+}
+
+pub(crate) fn compiled_backend(
+    backend: &wire::Backend,
+    targets: Vec<wire::Target>,
+) -> Result<CompiledBackend, String> {
+    let key: Key = "backend/default/users".parse().unwrap();
+    let targets = Targets::compile(&key, &wire::Endpoints { targets }, &BackendStates::new())?;
+    CompiledBackend::compile(key, backend, Arc::new(targets))
 }
 
 /// The target that the backend of `matched` gives a first try.

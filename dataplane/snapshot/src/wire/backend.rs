@@ -16,6 +16,10 @@ pub struct Backend {
     pub load_balancing: Option<LoadBalancing>,
     #[prost(message, optional, tag = "6")]
     pub client: Option<ClientSettings>,
+    /// Health checks are disbelieved while fewer than so many percent of the targets are healthy; 0: never. Absent: while
+    /// none is.
+    #[prost(uint32, optional, tag = "8")]
+    pub panic_threshold: Option<u32>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -79,6 +83,9 @@ pub struct Target {
     pub ip_address: String,
     #[prost(enumeration = "Protocol", tag = "6")]
     pub protocol: i32,
+    /// Only for when no target without this is available.
+    #[prost(bool, tag = "7")]
+    pub backup: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]

@@ -14,6 +14,7 @@ pub(in crate::plan) fn backend(backend: &ValidBackend<'_>) -> wire::Backend {
         rewrite: backend.rewrite,
         load_balancing: Some(wire::LoadBalancing { policy: wire::LoadBalancingPolicy::RoundRobin.into() }),
         client: Some(wire::ClientSettings { custom_timeouts: custom.collect(), ..client(backend.timeouts) }),
+        panic_threshold: None,
     }
 }
 
@@ -44,5 +45,6 @@ fn target(target: &ValidTarget<'_>) -> wire::Target {
         weight: target.weight,
         ip_address: target.ip_address.map(|address| address.to_string()).unwrap_or_default(),
         protocol: protocol.into(),
+        backup: false,
     }
 }
