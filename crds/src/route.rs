@@ -70,7 +70,7 @@ pub struct RouteSpec {
     /// Send the target's host name as `Host`; otherwise the client's is kept. Default: false.
     #[serde(default)]
     pub override_host: bool,
-    /// Where requests go, in proportion to the weights. 1 to 16; more than one is not supported yet.
+    /// Where requests go, in proportion to the weights. 1 to 16.
     #[serde(default)]
     #[schemars(length(min = 1, max = MAX_ROUTE_BACKENDS))]
     pub backends: Vec<RouteBackend>,

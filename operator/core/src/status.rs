@@ -56,8 +56,10 @@ pub struct Unresolved {
 /// In the order of weight: the first that applies is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum UnresolvedReason {
-    /// The route is held: without a backend it can't be planned.
+    /// None of its backends exists, and the route is held: without a backend it can't be planned.
     BackendNotFound,
+    /// Others of its backends exist: the route is planned, and the requests that are this one's share are answered with 503.
+    SomeBackendNotFound,
     /// The backend exists but is refused; the route is planned, and answers by the backend's last good version or 503.
     BackendNotAccepted,
     /// The route is planned for the listeners that exist.
@@ -87,7 +89,7 @@ impl UnresolvedReason {
     /// The `reason` of the condition.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::BackendNotFound => "BackendNotFound",
+            Self::BackendNotFound | Self::SomeBackendNotFound => "BackendNotFound",
             Self::BackendNotAccepted => "BackendNotAccepted",
             Self::ListenerNotFound => "ListenerNotFound",
         }

@@ -118,7 +118,7 @@ proptest! {
         let world = sources.world();
         let after = plan(&world, &Memo::default()).0;
         let is_independent = |route: &World, key| {
-            worlds::backend_of(route, key).is_none_or(|backend| backend != touched) && *key != touched
+            !worlds::backends_of(route, key).contains(&touched) && *key != touched
         };
         for (key, status) in after.statuses.iter().filter(|(key, _)| is_independent(&world, key)) {
             let old = &before.statuses[key];

@@ -53,9 +53,8 @@ pub fn plan(world: &World, memo: &Memo) -> (Plan, Memo) {
 
     let restood = restood(&memo.backends, &backends);
     let same_listeners = Arc::ptr_eq(&listeners.names, &memo.listeners.names);
-    let is_same = |route: &Planned| {
-        same_listeners && route.reference.as_ref().is_none_or(|backend| !restood.contains(backend))
-    };
+    let is_same =
+        |route: &Planned| same_listeners && route.references.iter().all(|backend| !restood.contains(backend));
     let resolver = Resolver { backends: &backends, listeners: &listeners.names };
     let routes =
         pass(&world.routes, &memo.routes, is_same, |key, route| objects::route(key, route, &resolver));

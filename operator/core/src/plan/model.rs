@@ -54,14 +54,30 @@ pub(super) struct ValidRoute<'a> {
     pub(super) matches: Vec<ValidMatch<'a>>,
     pub(super) strip_path: bool,
     pub(super) override_host: bool,
+    /// Only the good ones, if something was found.
+    pub(super) destinations: Vec<ValidDestination<'a>>,
+}
+
+pub(super) struct ValidDestination<'a> {
+    /// Its place in the spec.
+    pub(super) index: usize,
     pub(super) weight: u32,
-    /// `None` only if something was found.
-    pub(super) destination: Option<Destination<'a>>,
+    pub(super) backend: Destination<'a>,
 }
 
 pub(super) enum Destination<'a> {
     Reference(Key),
     Inline(ValidBackend<'a>),
+}
+
+impl ValidDestination<'_> {
+    /// The Backend that it names.
+    pub(super) const fn reference(&self) -> Option<&Key> {
+        match &self.backend {
+            Destination::Reference(backend) => Some(backend),
+            Destination::Inline(_) => None,
+        }
+    }
 }
 
 pub(super) struct ValidMatch<'a> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dataplane_snapshot::{Key, Kind, Object, wire};
 
 use super::findings::{Field, Findings};
-use super::model::{Destination, ValidBackend, ValidRoute};
+use super::model::{Destination, ValidBackend, ValidDestination, ValidRoute};
 use super::overlap::footprints;
 use super::planned::Planned;
 use super::resolve::Resolver;
@@ -39,7 +39,7 @@ pub(super) fn backend(key: &Key, observed: &Arc<Observed>) -> Planned {
         observed: observed.clone(),
         objects,
         status: Arc::new(status),
-        reference: None,
+        references: Vec::new(),
         footprints: Vec::new(),
     }
 }
@@ -53,11 +53,7 @@ pub(super) fn route(key: &Key, observed: &Arc<Observed>, resolver: &Resolver<'_>
     validate::key(key, &mut findings);
     let is_key_good = findings.is_empty();
     let valid = validate::route(spec, key, &mut findings);
-    let reference = match &valid.destination {
-        Some(Destination::Reference(backend)) => Some(backend.clone()),
-        _ => None,
-    };
-    let resolved_refs = resolver.resolve(reference.as_ref(), &spec.listeners);
+    let resolved_refs = resolver.resolve(&valid.destinations, &spec.listeners);
     let objects = if findings.is_empty() { route_objects(key, observed, &valid) } else { Vec::new() };
     sized(&objects, &mut findings);
     let refusal = findings.into_refusal();
@@ -68,7 +64,7 @@ pub(super) fn route(key: &Key, observed: &Arc<Observed>, resolver: &Resolver<'_>
         let matches = is_placeable.then_some(matches);
         vec![translate::held(key, &observed.labels, problems, matches)]
     };
-    let objects = match (&refusal, missing_backend(&resolved_refs)) {
+    let objects = match (&refusal, without_backend(&resolved_refs)) {
         _ if !spec.enabled || !is_key_good => Vec::new(),
         (Some(refusal), _) => hold(&refusal.problems),
         (None, Some(unresolved)) => hold(&unresolved.problems),
@@ -78,7 +74,8 @@ pub(super) fn route(key: &Key, observed: &Arc<Observed>, resolver: &Resolver<'_>
     let accepted = refusal.map_or(Ok(active), Err);
     let status = ObjectStatus { resolved_refs, ..status(key, observed, accepted, &objects) };
     let footprints = if objects.is_empty() || !is_placeable { Vec::new() } else { footprints };
-    Planned { observed: observed.clone(), objects, status: Arc::new(status), reference, footprints }
+    let references = valid.destinations.iter().filter_map(ValidDestination::reference).cloned().collect();
+    Planned { observed: observed.clone(), objects, status: Arc::new(status), references, footprints }
 }
 
 /// The status of an object that lost its key to another source.
@@ -103,10 +100,12 @@ fn backend_objects(key: &Key, observed: &Observed, valid: &ValidBackend<'_>) -> 
 }
 
 fn route_objects(key: &Key, observed: &Observed, valid: &ValidRoute<'_>) -> Vec<Object> {
-    let Some(wire) = translate::route(valid, key) else { return Vec::new() };
-    let mut objects = vec![translate::object(key.clone(), &observed.labels, wire::Payload::Route(wire))];
-    if let Some(Destination::Inline(backend)) = &valid.destination {
-        objects.extend(backend_objects(&key.inline_backend(0), observed, backend));
+    let route = wire::Payload::Route(translate::route(valid, key));
+    let mut objects = vec![translate::object(key.clone(), &observed.labels, route)];
+    for destination in &valid.destinations {
+        if let Destination::Inline(backend) = &destination.backend {
+            objects.extend(backend_objects(&key.inline_backend(destination.index), observed, backend));
+        }
     }
     objects
 }
@@ -130,7 +129,7 @@ fn unreadable(key: &Key, observed: &Arc<Observed>, spec: &Spec) -> Planned {
     let problems = of_key.into_iter().flatten().chain(problems).collect();
     let refusal = Refusal { reason: RefusalReason::Invalid, problems };
     let status = Arc::new(status(key, observed, Err(refusal), &objects));
-    Planned { observed: observed.clone(), objects, status, reference: None, footprints: Vec::new() }
+    Planned { observed: observed.clone(), objects, status, references: Vec::new(), footprints: Vec::new() }
 }
 
 fn status(
@@ -150,7 +149,7 @@ fn status(
     }
 }
 
-fn missing_backend(resolved: &Result<(), Unresolved>) -> Option<&Unresolved> {
+fn without_backend(resolved: &Result<(), Unresolved>) -> Option<&Unresolved> {
     resolved.as_ref().err().filter(|unresolved| unresolved.reason == UnresolvedReason::BackendNotFound)
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use dataplane_snapshot::Key;
 
 use super::findings::{Field, problem};
+use super::model::ValidDestination;
 use super::planned::{Planned, changes};
 use crate::{Problem, Unresolved, UnresolvedReason};
 
@@ -37,31 +38,43 @@ pub(super) fn restood(earlier: &[Arc<Planned>], next: &[Arc<Planned>]) -> BTreeS
 }
 
 impl Resolver<'_> {
-    pub(super) fn resolve(&self, backend: Option<&Key>, listeners: &[String]) -> Result<(), Unresolved> {
-        let backend = backend.and_then(|key| self.backend(key));
+    pub(super) fn resolve(
+        &self,
+        destinations: &[ValidDestination<'_>],
+        listeners: &[String],
+    ) -> Result<(), Unresolved> {
+        let named = destinations.iter().filter_map(|one| self.backend(one.index, one.reference()?));
+        let mut backends: Vec<_> = named.collect();
+        let missing = |(reason, _): &&(_, Problem)| *reason == UnresolvedReason::BackendNotFound;
+        if backends.iter().filter(missing).count() < destinations.len() {
+            // The others get their share of the requests all the same.
+            for (reason, _) in &mut backends {
+                *reason = (*reason).max(UnresolvedReason::SomeBackendNotFound);
+            }
+        }
         let listeners = listeners.iter().enumerate().filter_map(|(index, name)| {
             Some((UnresolvedReason::ListenerNotFound, self.listener(index, name)?))
         });
-        let (reasons, problems): (Vec<_>, Vec<_>) = backend.into_iter().chain(listeners).unzip();
+        let (reasons, problems): (Vec<_>, Vec<_>) = backends.into_iter().chain(listeners).unzip();
         match reasons.into_iter().min() {
             None => Ok(()),
             Some(reason) => Err(Unresolved { reason, problems }),
         }
     }
 
-    fn backend(&self, key: &Key) -> Option<(UnresolvedReason, Problem)> {
+    fn backend(&self, index: usize, key: &Key) -> Option<(UnresolvedReason, Problem)> {
         let at = Field::SPEC.name("backends");
         let found = self.backends.binary_search_by(|planned| planned.key().cmp(key));
         match found.ok().and_then(|index| self.backends.get(index)).map(|planned| Standing::of(planned)) {
             Some(Standing::Good) => None,
             Some(Standing::Refused) => {
                 let message = format!("Backend {} isn't accepted: its own status says why", key.name());
-                Some((UnresolvedReason::BackendNotAccepted, problem(&at.index(0).name("ref"), message)))
+                Some((UnresolvedReason::BackendNotAccepted, problem(&at.index(index).name("ref"), message)))
             }
             None => {
                 let (namespace, name) = (key.namespace(), key.name());
                 let message = format!("there is no Backend {name} in namespace {namespace}");
-                Some((UnresolvedReason::BackendNotFound, problem(&at.index(0).name("ref"), message)))
+                Some((UnresolvedReason::BackendNotFound, problem(&at.index(index).name("ref"), message)))
             }
         }
     }

@@ -79,11 +79,13 @@ impl Sources {
     }
 }
 
-/// The Backend that a route names.
-pub(crate) fn backend_of(world: &World, route: &Key) -> Option<Key> {
-    let Spec::Route(spec) = &world.routes.get(route)?.spec else { return None };
-    let reference = spec.backends.first()?.reference.as_ref()?;
-    Some(Key::new(Kind::Backend, route.namespace(), &*reference.name))
+/// The Backends that a route names.
+pub(crate) fn backends_of(world: &World, route: &Key) -> Vec<Key> {
+    let Some(Spec::Route(spec)) = world.routes.get(route).map(|observed| &observed.spec) else {
+        return Vec::new();
+    };
+    let references = spec.backends.iter().filter_map(|backend| backend.reference.as_ref());
+    references.map(|reference| Key::new(Kind::Backend, route.namespace(), &*reference.name)).collect()
 }
 
 pub(crate) fn edits(most: usize) -> impl Strategy<Value = Vec<Edit>> {

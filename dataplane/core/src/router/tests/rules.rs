@@ -152,6 +152,18 @@ fn destinations_share_by_weight() {
 }
 
 #[test]
+fn a_missing_backend_keeps_its_share() {
+    let mut rule = rule(vec![on("", "/")]);
+    let lost = wire::Destination { backend: "backend/default/lost".to_owned(), weight: 3, filters: vec![] };
+    rule.destinations.push(lost);
+    let route = wire::Route { rules: vec![rule], ..Default::default() };
+    let router = router([object("route/default/r", wire::Payload::Route(route))]);
+    let answers: Vec<_> = (0..8).map(|_| goes_to(&router, &Head::get("/"))).collect();
+    assert_eq!(answers.iter().filter(|answer| *answer == "r").count(), 2, "{answers:?}");
+    assert_eq!(answers.iter().filter(|answer| *answer == "r by lost: its backend is not there").count(), 6);
+}
+
+#[test]
 fn a_missing_or_refused_backend_holds_its_routes_only() {
     let mut lost = rule(vec![on("", "/lost")]);
     lost.destinations[0].backend = "backend/default/lost".to_owned();

@@ -2,21 +2,23 @@ use crds::PathType;
 use dataplane_snapshot::{Key, wire};
 
 use super::precedence;
-use crate::plan::model::{Destination, ValidCondition, ValidMatch, ValidRoute};
+use crate::plan::model::{Destination, ValidCondition, ValidDestination, ValidMatch, ValidRoute};
 
-/// The wire form, if there is a destination.
-pub(in crate::plan) fn route(route: &ValidRoute<'_>, key: &Key) -> Option<wire::Route> {
-    let backend = match route.destination.as_ref()? {
-        Destination::Reference(backend) => backend.to_string(),
-        Destination::Inline(_) => key.inline_backend(0).to_string(),
-    };
+pub(in crate::plan) fn route(route: &ValidRoute<'_>, key: &Key) -> wire::Route {
     let mut wire = matches_only(route, key);
     for rule in &mut wire.rules {
         rule.filters = filters(route);
-        rule.destinations =
-            vec![wire::Destination { backend: backend.clone(), weight: route.weight, filters: Vec::new() }];
+        rule.destinations = route.destinations.iter().map(|one| destination(one, key)).collect();
     }
-    Some(wire)
+    wire
+}
+
+fn destination(destination: &ValidDestination<'_>, key: &Key) -> wire::Destination {
+    let backend = match &destination.backend {
+        Destination::Reference(backend) => backend.to_string(),
+        Destination::Inline(_) => key.inline_backend(destination.index).to_string(),
+    };
+    wire::Destination { backend, weight: destination.weight, filters: Vec::new() }
 }
 
 /// As much of the wire form as says which requests it takes.

@@ -3,7 +3,7 @@ use dataplane_snapshot::{Key, Kind};
 
 use super::{backend, bounds, matches};
 use crate::plan::findings::{Field, Findings};
-use crate::plan::model::{Destination, ValidRoute};
+use crate::plan::model::{Destination, ValidDestination, ValidRoute};
 
 /// The model of what is good; all of the route only if nothing was found.
 pub(in crate::plan) fn route<'a>(
@@ -19,7 +19,7 @@ pub(in crate::plan) fn route<'a>(
         }
     }
     let matches = matches::matches(&spec.matches, &at.name("matches"), findings);
-    let destination = destination(&spec.backends, key, &at.name("backends"), findings);
+    let destinations = destinations(&spec.backends, key, &at.name("backends"), findings);
     ValidRoute {
         name: spec.display_name.as_deref().unwrap_or(key.name()),
         metadata: &spec.metadata,
@@ -27,27 +27,34 @@ pub(in crate::plan) fn route<'a>(
         matches,
         strip_path: spec.strip_path,
         override_host: spec.override_host,
-        weight: spec.backends.first().map_or(1, |backend| backend.weight),
-        destination,
+        destinations,
     }
 }
 
+fn destinations<'a>(
+    specs: &'a [RouteBackend],
+    key: &'a Key,
+    at: &Field<'_>,
+    findings: &mut Findings,
+) -> Vec<ValidDestination<'a>> {
+    if specs.is_empty() {
+        findings.invalid(at, "write at least one backend, by ref or inline");
+    }
+    let each = specs.iter().enumerate();
+    let valid = each.filter_map(|(index, spec)| {
+        let backend = destination(spec, key, &at.index(index), findings)?;
+        Some(ValidDestination { index, weight: spec.weight, backend })
+    });
+    valid.collect()
+}
+
 fn destination<'a>(
-    backends: &'a [RouteBackend],
+    spec: &'a RouteBackend,
     key: &'a Key,
     at: &Field<'_>,
     findings: &mut Findings,
 ) -> Option<Destination<'a>> {
-    let [backend] = backends else {
-        if backends.is_empty() {
-            findings.invalid(at, "write one backend, by ref or inline");
-        } else {
-            findings.unsupported(at, "write one backend");
-        }
-        return None;
-    };
-    let at = at.index(0);
-    match (&backend.reference, &backend.inline) {
+    match (&spec.reference, &spec.inline) {
         (Some(reference), None) => {
             let at = at.name("ref");
             if reference.name.is_empty() {
@@ -60,15 +67,14 @@ fn destination<'a>(
             Some(Destination::Reference(Key::new(Kind::Backend, key.namespace(), &*reference.name)))
         }
         (None, Some(spec)) => {
-            backend::backend(spec, key.name(), &at.name("inline"), findings).map(Destination::Inline)
+            backend(spec, key.name(), &at.name("inline"), findings).map(Destination::Inline)
         }
         (Some(_), Some(_)) => {
-            findings.invalid(&at, "has both ref and inline: write only one of them");
+            findings.invalid(at, "has both ref and inline: write only one of them");
             None
         }
         (None, None) => {
-            findings
-                .invalid(&at, "write ref, the name of a Backend, or inline, a backend of the route's own");
+            findings.invalid(at, "write ref, the name of a Backend, or inline, a backend of the route's own");
             None
         }
     }
