@@ -9,6 +9,9 @@ pub enum BadPath {
     /// Proxies and servers resolve these at different moments, which is how access rules are walked around.
     #[error("the path has a segment of one or two dots")]
     DotSegment,
+    /// The end of a path for targets that keep it in C strings.
+    #[error("the path has a zero byte, %00")]
+    Nul,
     #[error("the path has a % that isn't followed by two hexadecimal digits")]
     Percent,
     #[error("the path has the character {0:?}, which must be percent-encoded")]
@@ -65,6 +68,9 @@ fn respell(path: &str) -> Result<String, BadPath> {
         if byte == b'%' {
             let mut digit = || bytes.next().and_then(hex_value).ok_or(BadPath::Percent);
             let decoded = digit()? << 4 | digit()?;
+            if decoded == 0 {
+                return Err(BadPath::Nul);
+            }
             if is_unreserved(decoded) {
                 result.push(char::from(decoded));
             } else {
@@ -105,9 +111,12 @@ pub(crate) const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// Whether a normalized path has a segment `.` or `..`.
+/// Whether a normalized path has a segment `.` or `..`, also for a target that decodes slashes and backslashes first.
 pub(crate) fn has_dot_segment(path: &str) -> bool {
-    path.split('/').any(|segment| matches!(segment, "." | ".."))
+    path.split('/')
+        .flat_map(|segment| segment.split("%2F"))
+        .flat_map(|segment| segment.split("%5C"))
+        .any(|segment| matches!(segment, "." | ".."))
 }
 
 /// The bounds of the next segment that isn't empty, at or after `from`.
@@ -147,7 +156,7 @@ mod tests {
 
     #[test]
     fn refuses_dot_segments_in_every_spelling() {
-        for path in ["/.", "/..", "/a/../b", "/a/./", "/%2e%2E/x", "/a/.%2e", "/%2e"] {
+        for path in ["/.", "/..", "/a/../b", "/a/./", "/%2e%2E/x", "/a/.%2e", "/%2e", "/a/..%2fb", "/a%5c..%2Fb", "/a/%5C.."] {
             assert_eq!(normalize(path), Err(BadPath::DotSegment), "{path}");
         }
     }
@@ -156,6 +165,7 @@ mod tests {
     fn refuses_what_no_path_has() {
         assert_eq!(normalize(""), Err(BadPath::NotAbsolute));
         assert_eq!(normalize("*"), Err(BadPath::NotAbsolute));
+        assert_eq!(normalize("/a%00"), Err(BadPath::Nul));
         for path in ["/%", "/%4", "/%zz", "/%%41"] {
             assert_eq!(normalize(path), Err(BadPath::Percent), "{path}");
         }
