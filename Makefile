@@ -10,7 +10,7 @@ export KOMAINU_CACHE := $(CACHE)
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart build test test-fast tools fmt fmt-check lint deny purity sizes generate bench-proxy \
-	check-instructions update-instructions accept-foundation
+	check-instructions update-instructions test-protocols accept-foundation
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ check-instructions: ## Compare instruction counts with the committed baseline; +
 
 update-instructions: ## Write a new baseline of instruction counts
 	@benches/instructions update
+
+test-protocols: build ## Send the corpus of valid and broken requests through Komainu, nginx and HAProxy (installs Debian's)
+	@e2e/protocols/run
 
 bench-proxy: ## nginx, HAProxy and Komainu side by side (installs Debian's nginx, haproxy, wrk, nghttp2-client, strace)
 	@benches/proxy/run
