@@ -1,13 +1,12 @@
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use dataplane_snapshot::{Key, wire};
 use rustc_hash::FxHashSet;
 
-use crate::balance::{Candidates, Panic, spread};
+use crate::balance::{Candidates, Panic, Policy};
 use crate::state::Cursor;
 use crate::timeouts::TimeoutRules;
-use crate::{BackendStates, Choice, RequestHead, Root, Schedule, TargetState, Timeouts};
+use crate::{BackendStates, Choice, CompiledTarget, RequestHead, Root, Schedule, Timeouts};
 
 /// A backend with its targets, ready for requests.
 #[derive(Debug)]
@@ -15,6 +14,7 @@ pub struct CompiledBackend {
     pub key: Key,
     pub root: Root,
     timeouts: TimeoutRules,
+    policy: Policy,
     panic: Panic,
     targets: Arc<Targets>,
 }
@@ -26,26 +26,6 @@ pub(crate) struct Targets {
     /// The turns of primaries, or of backups if there is nothing else.
     schedule: Schedule,
     cursor: Arc<Cursor>,
-}
-
-/// One server that requests can be sent to.
-#[derive(Debug)]
-pub struct CompiledTarget {
-    pub id: Box<str>,
-    /// Its place among the backend's targets.
-    pub(crate) position: u16,
-    /// To resolve, unless there is an address.
-    pub hostname: Box<str>,
-    pub port: u16,
-    pub ip_address: Option<IpAddr>,
-    pub protocol: wire::Protocol,
-    /// 0: drained, gets no new requests.
-    pub(crate) weight: u32,
-    /// Only for when no target without this is available.
-    pub(crate) backup: bool,
-    /// The `Host` of requests that don't keep the client's: host name, and the port unless it is 80.
-    pub host_header: Box<str>,
-    pub state: Arc<TargetState>,
 }
 
 impl CompiledBackend {
@@ -60,18 +40,35 @@ impl CompiledBackend {
 
     /// The target to send the request to next; `None` if there is none that takes it.
     pub fn pick<H: RequestHead>(&self, choice: &Choice<'_, H>) -> Option<&CompiledTarget> {
-        self.targets.next(self.panic, choice)
+        let targets = &*self.targets;
+        match &self.policy {
+            Policy::RoundRobin => targets.next(self.panic, choice),
+            policy => {
+                let candidates = Candidates::find(&targets.list, self.panic, choice);
+                policy.pick(candidates, choice).or_else(|| targets.next(self.panic, choice))
+            }
+        }
+    }
+
+    /// Whether it matters how fast targets answer; see [`Latency::observe`](crate::Latency::observe).
+    pub fn measures(&self) -> bool {
+        self.policy.measures()
+    }
+
+    /// Appends the field of the response's head that brings the client back to the target which answers, if there is one.
+    pub fn write_cookie<H: RequestHead>(&self, head: &H, target: &CompiledTarget, out: &mut Vec<u8>) {
+        if let Policy::Sticky(sticky) = &self.policy {
+            sticky.write(head, target, out);
+        }
     }
 
     pub(crate) fn compile(key: Key, backend: &wire::Backend, targets: Arc<Targets>) -> Result<Self, String> {
-        let policy = backend.load_balancing.as_ref().map_or(0, |balancing| balancing.policy);
-        if wire::LoadBalancingPolicy::try_from(policy).is_err() {
-            return Err(format!("{policy} is no load balancing that this version knows"));
-        }
+        let policy = Policy::parse(&key, backend.load_balancing.as_ref())
+            .map_err(|error| format!("load balancing: {error}"))?;
         let root = Root::parse(&backend.root, backend.rewrite).map_err(|error| format!("root: {error}"))?;
         let timeouts = TimeoutRules::parse(backend.client.as_ref())?;
         let panic = backend.panic_threshold.map_or(Panic::NoneHealthy, Panic::Below);
-        Ok(Self { key, root, timeouts, panic, targets })
+        Ok(Self { key, root, timeouts, policy, panic, targets })
     }
 
     /// The same backend with other targets.
@@ -80,6 +77,7 @@ impl CompiledBackend {
             key: self.key.clone(),
             root: self.root.clone(),
             timeouts: self.timeouts.clone(),
+            policy: self.policy.clone(),
             panic: self.panic,
             targets,
         }
@@ -141,74 +139,6 @@ impl Targets {
     pub(crate) fn none(backend: &Key, states: &BackendStates) -> Self {
         Self { list: Box::default(), schedule: Schedule::default(), cursor: states.cursor(backend) }
     }
-}
-
-impl CompiledTarget {
-    /// Whether the target is one for such a request at all, whatever its state.
-    pub(crate) fn takes_part<H: RequestHead>(&self, _: &H) -> bool {
-        self.weight > 0
-    }
-
-    /// Whether nothing speaks against the target. What asks this is a primary, or there is none.
-    #[inline]
-    fn takes<H: RequestHead>(&self, choice: &Choice<'_, H>) -> bool {
-        self.state.is_eligible(choice.now)
-            && self.takes_part(choice.head)
-            && self.is_warm(choice)
-            && !choice.tried.contains(self)
-    }
-
-    /// Whether the target takes a request that drew this number, although it came back not long ago.
-    pub(crate) fn is_warm<H>(&self, choice: &Choice<'_, H>) -> bool {
-        self.state.warmth.takes(choice.now, spread(choice.random ^ u64::from(self.position)))
-    }
-
-    fn compile(
-        backend: &Key,
-        position: u16,
-        target: &wire::Target,
-        states: &BackendStates,
-    ) -> Result<Self, String> {
-        if target.id.is_empty() {
-            return Err("it has no id".to_owned());
-        }
-        let port = u16::try_from(target.port)
-            .ok()
-            .filter(|port| *port > 0)
-            .ok_or_else(|| format!("{} is not a port: write 1 to 65535", target.port))?;
-        let ip_address = match target.ip_address.as_str() {
-            "" => None,
-            text => Some(text.parse().map_err(|_| format!("the address {text:?} is not an IP address"))?),
-        };
-        let protocol = wire::Protocol::try_from(target.protocol)
-            .map_err(|_| format!("{} is no protocol that this version knows", target.protocol))?;
-        let host = host_text(&target.hostname)?;
-        let host_header = if port == 80 { host } else { format!("{host}:{port}") };
-        Ok(Self {
-            id: target.id.as_str().into(),
-            position,
-            hostname: target.hostname.as_str().into(),
-            port,
-            ip_address,
-            protocol,
-            weight: target.weight,
-            backup: target.backup,
-            host_header: host_header.into(),
-            state: states.target(backend, &target.id),
-        })
-    }
-}
-
-/// The host name as it stands in a `Host` field. It is written into request heads, so nothing else may be in it.
-fn host_text(hostname: &str) -> Result<String, String> {
-    if hostname.parse::<std::net::Ipv6Addr>().is_ok() {
-        return Ok(format!("[{hostname}]"));
-    }
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if hostname.is_empty() || hostname.len() > 253 || !hostname.bytes().all(allowed) {
-        return Err(format!("{hostname:?} is not a host name or an IP address"));
-    }
-    Ok(hostname.to_owned())
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ pub(crate) struct Head {
     pub(crate) path: String,
     pub(crate) query: Option<String>,
     pub(crate) headers: Vec<(String, Vec<u8>)>,
+    pub(crate) secured: bool,
+    pub(crate) client: IpAddr,
 }
 
 impl Head {
@@ -29,11 +31,18 @@ impl Head {
             path: path.to_owned(),
             query: query.map(str::to_owned),
             headers: Vec::new(),
+            secured: false,
+            client: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
         }
     }
 
     pub(crate) fn host(mut self, host: &str) -> Self {
         self.host = host.to_owned();
+        self
+    }
+
+    pub(crate) fn from(mut self, client: [u8; 4]) -> Self {
+        self.client = client.into();
         self
     }
 
@@ -92,11 +101,11 @@ impl RequestHead for Head {
     }
 
     fn secured(&self) -> bool {
-        false
+        self.secured
     }
 
     fn client_ip(&self) -> IpAddr {
-        IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))
+        self.client
     }
 
     fn listener(&self) -> &str {

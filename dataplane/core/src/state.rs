@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use dataplane_snapshot::Key;
 use rustc_hash::FxHashMap;
 
-use crate::{Moment, Warmth};
+use crate::{Latency, Location, Moment, Warmth};
 
 /// What is remembered about backends and targets from one router to the next. A record lives as long as a router that
 /// uses it, so what vanished is forgotten; one that comes back begins anew.
@@ -12,6 +12,7 @@ use crate::{Moment, Warmth};
 pub struct BackendStates {
     /// Locked by the compile step only, never by a request.
     records: Mutex<FxHashMap<Key, Record>>,
+    location: Location,
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +41,8 @@ pub struct TargetState {
     in_flight: AtomicU64,
     /// How much of its share it takes since it came back. Whoever finds that it did, calls [`Warmth::begin`].
     pub warmth: Warmth,
+    /// How fast it answers, if its backend [measures](crate::CompiledBackend::measures) that.
+    pub latency: Latency,
     #[cfg(test)]
     pub(crate) forced: Forced,
 }
@@ -104,6 +107,15 @@ impl Drop for InFlight {
 impl BackendStates {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// For a worker that knows where it runs.
+    pub fn at(location: Location) -> Self {
+        Self { location, ..Self::default() }
+    }
+
+    pub(crate) const fn location(&self) -> &Location {
+        &self.location
     }
 
     pub(crate) fn cursor(&self, backend: &Key) -> Arc<Cursor> {

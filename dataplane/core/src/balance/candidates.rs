@@ -127,6 +127,33 @@ impl<'t> Candidates<'t> {
         self.iter().next().is_some_and(|target| target.backup == other.backup)
     }
 
+    pub(crate) fn without(mut self, other: &CompiledTarget) -> Self {
+        self.positions.retain(|position| *position != other.position);
+        self
+    }
+
+    /// The one with the lowest score; one of several by weight.
+    pub(crate) fn least(
+        &self,
+        random: u64,
+        score: impl Fn(&CompiledTarget) -> f64,
+    ) -> Option<&'t CompiledTarget> {
+        let mut least: Option<(&CompiledTarget, f64, u64)> = None;
+        for target in self.iter() {
+            let (score, weight) = (score(target), u64::from(target.weight).max(1));
+            least = match least {
+                Some((best, lowest, total)) if score == lowest => {
+                    let total = total + weight;
+                    let wins = spread(random ^ u64::from(target.position)) % total < weight;
+                    Some((if wins { target } else { best }, lowest, total))
+                }
+                Some((_, lowest, _)) if score > lowest => least,
+                _ => Some((target, score, weight)),
+            };
+        }
+        least.map(|(target, ..)| target)
+    }
+
     /// One of them by weight.
     pub(crate) fn by_weight(&self, random: u64) -> Option<&'t CompiledTarget> {
         let total: u64 = self.iter().map(|target| u64::from(target.weight)).sum();

@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use super::Condition;
+
 /// How requests are sent to the targets, which are in the Endpoints of the same namespace and name.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Backend {
@@ -26,12 +28,33 @@ pub struct Backend {
 pub struct LoadBalancing {
     #[prost(enumeration = "LoadBalancingPolicy", tag = "1")]
     pub policy: i32,
+    /// For WeightedBestResponseTime: the share of requests that goes to the fastest target, 0 to 0.99.
+    #[prost(double, tag = "2")]
+    pub ratio: f64,
+    /// Of the header, cookie or query parameter that is hashed, or of Sticky's cookie; that one may be empty, and then the
+    /// worker makes one of the backend's key.
+    #[prost(string, tag = "3")]
+    pub name: String,
+    /// For Sticky: how long the cookie lives, in seconds; 0: until the browser ends.
+    #[prost(uint64, tag = "4")]
+    pub ttl: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
 #[repr(i32)]
 pub enum LoadBalancingPolicy {
     RoundRobin = 0,
+    Random = 1,
+    Sticky = 2,
+    IpAddressHash = 3,
+    BestResponseTime = 4,
+    WeightedBestResponseTime = 5,
+    LeastConnections = 6,
+    PowerOfTwoRandomChoices = 7,
+    NaiveFailover = 8,
+    HeaderHash = 9,
+    CookieHash = 10,
+    QueryHash = 11,
 }
 
 /// All durations in milliseconds; 0: no limit.
@@ -86,6 +109,56 @@ pub struct Target {
     /// Only for when no target without this is available.
     #[prost(bool, tag = "7")]
     pub backup: bool,
+    /// Absent: the target is one for every request.
+    #[prost(message, optional, tag = "8")]
+    pub predicate: Option<Predicate>,
+}
+
+/// Which requests a target is for. One of a kind that a receiver doesn't know is refused.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Predicate {
+    #[prost(oneof = "PredicateKind", tags = "1, 2")]
+    pub kind: Option<PredicateKind>,
+}
+
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub enum PredicateKind {
+    #[prost(message, tag = "1")]
+    NetworkLocation(NetworkLocation),
+    #[prost(message, tag = "2")]
+    Request(RequestMatch),
+}
+
+/// Patterns with `*` for where the worker runs; empty: any.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct NetworkLocation {
+    #[prost(string, tag = "1")]
+    pub provider: String,
+    #[prost(string, tag = "2")]
+    pub region: String,
+    #[prost(string, tag = "3")]
+    pub zone: String,
+    #[prost(string, tag = "4")]
+    pub data_center: String,
+    #[prost(string, tag = "5")]
+    pub rack: String,
+}
+
+/// Conditions on a request that all must hold.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct RequestMatch {
+    /// Upper-case; empty: any.
+    #[prost(string, repeated, tag = "1")]
+    pub methods: Vec<String>,
+    #[prost(message, repeated, tag = "2")]
+    pub headers: Vec<Condition>,
+    #[prost(message, repeated, tag = "3")]
+    pub query: Vec<Condition>,
+    #[prost(message, repeated, tag = "4")]
+    pub cookies: Vec<Condition>,
+    /// Networks or addresses, one of which has the client; empty: any.
+    #[prost(string, repeated, tag = "5")]
+    pub client_cidrs: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]

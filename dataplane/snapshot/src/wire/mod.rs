@@ -7,7 +7,8 @@ mod protocol;
 mod route;
 
 pub use backend::{
-    Backend, ClientSettings, CustomTimeouts, Endpoints, LoadBalancing, LoadBalancingPolicy, Protocol, Target,
+    Backend, ClientSettings, CustomTimeouts, Endpoints, LoadBalancing, LoadBalancingPolicy, NetworkLocation,
+    Predicate, PredicateKind, Protocol, RequestMatch, Target,
 };
 pub use listener::{Listener, ListenerProtocol};
 pub use protocol::{

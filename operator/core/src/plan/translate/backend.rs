@@ -12,7 +12,7 @@ pub(in crate::plan) fn backend(backend: &ValidBackend<'_>) -> wire::Backend {
         metadata: backend.metadata.clone(),
         root: backend.root.to_owned(),
         rewrite: backend.rewrite,
-        load_balancing: Some(wire::LoadBalancing { policy: wire::LoadBalancingPolicy::RoundRobin.into() }),
+        load_balancing: Some(wire::LoadBalancing::default()),
         client: Some(wire::ClientSettings { custom_timeouts: custom.collect(), ..client(backend.timeouts) }),
         panic_threshold: None,
     }
@@ -46,5 +46,6 @@ fn target(target: &ValidTarget<'_>) -> wire::Target {
         ip_address: target.ip_address.map(|address| address.to_string()).unwrap_or_default(),
         protocol: protocol.into(),
         backup: false,
+        predicate: None,
     }
 }
