@@ -8,17 +8,18 @@ use crate::{Duration, UpstreamProxy};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ClientSettings {
-    /// How often a request is tried in all, as in Otoroshi: 1 means no second try. 1 to 100. Default: 1; more is not supported
-    /// yet.
-    #[schemars(range(min = 1, max = 100))]
+    /// How often a request that failed is sent again, to another target if there is one; 0 to 100. A request that may have
+    /// reached a target is only if its method is idempotent (see `retryNonIdempotent`). Default: 1.
+    #[schemars(range(min = 0, max = 100))]
     pub retries: u32,
-    /// Errors in a row after which the circuit breaker of a target opens. Default: 20; another value is not supported yet.
+    /// Errors in a row, within `sampleInterval`, after which the circuit breaker of a target opens: it then gets no requests
+    /// for `sampleInterval`, and after that one, whose outcome decides. At most half of a backend's targets, or one, are kept
+    /// from requests at a time. Default: 20.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_errors: u32,
-    /// The delay before the second try. Default: 50ms; another value is not supported yet.
+    /// The delay before the first retry. Each delay is shortened by a random part, up to a half. Default: 50ms.
     pub retry_initial_delay: Duration,
-    /// What the delay is multiplied by after each try, a whole number from 1 to 100. Default: 2; another value is not
-    /// supported yet.
+    /// What the delay is multiplied by after each retry from the second on, a whole number from 1 to 100. Default: 2.
     #[schemars(range(min = 1, max = 100))]
     pub backoff_factor: u32,
     /// How long a connection to a target may take to be made; 0s: no limit. Default: 10s.
@@ -31,9 +32,17 @@ pub struct ClientSettings {
     pub call_timeout: Duration,
     /// How long a request may take over all tries, until the head of the answer; 0s: no limit. Default: 30s.
     pub global_timeout: Duration,
-    /// How long the circuit breaker stays open before it lets one request try again. Default: 2s; another value is not
-    /// supported yet.
+    /// The delay before the second retry; see `backoffFactor` for further ones. Also how long the circuit breaker counts
+    /// errors and stays open; 0s: there is no circuit breaker. Default: 2s.
     pub sample_interval: Duration,
+    /// Retry also requests whose method is not idempotent, as POST and PATCH, when a target may have seen them. They may then
+    /// have their effect twice. Default: false.
+    pub retry_non_idempotent: bool,
+    /// Answers with these statuses are failures that are retried. Default: 502, 503 and 504.
+    #[schemars(schema_with = "crate::bounds::statuses")]
+    pub retry_statuses: Vec<u16>,
+    /// For the circuit breaker, answers from 500 are errors, too. Default: true.
+    pub count_server_errors: bool,
     /// Other timeouts for some paths, at most 32; the first whose `path` matches counts.
     #[schemars(length(max = MAX_CUSTOM_TIMEOUTS))]
     pub custom_timeouts: Vec<CustomTimeouts>,
@@ -57,6 +66,9 @@ impl Default for ClientSettings {
             call_timeout: Duration::from_millis(30_000),
             global_timeout: Duration::from_millis(30_000),
             sample_interval: Duration::from_millis(2_000),
+            retry_non_idempotent: false,
+            retry_statuses: vec![502, 503, 504],
+            count_server_errors: true,
             custom_timeouts: Vec::new(),
             cache_connection_settings: ConnectionCache::default(),
             proxy: None,

@@ -4,6 +4,7 @@ use dataplane_snapshot::{Key, wire};
 use rustc_hash::FxHashSet;
 
 use crate::balance::{Candidates, Panic, Policy};
+use crate::resilience::Resilience;
 use crate::state::Cursor;
 use crate::timeouts::TimeoutRules;
 use crate::{BackendStates, Choice, CompiledTarget, RequestHead, Root, Schedule, Timeouts};
@@ -16,6 +17,7 @@ pub struct CompiledBackend {
     timeouts: TimeoutRules,
     policy: Policy,
     panic: Panic,
+    pub(crate) resilience: Resilience,
     targets: Arc<Targets>,
 }
 
@@ -62,13 +64,19 @@ impl CompiledBackend {
         }
     }
 
-    pub(crate) fn compile(key: Key, backend: &wire::Backend, targets: Arc<Targets>) -> Result<Self, String> {
+    pub(crate) fn compile(
+        key: Key,
+        backend: &wire::Backend,
+        targets: Arc<Targets>,
+        states: &BackendStates,
+    ) -> Result<Self, String> {
         let policy = Policy::parse(&key, backend.load_balancing.as_ref())
             .map_err(|error| format!("load balancing: {error}"))?;
         let root = Root::parse(&backend.root, backend.rewrite).map_err(|error| format!("root: {error}"))?;
         let timeouts = TimeoutRules::parse(backend.client.as_ref())?;
         let panic = backend.panic_threshold.map_or(Panic::NoneHealthy, Panic::Below);
-        Ok(Self { key, root, timeouts, policy, panic, targets })
+        let resilience = Resilience::compile(&key, backend.client.as_ref(), states)?;
+        Ok(Self { key, root, timeouts, policy, panic, resilience, targets })
     }
 
     /// The same backend with other targets.
@@ -79,6 +87,7 @@ impl CompiledBackend {
             timeouts: self.timeouts.clone(),
             policy: self.policy.clone(),
             panic: self.panic,
+            resilience: self.resilience.clone(),
             targets,
         }
     }

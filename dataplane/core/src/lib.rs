@@ -7,6 +7,8 @@
 
 pub mod backend;
 pub mod balance;
+mod breaker;
+mod budget;
 mod choice;
 pub mod condition;
 mod cookie;
@@ -22,6 +24,8 @@ pub mod pattern;
 mod predicate;
 mod query;
 mod regex;
+mod resilience;
+mod retry;
 mod rewrite;
 mod route;
 mod router;
@@ -35,6 +39,8 @@ mod timeouts;
 
 pub use backend::CompiledBackend;
 pub use balance::{Latency, Outcome, Schedule, Warmth};
+pub use breaker::{Breaker, BreakerRule, BreakerState, Permit};
+pub use budget::RetryBudget;
 pub use choice::{Choice, Tried};
 pub use condition::{Condition, ConditionError, Place};
 pub use decision::{Decision, Matched};
@@ -48,6 +54,8 @@ pub use path::BadPath;
 pub use pattern::{PathPattern, PatternError};
 pub use predicate::{Location, parse_network};
 pub use regex::{FullRegex, RegexError};
+pub use resilience::Retries;
+pub use retry::{Fault, RetryRule};
 pub use rewrite::{RewriteError, Root, RootError};
 pub use route::{CompiledDestination, CompiledRoute, CompiledRule};
 pub use router::{Compiled, Router};

@@ -61,8 +61,9 @@ pub(crate) fn compiled_backend(
     targets: Vec<wire::Target>,
 ) -> Result<CompiledBackend, String> {
     let key: Key = "backend/default/users".parse().unwrap();
-    let targets = Targets::compile(&key, &wire::Endpoints { targets }, &BackendStates::new())?;
-    CompiledBackend::compile(key, backend, Arc::new(targets))
+    let states = BackendStates::new();
+    let targets = Targets::compile(&key, &wire::Endpoints { targets }, &states)?;
+    CompiledBackend::compile(key, backend, Arc::new(targets), &states)
 }
 
 /// The target that the backend of `matched` gives a first try.

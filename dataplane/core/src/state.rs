@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use dataplane_snapshot::Key;
 use rustc_hash::FxHashMap;
 
-use crate::{Latency, Location, Moment, Warmth};
+use crate::{Breaker, Latency, Location, Moment, RetryBudget, Warmth};
 
 /// What is remembered about backends and targets from one router to the next. A record lives as long as a router that
 /// uses it, so what vanished is forgotten; one that comes back begins anew.
@@ -18,6 +18,7 @@ pub struct BackendStates {
 #[derive(Debug, Default)]
 struct Record {
     cursor: Weak<Cursor>,
+    budget: Weak<RetryBudget>,
     targets: FxHashMap<Box<str>, Weak<TargetState>>,
 }
 
@@ -43,6 +44,7 @@ pub struct TargetState {
     pub warmth: Warmth,
     /// How fast it answers, if its backend [measures](crate::CompiledBackend::measures) that.
     pub latency: Latency,
+    pub breaker: Breaker,
     #[cfg(test)]
     pub(crate) forced: Forced,
 }
@@ -74,12 +76,12 @@ impl TargetState {
 
     /// Whether the target's breaker lets requests through. Always respected.
     #[inline]
-    pub fn is_closed(&self, _: Moment) -> bool {
+    pub fn is_closed(&self, now: Moment) -> bool {
         #[cfg(test)]
         if self.forced.open.load(Relaxed) {
             return false;
         }
-        true
+        self.breaker.admits(now)
     }
 
     /// Counts a request until the result is dropped.
@@ -123,6 +125,11 @@ impl BackendStates {
         revive(&mut records.entry(backend.clone()).or_default().cursor)
     }
 
+    pub(crate) fn budget(&self, backend: &Key) -> Arc<RetryBudget> {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        revive(&mut records.entry(backend.clone()).or_default().budget)
+    }
+
     pub(crate) fn target(&self, backend: &Key, id: &str) -> Arc<TargetState> {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         revive(records.entry(backend.clone()).or_default().targets.entry(id.into()).or_default())
@@ -133,7 +140,8 @@ impl BackendStates {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         records.retain(|_, record| {
             record.targets.retain(|_, target| target.strong_count() > 0);
-            record.cursor.strong_count() > 0 || !record.targets.is_empty()
+            let shared = record.cursor.strong_count() + record.budget.strong_count();
+            shared > 0 || !record.targets.is_empty()
         });
     }
 

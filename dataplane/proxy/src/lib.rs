@@ -26,4 +26,4 @@ pub use listen::ListenError;
 pub use proxy::{DrainReport, Proxy, ProxyError};
 pub use reason::Reason;
 pub use settings::{ClientTimeouts, Limits, PoolSettings, ProxySettings};
-pub use stats::{DURATION_BUCKETS, Stats};
+pub use stats::{DURATION_BUCKETS, RetryOutcome, Stats};

@@ -60,6 +60,8 @@ reasons! {
     NoRoute = "no_route", 404;
     RouteHeld = "route_held", 503;
     NoTarget = "no_target", 503;
+    /// The circuit breakers of the targets are open.
+    BreakerOpen = "breaker_open", 503;
     /// The backend's root did not expand to a path.
     BadRewrite = "bad_rewrite", 502;
     ResolveFailed = "resolve_failed", 502;

@@ -11,6 +11,34 @@ pub const DURATION_BUCKETS: [u64; 14] = [
 /// How many reasons there are.
 const REASONS: usize = Reason::ALL.len();
 
+/// What became of a retry, or of the wish for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum RetryOutcome {
+    /// It brought an answer that was passed on.
+    Answered,
+    /// It failed, too.
+    Failed,
+    /// The backend's retry budget had nothing left.
+    OverBudget,
+    /// Its delay would have ended after the global timeout.
+    TooLate,
+}
+
+impl RetryOutcome {
+    pub const ALL: [Self; 4] = [Self::Answered, Self::Failed, Self::OverBudget, Self::TooLate];
+
+    /// The word of metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Failed => "failed",
+            Self::OverBudget => "over_budget",
+            Self::TooLate => "too_late",
+        }
+    }
+}
+
 /// A counter with one writer. A plain load and store: no locked instruction on the request path.
 #[derive(Default)]
 pub(crate) struct Counter(AtomicU64);
@@ -29,13 +57,22 @@ impl Counter {
     }
 }
 
+/// One for each [`Reason`].
+pub(crate) struct ByReason([Counter; REASONS]);
+
+impl Default for ByReason {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Counter::default()))
+    }
+}
+
 /// The counters of one thread, written by that thread only. Aligned so that two threads never share a cache line.
 #[derive(Default)]
 #[repr(align(128))]
 pub(crate) struct Counters {
     /// By the first digit of the status, index 0 for anything else.
     pub(crate) responses: [Counter; 6],
-    pub(crate) reasons: [Counter; REASONS],
+    pub(crate) reasons: ByReason,
     pub(crate) accepted: Counter,
     pub(crate) refused: Counter,
     pub(crate) active: Counter,
@@ -45,8 +82,10 @@ pub(crate) struct Counters {
     pub(crate) sent_bytes: Counter,
     pub(crate) upstream_connects: Counter,
     pub(crate) upstream_reuses: Counter,
-    pub(crate) upstream_retries: Counter,
+    pub(crate) upstream_resends: Counter,
     pub(crate) upstream_idle: Counter,
+    pub(crate) retries: [Counter; RetryOutcome::ALL.len()],
+    pub(crate) breaker_openings: Counter,
     pub(crate) durations: [Counter; DURATION_BUCKETS.len() + 1],
     pub(crate) duration_micros: Counter,
 }
@@ -74,8 +113,12 @@ pub struct Stats {
     pub sent_bytes: u64,
     pub upstream_connects: u64,
     pub upstream_reuses: u64,
-    /// Requests sent a second time because a reused connection had been closed.
-    pub upstream_retries: u64,
+    /// Requests sent once more, to the same target, because a reused connection had been closed.
+    pub upstream_resends: u64,
+    /// How often each [`RetryOutcome`] occurred, in the order of [`RetryOutcome::ALL`].
+    pub retries: [u64; RetryOutcome::ALL.len()],
+    /// How often a circuit breaker opened, after a failed trial, too.
+    pub breaker_openings: u64,
     /// Gauge: idle upstream connections.
     pub upstream_idle: u64,
     /// Exchanges per bucket of [`DURATION_BUCKETS`], not cumulative; the last is for longer ones.
@@ -93,7 +136,13 @@ impl Counters {
     }
 
     pub(crate) fn reason(&self, reason: Reason) {
-        if let Some(counter) = self.reasons.get(reason.index()) {
+        if let Some(counter) = self.reasons.0.get(reason.index()) {
+            counter.add(1);
+        }
+    }
+
+    pub(crate) fn retry(&self, outcome: RetryOutcome) {
+        if let Some(counter) = self.retries.get(outcome as usize) {
             counter.add(1);
         }
     }
@@ -110,7 +159,10 @@ impl Counters {
         for (total, counter) in sum.responses.iter_mut().zip(&self.responses) {
             *total += counter.get();
         }
-        for ((_, total), counter) in sum.reasons.iter_mut().zip(&self.reasons) {
+        for (total, counter) in sum.retries.iter_mut().zip(&self.retries) {
+            *total += counter.get();
+        }
+        for ((_, total), counter) in sum.reasons.iter_mut().zip(&self.reasons.0) {
             *total += counter.get();
         }
         for (total, counter) in sum.durations.iter_mut().zip(&self.durations) {
@@ -126,7 +178,8 @@ impl Counters {
             (&mut sum.sent_bytes, &self.sent_bytes),
             (&mut sum.upstream_connects, &self.upstream_connects),
             (&mut sum.upstream_reuses, &self.upstream_reuses),
-            (&mut sum.upstream_retries, &self.upstream_retries),
+            (&mut sum.upstream_resends, &self.upstream_resends),
+            (&mut sum.breaker_openings, &self.breaker_openings),
             (&mut sum.upstream_idle, &self.upstream_idle),
             (&mut sum.duration_micros, &self.duration_micros),
         ];
@@ -142,6 +195,11 @@ impl Stats {
             Self { reasons: Reason::ALL.iter().map(|reason| (*reason, 0)).collect(), ..Self::default() };
         threads.for_each(|counters| counters.add_to(&mut sum));
         sum
+    }
+
+    /// How often `outcome` occurred.
+    pub fn retry(&self, outcome: RetryOutcome) -> u64 {
+        self.retries.get(outcome as usize).copied().unwrap_or_default()
     }
 
     /// How often `reason` occurred.

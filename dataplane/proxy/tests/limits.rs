@@ -188,7 +188,7 @@ fn a_request_lost_on_a_reused_connection_is_sent_once_more() {
     let mut client = gateway.client();
     assert_eq!(client.get("/").status, 200);
     assert_eq!(client.get("/").status, 200, "sent again");
-    assert_eq!(gateway.stats(|stats| stats.responses[2] == 2).upstream_retries, 1);
+    assert_eq!(gateway.stats(|stats| stats.responses[2] == 2).upstream_resends, 1);
     let answer = client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi").answer();
     assert_eq!(
         (answer.status, answer.reason().as_str()),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dataplane_proxy::{DURATION_BUCKETS, Proxy, Stats};
+use dataplane_proxy::{DURATION_BUCKETS, Proxy, RetryOutcome, Stats};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -29,6 +29,10 @@ impl Collector for Traffic {
         let reasons: Vec<_> = stats.reasons.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
         let help = "Answers that the proxy itself gave, by reason";
         family(&mut encoder, "proxy_errors", help, "reason", &reasons)?;
+        let retries: Vec<_> =
+            RetryOutcome::ALL.map(|outcome| (outcome.as_str(), stats.retry(outcome))).into();
+        let help = "Requests sent again after a failure, and those that were not for want of budget or time";
+        family(&mut encoder, "retries", help, "outcome", &retries)?;
         durations(&mut encoder, &stats)?;
         for (name, help, value) in counters(&stats) {
             counter(&mut encoder, name, help, value)?;
@@ -40,7 +44,7 @@ impl Collector for Traffic {
     }
 }
 
-fn counters(stats: &Stats) -> [(&'static str, &'static str, u64); 9] {
+fn counters(stats: &Stats) -> [(&'static str, &'static str, u64); 10] {
     [
         ("connections_accepted", "Client connections accepted", stats.accepted),
         ("connections_refused", "Client connections closed because of the limit", stats.refused),
@@ -50,7 +54,8 @@ fn counters(stats: &Stats) -> [(&'static str, &'static str, u64); 9] {
         ("sent_bytes", "Bytes sent to clients", stats.sent_bytes),
         ("upstream_connects", "Connections opened to targets", stats.upstream_connects),
         ("upstream_reuses", "Requests sent on a kept connection", stats.upstream_reuses),
-        ("upstream_retries", "Requests repeated as a kept connection was closed", stats.upstream_retries),
+        ("upstream_resends", "Requests repeated as a kept connection was closed", stats.upstream_resends),
+        ("breaker_openings", "How often circuit breakers opened", stats.breaker_openings),
     ]
 }
 

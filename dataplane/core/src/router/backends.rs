@@ -125,7 +125,7 @@ impl Slot {
             Some(Self { backend: Ok(backend), backend_hash, .. }) if backend_hash == object.hash() => {
                 Ok(backend.with_targets(Arc::clone(&targets)))
             }
-            _ => compile_backend(object, &targets, &mut rejected),
+            _ => compile_backend(object, &targets, states, &mut rejected),
         };
         Self { backend_hash: *object.hash(), endpoints_hash, targets, backend, rejected }
     }
@@ -143,12 +143,13 @@ fn compile_targets(key: &Key, object: &Object, states: &BackendStates) -> Result
 fn compile_backend(
     object: &Object,
     targets: &Arc<Targets>,
+    states: &BackendStates,
     rejected: &mut Vec<(Key, String)>,
 ) -> Result<CompiledBackend, Box<str>> {
     let key = object.key();
     let compiled = match object.decode() {
         Ok(wire::Payload::Backend(backend)) => {
-            CompiledBackend::compile(key.clone(), &backend, Arc::clone(targets))
+            CompiledBackend::compile(key.clone(), &backend, Arc::clone(targets), states)
         }
         Ok(wire::Payload::Held(held)) => return Err(held.reason.into()),
         Ok(_) => Err("it carries the payload of another kind".to_owned()),

@@ -1,12 +1,17 @@
 //! One request and its answer.
 
+mod attempt;
 mod deadlines;
 mod forward;
 pub(crate) mod forwarded;
 mod headers;
+mod outgoing;
 mod reach;
 mod relay;
+mod replay;
+mod reply;
 mod request;
+mod retries;
 mod tunnel;
 
 use std::future::poll_fn;

@@ -8,10 +8,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::deadlines::{self, Deadlines};
+use super::replay::Replay;
 use crate::Reason;
 use crate::answer::Failure;
 use crate::connection::Connection;
-use crate::http1::piece::{BodyReader, Coding};
+use crate::http1::piece::{BodyReader, Coding, Piece};
 use crate::http1::response::{self, Framing};
 use crate::http1::response_head::{ResponseError, ResponseHead};
 use crate::http1::stream::{BodyError, ReadError, Stream};
@@ -29,14 +30,15 @@ pub(super) struct Relay<'t> {
     moved: u64,
 }
 
-/// The request's body. It outlives an attempt that failed before any of it was taken.
+/// The request's body. It outlives an attempt that failed while all that was taken of it is still here.
 pub(super) struct RequestSide {
     pub(super) reader: BodyReader,
     coding: Coding,
     /// The client waits for 100 before it sends its body.
     expects_continue: bool,
-    /// Some of the body was taken, so the request can't be sent again.
+    /// Some of the body was taken.
     touched: bool,
+    replay: Replay,
     /// All of the body was handed on.
     ended: bool,
     /// The target takes no more. It may have answered nevertheless.
@@ -46,17 +48,36 @@ pub(super) struct RequestSide {
 }
 
 impl RequestSide {
-    pub(super) const fn new(reader: BodyReader, coding: Coding, expects_continue: bool) -> Self {
+    pub(super) const fn new(
+        reader: BodyReader,
+        coding: Coding,
+        expects_continue: bool,
+        replay: Replay,
+    ) -> Self {
         let ended = reader.is_done();
-        Self { reader, coding, expects_continue, touched: false, ended, broken: false, starved: false }
+        Self {
+            reader,
+            coding,
+            expects_continue,
+            touched: false,
+            replay,
+            ended,
+            broken: false,
+            starved: false,
+        }
     }
 
-    pub(super) const fn is_untouched(&self) -> bool {
-        !self.touched
+    /// It can be sent from its beginning.
+    pub(super) const fn is_repeatable(&self) -> bool {
+        !self.touched || self.replay.is_whole()
     }
 
     /// For another attempt.
-    pub(super) fn again(self) -> Self {
+    pub(super) fn again(mut self) -> Self {
+        if self.touched {
+            self.replay.rewind();
+            self.ended = false;
+        }
         Self { broken: false, starved: false, ..self }
     }
 }
@@ -206,6 +227,12 @@ impl<'t> Relay<'t> {
         if !upstream.stream.output.takes_more() {
             return Ok(false);
         }
+        if let Some(data) = request.replay.next() {
+            let piece = Piece::Data(data);
+            request.ended = piece.is_last(&request.reader, request.coding);
+            upstream.stream.put(piece, request.coding);
+            return Ok(true);
+        }
         let stream = &mut connection.stream;
         if std::mem::take(&mut request.expects_continue) && stream.unread().is_empty() {
             stream.output.buffer(&stream.buffers).extend_from_slice(response::CONTINUE);
@@ -224,6 +251,7 @@ impl<'t> Relay<'t> {
             }
             Poll::Ready(Some(Ok(piece))) => {
                 request.ended = piece.is_last(&request.reader, request.coding);
+                request.replay.keep(&piece);
                 upstream.stream.put(piece, request.coding);
             }
             Poll::Ready(Some(Err(error))) => return Err(body_failure(&error)),

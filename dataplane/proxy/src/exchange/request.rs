@@ -47,6 +47,13 @@ impl<'a> Request<'a> {
         Ok(Self { head, bytes, host: host(head.host.text(bytes)), path, client_ip, listener, id })
     }
 
+    /// Doing it twice is the same as doing it once (RFC 9110 section 9.2.2).
+    pub(crate) fn is_idempotent(&self) -> bool {
+        // The parser let a token through, and that is all a method needs.
+        let method = self.head.method.of(self.bytes);
+        http::Method::from_bytes(method).is_ok_and(|method| method.is_idempotent())
+    }
+
     /// The values of the fields `name`, lower-case or not.
     pub(crate) fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         fields::values(&self.head.fields, self.bytes, name)

@@ -1,10 +1,11 @@
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 use super::chunked::ChunkError;
 use super::head::{self, Head, HeadError};
@@ -187,6 +188,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.input.clear();
         self.poll_fill(cx)
+    }
+
+    /// Ready when the other side has closed. It can't be told while something else waits to be read, and a system call is
+    /// made only if the kernel had something to tell.
+    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.input.is_empty() {
+            return Poll::Pending;
+        }
+        let mut space = [const { MaybeUninit::uninit() }; 256];
+        let mut read = ReadBuf::uninit(&mut space);
+        match Pin::new(&mut self.io).poll_read(cx, &mut read) {
+            Poll::Ready(Ok(())) if !read.filled().is_empty() => {
+                self.received += read.filled().len() as u64;
+                self.input.extend_from_slice(read.filled());
+                Poll::Pending
+            }
+            Poll::Ready(_) => Poll::Ready(()),
+            Poll::Pending => Poll::Pending,
+        }
     }
 
     /// Nothing is left to read or to write as far as is known here.

@@ -67,6 +67,20 @@ impl Setup {
         }
     }
 
+    /// One more target of the backend.
+    pub fn target(mut self, address: SocketAddr) -> Self {
+        self.endpoints.targets.push(target(address));
+        self
+    }
+
+    /// Up to `count` retries, with next to no delay, also after answers of 502, 503 and 504.
+    pub fn retries(self, count: u32) -> Self {
+        let statuses = vec![502, 503, 504];
+        self.client(|client| {
+            client.retries = Some(wire::Retries { count, initial_delay: 1, statuses, ..Default::default() });
+        })
+    }
+
     pub fn client(mut self, change: impl FnOnce(&mut wire::ClientSettings)) -> Self {
         change(self.backend.client.get_or_insert_default());
         self

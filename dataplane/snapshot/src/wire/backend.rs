@@ -72,6 +72,49 @@ pub struct ClientSettings {
     pub global_timeout: u64,
     #[prost(message, repeated, tag = "6")]
     pub custom_timeouts: Vec<CustomTimeouts>,
+    /// Absent: a failed request isn't sent again.
+    #[prost(message, optional, tag = "7")]
+    pub retries: Option<Retries>,
+    /// Absent: no circuit breaker.
+    #[prost(message, optional, tag = "8")]
+    pub breaker: Option<Breaker>,
+}
+
+/// How often and when a request that failed is sent again. Durations in milliseconds.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Retries {
+    /// Beyond the first try.
+    #[prost(uint32, tag = "1")]
+    pub count: u32,
+    /// Before the first retry.
+    #[prost(uint64, tag = "2")]
+    pub initial_delay: u64,
+    /// Before the second one; each further one waits `backoff_factor` times as long.
+    #[prost(uint64, tag = "3")]
+    pub interval: u64,
+    /// 0 is 1.
+    #[prost(uint32, tag = "4")]
+    pub backoff_factor: u32,
+    /// Also requests that may have an effect each time.
+    #[prost(bool, tag = "5")]
+    pub non_idempotent: bool,
+    /// Answers that are failures.
+    #[prost(uint32, repeated, tag = "6")]
+    pub statuses: Vec<u32>,
+}
+
+/// When a target that fails gets no requests for a while.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Breaker {
+    /// In a row, at least 1.
+    #[prost(uint32, tag = "1")]
+    pub max_errors: u32,
+    /// Milliseconds in which the errors have to come, and for which the breaker then stays open.
+    #[prost(uint64, tag = "2")]
+    pub interval: u64,
+    /// Answers from 500 are errors, too.
+    #[prost(bool, tag = "3")]
+    pub server_errors: bool,
 }
 
 /// Other timeouts for the paths that meet `path`.

@@ -7,8 +7,8 @@ mod protocol;
 mod route;
 
 pub use backend::{
-    Backend, ClientSettings, CustomTimeouts, Endpoints, LoadBalancing, LoadBalancingPolicy, NetworkLocation,
-    Predicate, PredicateKind, Protocol, RequestMatch, Target,
+    Backend, Breaker, ClientSettings, CustomTimeouts, Endpoints, LoadBalancing, LoadBalancingPolicy,
+    NetworkLocation, Predicate, PredicateKind, Protocol, RequestMatch, Retries, Target,
 };
 pub use listener::{Listener, ListenerProtocol};
 pub use protocol::{

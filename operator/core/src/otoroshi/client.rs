@@ -16,6 +16,13 @@ pub(super) fn read(reader: &mut Reader<'_>) -> ClientSettings {
         call_timeout: reader.millis("call_timeout", default.call_timeout),
         global_timeout: reader.millis("global_timeout", default.global_timeout),
         sample_interval: reader.millis("sample_interval", default.sample_interval),
+        retry_non_idempotent: reader.bool("retry_non_idempotent", default.retry_non_idempotent),
+        retry_statuses: if reader.has("retry_statuses") {
+            reader.statuses("retry_statuses")
+        } else {
+            default.retry_statuses
+        },
+        count_server_errors: reader.bool("count_server_errors", default.count_server_errors),
         custom_timeouts: read_custom_timeouts(reader),
         cache_connection_settings: reader.object("cache_connection_settings", read_cache).unwrap_or_default(),
         proxy: reader.object("proxy", read_proxy).flatten(),
@@ -85,7 +92,7 @@ fn read_protocol(reader: &mut Reader<'_>) -> Option<ProxyProtocol> {
 }
 
 pub(super) fn write(client: &ClientSettings) -> Value {
-    json!({
+    let mut json = json!({
         "retries": client.retries,
         "max_errors": client.max_errors,
         "retry_initial_delay": client.retry_initial_delay.as_millis(),
@@ -102,7 +109,28 @@ pub(super) fn write(client: &ClientSettings) -> Value {
             "queue_size": client.cache_connection_settings.queue_size,
         },
         "proxy": client.proxy.as_ref().map(write_proxy),
-    })
+    });
+    let default = ClientSettings::default();
+    // What Otoroshi doesn't know is written only where it says something.
+    let ours = [
+        (
+            "retry_non_idempotent",
+            client.retry_non_idempotent != default.retry_non_idempotent,
+            json!(client.retry_non_idempotent),
+        ),
+        ("retry_statuses", client.retry_statuses != default.retry_statuses, json!(client.retry_statuses)),
+        (
+            "count_server_errors",
+            client.count_server_errors != default.count_server_errors,
+            json!(client.count_server_errors),
+        ),
+    ];
+    if let Some(fields) = json.as_object_mut() {
+        fields.extend(
+            ours.into_iter().filter(|(_, told, _)| *told).map(|(name, _, value)| (name.to_owned(), value)),
+        );
+    }
+    json
 }
 
 fn write_custom_timeouts(timeouts: &CustomTimeouts) -> Value {

@@ -7,7 +7,7 @@ use std::num::NonZeroU16;
 
 use crds::PathType;
 use dataplane_snapshot::Key;
-use dataplane_snapshot::wire::ConditionKind;
+use dataplane_snapshot::wire::{self, ConditionKind};
 
 pub(super) struct ValidBackend<'a> {
     pub(super) name: &'a str,
@@ -17,6 +17,8 @@ pub(super) struct ValidBackend<'a> {
     pub(super) timeouts: Timeouts,
     /// By path pattern; the first that matches counts.
     pub(super) custom_timeouts: Vec<(&'a str, Timeouts)>,
+    pub(super) retries: wire::Retries,
+    pub(super) breaker: wire::Breaker,
     pub(super) targets: Vec<ValidTarget<'a>>,
 }
 

@@ -100,7 +100,19 @@ fn client(it: &wire::ClientSettings) -> Value {
     json!({
         "connection": it.connection_timeout, "idle": it.idle_timeout, "call": it.call_timeout,
         "callAndStream": it.call_and_stream_timeout, "global": it.global_timeout, "custom": custom.collect::<Vec<_>>(),
+        "retries": it.retries.as_ref().map(retries), "breaker": it.breaker.as_ref().map(breaker),
     })
+}
+
+fn retries(it: &wire::Retries) -> Value {
+    json!({
+        "count": it.count, "initialDelay": it.initial_delay, "interval": it.interval,
+        "backoffFactor": it.backoff_factor, "nonIdempotent": it.non_idempotent, "statuses": it.statuses,
+    })
+}
+
+fn breaker(it: &wire::Breaker) -> Value {
+    json!({"maxErrors": it.max_errors, "interval": it.interval, "serverErrors": it.server_errors})
 }
 
 fn target(it: &wire::Target) -> Value {

@@ -22,7 +22,10 @@ fn backends() -> Vec<Value> {
             "targets": [{ "service": service, "predicate": predicate, "ip_address": "10.0.0.7" }],
             "load_balancing": balancing,
             "health_check": { "url": "/" },
-            "client": { "custom_timeouts": [{}], "proxy": proxy },
+            "client": {
+                "custom_timeouts": [{}], "proxy": proxy,
+                "retry_non_idempotent": true, "retry_statuses": [], "count_server_errors": false,
+            },
         });
         backend_to_json(&backend_from_json(&json!({ "id": "b1", "backend": backend })).unwrap())
     };

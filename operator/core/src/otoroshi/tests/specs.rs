@@ -165,8 +165,11 @@ fn custom_timeouts() -> impl Strategy<Value = CustomTimeouts> {
 fn client() -> impl Strategy<Value = ClientSettings> {
     let numbers = (any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>());
     let rest = (vec(custom_timeouts(), 0..3), any::<bool>(), option::of(proxy()));
-    (numbers, vec(duration(), 7), rest).prop_map(
-        |((retries, max_errors, backoff_factor, queue_size), times, (custom_timeouts, enabled, proxy))| {
+    let ours = (any::<bool>(), vec(100..599_u16, 0..3), any::<bool>());
+    (numbers, vec(duration(), 7), rest, ours).prop_map(
+        |((retries, max_errors, backoff_factor, queue_size), times, rest, ours)| {
+            let (custom_timeouts, enabled, proxy) = rest;
+            let (retry_non_idempotent, retry_statuses, count_server_errors) = ours;
             ClientSettings {
                 retries,
                 max_errors,
@@ -178,6 +181,9 @@ fn client() -> impl Strategy<Value = ClientSettings> {
                 call_timeout: times[4],
                 global_timeout: times[5],
                 sample_interval: times[6],
+                retry_non_idempotent,
+                retry_statuses,
+                count_server_errors,
                 custom_timeouts,
                 cache_connection_settings: ConnectionCache { enabled, queue_size },
                 proxy,

@@ -13,7 +13,12 @@ pub(in crate::plan) fn backend(backend: &ValidBackend<'_>) -> wire::Backend {
         root: backend.root.to_owned(),
         rewrite: backend.rewrite,
         load_balancing: Some(wire::LoadBalancing::default()),
-        client: Some(wire::ClientSettings { custom_timeouts: custom.collect(), ..client(backend.timeouts) }),
+        client: Some(wire::ClientSettings {
+            custom_timeouts: custom.collect(),
+            retries: Some(backend.retries.clone()),
+            breaker: Some(backend.breaker.clone()),
+            ..client(backend.timeouts)
+        }),
         panic_threshold: None,
     }
 }
@@ -30,6 +35,8 @@ const fn client(timeouts: Timeouts) -> wire::ClientSettings {
         call_and_stream_timeout: timeouts.call_and_stream,
         global_timeout: timeouts.global,
         custom_timeouts: Vec::new(),
+        retries: None,
+        breaker: None,
     }
 }
 

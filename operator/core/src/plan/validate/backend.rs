@@ -19,7 +19,10 @@ pub(in crate::plan) fn backend<'a>(
     if let Some(check) = &spec.health_check {
         health::health_check(check, &at.name("healthCheck"), findings);
     }
-    let (timeouts, custom_timeouts) = client::timeouts(&spec.client, &at.name("client"), findings);
+    let at_client = at.name("client");
+    let (timeouts, custom_timeouts) = client::timeouts(&spec.client, &at_client, findings);
+    let retries = client::retries(&spec.client, &at_client, findings);
+    let breaker = client::breaker(&spec.client, &at_client, findings);
     let at_targets = at.name("targets");
     let targets: Vec<_> = (0..)
         .zip(&spec.targets)
@@ -33,6 +36,8 @@ pub(in crate::plan) fn backend<'a>(
         rewrite: spec.rewrite,
         timeouts,
         custom_timeouts,
+        retries,
+        breaker,
         targets: targets.into_iter().collect::<Option<_>>()?,
     })
 }

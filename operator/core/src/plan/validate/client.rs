@@ -1,4 +1,7 @@
+use std::ops::RangeInclusive;
+
 use crds::{ClientSettings, CustomTimeouts};
+use dataplane_snapshot::wire;
 
 use crate::plan::findings::{Field, Findings};
 use crate::plan::model::Timeouts;
@@ -36,20 +39,49 @@ fn custom(spec: &CustomTimeouts) -> (&str, Timeouts) {
     (&spec.path, timeouts)
 }
 
-/// Retries, circuit breaker, connection cache and forward proxy come later: until then only their defaults are accepted.
+pub(super) fn retries(spec: &ClientSettings, at: &Field<'_>, findings: &mut Findings) -> wire::Retries {
+    range(spec.retries, 0..=100, &at.name("retries"), findings);
+    range(spec.backoff_factor, 1..=100, &at.name("backoffFactor"), findings);
+    let at_statuses = at.name("retryStatuses");
+    if spec.retry_statuses.len() > MAX_STATUSES {
+        let count = spec.retry_statuses.len();
+        findings.invalid(&at_statuses, format!("has {count} entries: write at most {MAX_STATUSES}"));
+    }
+    for (index, status) in spec.retry_statuses.iter().enumerate() {
+        range(u32::from(*status), 100..=599, &at_statuses.index(index), findings);
+    }
+    wire::Retries {
+        count: spec.retries,
+        initial_delay: spec.retry_initial_delay.as_millis(),
+        interval: spec.sample_interval.as_millis(),
+        backoff_factor: spec.backoff_factor,
+        non_idempotent: spec.retry_non_idempotent,
+        statuses: spec.retry_statuses.iter().copied().map(u32::from).collect(),
+    }
+}
+
+pub(super) fn breaker(spec: &ClientSettings, at: &Field<'_>, findings: &mut Findings) -> wire::Breaker {
+    range(spec.max_errors, 1..=1_000_000, &at.name("maxErrors"), findings);
+    wire::Breaker {
+        max_errors: spec.max_errors,
+        interval: spec.sample_interval.as_millis(),
+        server_errors: spec.count_server_errors,
+    }
+}
+
+/// As in the custom resource.
+const MAX_STATUSES: usize = 64;
+
+fn range(number: u32, allowed: RangeInclusive<u32>, at: &Field<'_>, findings: &mut Findings) {
+    if !allowed.contains(&number) {
+        let (least, most) = allowed.into_inner();
+        findings.invalid(at, format!("{number} is out of range: write {least} to {most}"));
+    }
+}
+
+/// Connection cache and forward proxy come later: until then only their defaults are accepted.
 fn unsupported(spec: &ClientSettings, at: &Field<'_>, findings: &mut Findings) {
     let default = ClientSettings::default();
-    let mut only = |name, is_default: bool, default: &dyn std::fmt::Display| {
-        if !is_default {
-            findings.unsupported(&at.name(name), format_args!("write {default}, the default"));
-        }
-    };
-    only("retries", spec.retries == default.retries, &default.retries);
-    only("maxErrors", spec.max_errors == default.max_errors, &default.max_errors);
-    let delay = default.retry_initial_delay;
-    only("retryInitialDelay", spec.retry_initial_delay == delay, &delay);
-    only("backoffFactor", spec.backoff_factor == default.backoff_factor, &default.backoff_factor);
-    only("sampleInterval", spec.sample_interval == default.sample_interval, &default.sample_interval);
     if spec.cache_connection_settings != default.cache_connection_settings {
         findings.unsupported(&at.name("cacheConnectionSettings"), "leave it out");
     }

@@ -1,0 +1,176 @@
+//! One attempt to get a response: one target, and one connection to it but for a stale one.
+
+use std::future::poll_fn;
+
+use bytes::Bytes;
+use dataplane_core::{CompiledTarget, Fault, InFlight};
+use dataplane_snapshot::wire::Protocol;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+use super::deadlines::Deadlines;
+use super::outgoing::Outgoing;
+use super::reach::{Freshness, reach};
+use super::relay::{self, NoResponse, Relay, RequestSide};
+use crate::Reason;
+use crate::answer::Failure;
+use crate::connection::Connection;
+use crate::http1::response_head::ResponseHead;
+use crate::upstream::PoolKey;
+
+/// A response that has begun.
+pub(super) struct Attempt<'a> {
+    pub(super) relay: Relay<'a>,
+    pub(super) key: PoolKey,
+    pub(super) head: ResponseHead,
+    pub(super) bytes: Bytes,
+    /// The target was told that the connection may stay.
+    pub(super) persistent: bool,
+    /// The target was asked to switch protocols.
+    pub(super) upgrade: bool,
+    /// The request is with the target until the response has ended.
+    pub(super) in_flight: InFlight,
+}
+
+/// A request without a response.
+pub(super) struct Unanswered {
+    pub(super) failure: Failure,
+    /// Bytes of the request were sent.
+    pub(super) sent: bool,
+    pub(super) side: RequestSide,
+}
+
+/// How an attempt ended.
+#[expect(clippy::large_enum_variant, reason = "the large one is the usual one, and a box costs each request")]
+pub(super) enum Ended<'a> {
+    Answered(Attempt<'a>),
+    Failed(Unanswered),
+}
+
+impl<'a> Ended<'a> {
+    fn failed(failure: Failure, sent: bool, side: RequestSide) -> Self {
+        Self::Failed(Unanswered { failure, sent, side })
+    }
+
+    pub(super) fn result(self) -> Result<Attempt<'a>, Failure> {
+        match self {
+            Self::Answered(attempt) => Ok(attempt),
+            Self::Failed(unanswered) => Err(unanswered.failure),
+        }
+    }
+
+    /// What there is to retry; `None`: nothing, or the client is the one who failed, or there is no time left.
+    pub(super) const fn fault(&self) -> Option<Fault> {
+        let (failure, sent) = match self {
+            Self::Answered(attempt) => return Some(Fault::Answered(attempt.head.status)),
+            Self::Failed(Unanswered { failure, sent, .. }) => (failure, *sent),
+        };
+        match failure.reason {
+            Reason::ResolveFailed
+            | Reason::ConnectionFailed
+            | Reason::ConnectionTimeout
+            | Reason::CallTimeout
+            | Reason::CallAndStreamTimeout
+            | Reason::IdleTimeout
+            | Reason::UpstreamClosed => Some(if sent { Fault::Unanswered } else { Fault::Unsent }),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn side(&self) -> &RequestSide {
+        match self {
+            Self::Answered(attempt) => &attempt.relay.request,
+            Self::Failed(unanswered) => &unanswered.side,
+        }
+    }
+
+    /// Lets go of the response.
+    pub(super) fn into_side(self) -> RequestSide {
+        match self {
+            Self::Answered(attempt) => attempt.relay.request,
+            Self::Failed(unanswered) => unanswered.side,
+        }
+    }
+}
+
+/// It says something about the target that this failed.
+pub(super) const fn blames_target(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::ResolveFailed
+            | Reason::ConnectionFailed
+            | Reason::ConnectionTimeout
+            | Reason::CallTimeout
+            | Reason::CallAndStreamTimeout
+            | Reason::GlobalTimeout
+            | Reason::IdleTimeout
+            | Reason::UpstreamClosed
+            | Reason::UpstreamMalformed
+    )
+}
+
+impl<'a> Outgoing<'a> {
+    /// Sends the request to `target`. One that was lost because the target had closed an idle connection is sent once
+    /// more, on a new connection, if its body can be and doing it twice does no harm (RFC 9112 section 9.3.1).
+    pub(super) async fn attempt<S>(
+        &self,
+        connection: &mut Connection<S>,
+        target: &CompiledTarget,
+        mut side: RequestSide,
+        deadlines: &mut Deadlines,
+        began: Instant,
+    ) -> Ended<'a>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let in_flight = target.state.enter();
+        let mut freshness = Freshness::Any;
+        loop {
+            let text = match self.write(connection, target) {
+                Ok(text) => text,
+                Err(failure) => return Ended::failed(failure, false, side),
+            };
+            let Connection { thread, timer, .. } = &mut *connection;
+            let (key, mut upstream) =
+                match reach(thread, timer, target, self.timeouts, deadlines, freshness).await {
+                    Ok(reached) => reached,
+                    Err(failure) => return Ended::failed(failure, false, side),
+                };
+            upstream.stream.output.begin(text, &thread.buffers);
+            // Connecting may have taken its time; an idle connection is there at once.
+            let now = if upstream.reused { began } else { Instant::now() };
+            let (received, sent) = (upstream.stream.received, upstream.stream.sent);
+            let mut relay = Relay::new(upstream, side, self.timeouts, *deadlines, now);
+            let error = match poll_fn(|cx| relay.poll_head(connection, cx)).await {
+                Ok((head, bytes)) => {
+                    let persistent = target.protocol != Protocol::Http10;
+                    let upgrade = self.upgrade(target).is_some();
+                    return Ended::Answered(Attempt {
+                        relay,
+                        key,
+                        head,
+                        bytes,
+                        persistent,
+                        upgrade,
+                        in_flight,
+                    });
+                }
+                Err(error) => error,
+            };
+            let Relay { upstream, request, .. } = relay;
+            let sent = upstream.stream.sent != sent;
+            let error = match error {
+                NoResponse::Failure(failure) => return Ended::failed(failure, sent, request),
+                NoResponse::Upstream(error) => error,
+            };
+            let lost = upstream.reused && upstream.stream.received == received;
+            let harmless = !sent || self.request.is_idempotent();
+            if !(lost && harmless && request.is_repeatable()) {
+                return Ended::failed(relay::upstream_failure(&error), sent, request);
+            }
+            connection.thread.counters.upstream_resends.add(1);
+            *deadlines = deadlines.again(self.timeouts, Instant::now());
+            (freshness, side) = (Freshness::New, request.again());
+        }
+    }
+}

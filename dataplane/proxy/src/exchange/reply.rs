@@ -1,0 +1,102 @@
+//! The response on its way to the client.
+
+use std::future::poll_fn;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+use super::attempt::Attempt;
+use super::relay::{self, ResponseSide};
+use super::request::Request;
+use super::{Progress, tunnel};
+use crate::Reason;
+use crate::answer::Failure;
+use crate::connection::{After, Connection};
+use crate::http1::head::Version;
+use crate::http1::piece::BodyReader;
+use crate::http1::response::{self, Framing, Persistence};
+use crate::http1::response_head::ResponseLength;
+
+impl Attempt<'_> {
+    /// Sends the response to the client.
+    pub(super) async fn answer<S>(
+        self,
+        connection: &mut Connection<S>,
+        request: &Request<'_>,
+        progress: &mut Progress<'_>,
+    ) -> Result<After, Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let Self { mut relay, key, head, bytes, persistent, in_flight: _in_flight, .. } = self;
+        let length = head.body(request.head.method.of(request.bytes) == b"HEAD");
+        let reader = BodyReader::of_response(length, &connection.thread.settings.limits);
+        reader.check(relay.upstream.stream.unread()).map_err(|error| relay::malformed(&error))?;
+        let framing = framing(length, request.head.version);
+        let keeps = request.head.keep_alive
+            && framing != Framing::Close
+            && relay.request.reader.is_done()
+            && !connection.is_stopping();
+        let persistence = if keeps { Persistence::KeepAlive } else { Persistence::Close };
+        let stream = &mut connection.stream;
+        let ending = response::Ending { framing, persistence, version: request.head.version };
+        response::head(stream.output.buffer(&stream.buffers), &head, &bytes, ending);
+        progress.status = Some(head.status);
+        let reusable = persistent && head.keep_alive && length != ResponseLength::Close;
+        // The buffer it is in is wanted for the body.
+        drop(bytes);
+        let mut response = ResponseSide::new(reader, framing);
+        poll_fn(|cx| relay.poll_body(connection, &mut response, cx)).await?;
+        progress.consumed = relay.request.reader.is_done();
+        connection.now = Instant::now();
+        if reusable {
+            relay.keep_upstream(connection, key);
+        }
+        Ok(match (keeps, progress.consumed) {
+            (true, _) => After::KeepAlive,
+            (false, true) => After::Close,
+            (false, false) => After::Linger,
+        })
+    }
+
+    /// Hands the connection over to the protocol that both sides agreed on.
+    pub(super) async fn upgrade<S>(
+        mut self,
+        connection: &mut Connection<S>,
+        progress: &mut Progress<'_>,
+    ) -> Result<After, Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        progress.status = Some(self.head.status);
+        connection.thread.counters.upgraded.add(1);
+        let stream = &mut connection.stream;
+        response::switching(stream.output.buffer(&stream.buffers), &self.head, &self.bytes);
+        poll_fn(|cx| connection.stream.poll_flush(cx))
+            .await
+            .map_err(|_| Failure::new(Reason::ClientGone, ""))?;
+        let buffers = connection.thread.buffers.clone();
+        let idle = self.relay.idle_timeout();
+        let (io, unread) = connection.stream.tunnel();
+        let (target, answered) = self.relay.upstream.stream.tunnel();
+        let early = (unread, answered);
+        let ended = Box::pin(tunnel::run(io, target, early, idle, &mut connection.timer, &buffers)).await;
+        connection.stream.received += ended.received;
+        connection.stream.sent += ended.sent;
+        connection.now = Instant::now();
+        if ended.idle {
+            connection.thread.counters.reason(Reason::IdleTimeout);
+        }
+        Ok(After::Abort)
+    }
+}
+
+/// How the response's end is shown to the client.
+const fn framing(length: ResponseLength, version: Version) -> Framing {
+    match (length, version) {
+        (ResponseLength::None, _) => Framing::None,
+        (ResponseLength::Length(length), _) => Framing::Length(length),
+        (ResponseLength::Chunked | ResponseLength::Close, Version::Http11) => Framing::Chunked,
+        (ResponseLength::Chunked | ResponseLength::Close, Version::Http10) => Framing::Close,
+    }
+}
