@@ -13,12 +13,12 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::ProxySettings;
 use crate::accept;
 use crate::buffers::Buffers;
 use crate::draw::Draw;
 use crate::stats::Counters;
 use crate::upstream::{Pool, Resolver};
+use crate::{ProxySettings, Reason};
 
 /// Where the router of the moment is. `None` before the first one.
 pub(crate) type Routers = Arc<ArcSwapOption<Router>>;
@@ -203,6 +203,8 @@ impl Thread {
         let connections = std::mem::take(&mut *self.connections.borrow_mut());
         for registered in connections.values() {
             registered.task.abort();
+            // Idle connections close by themselves when the proxy stops: this one had an exchange.
+            self.counters.reason(Reason::Stopped);
         }
         connections.len() as u64
     }

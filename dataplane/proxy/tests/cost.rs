@@ -9,6 +9,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use dataplane_snapshot::wire;
 use support::Setup;
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
@@ -67,7 +68,10 @@ fn upstream() -> std::net::SocketAddr {
 #[test]
 fn a_small_get_needs_at_most_12_allocations() {
     const ROUNDS: u64 = 1000;
-    let gateway = Setup::new(upstream()).start();
+    // As with the defaults of the custom resource.
+    let breaker = wire::Breaker { max_errors: 20, interval: 2000, server_errors: true };
+    let setup = Setup::new(upstream()).retries(1);
+    let gateway = setup.client(|client| client.breaker = Some(breaker)).start();
     let mut client = TcpStream::connect(gateway.address()).unwrap();
     client.set_read_timeout(Some(support::PATIENCE)).unwrap();
     let mut buffer = [0; 4096];

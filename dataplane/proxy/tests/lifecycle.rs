@@ -206,6 +206,7 @@ fn a_drain_ends_at_its_deadline() {
     let begun = Instant::now();
     let report = block_on(gateway.proxy.drain(Duration::from_millis(200)));
     assert_eq!(report.forced, 1);
+    assert_eq!(gateway.proxy.stats().reason(Reason::Stopped), 1);
     assert!(begun.elapsed() < PATIENCE);
     client.assert_closed();
     assert_eq!(gateway.proxy.stats().reason(Reason::CallTimeout), 0);

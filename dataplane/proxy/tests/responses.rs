@@ -104,7 +104,8 @@ fn interim_responses_before_the_last_are_no_answer() {
     let gateway = Setup::new(upstream.address()).start();
     let mut client = gateway.client();
     for _ in 0..3 {
-        let answer = client.get("/");
+        assert_eq!(client.get("/").status, 103, "a hint");
+        let answer = client.answer();
         assert_eq!((answer.status, answer.text()), (201, "ok"));
         assert!(answer.head.starts_with("HTTP/1.1 201 Made\r\n"), "{}", answer.head);
     }

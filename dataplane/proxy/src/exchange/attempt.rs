@@ -15,6 +15,7 @@ use super::relay::{self, NoResponse, Relay, RequestSide};
 use crate::Reason;
 use crate::answer::Failure;
 use crate::connection::Connection;
+use crate::http1::head::Version;
 use crate::http1::response_head::ResponseHead;
 use crate::upstream::PoolKey;
 
@@ -140,7 +141,8 @@ impl<'a> Outgoing<'a> {
             // Connecting may have taken its time; an idle connection is there at once.
             let now = if upstream.reused { began } else { Instant::now() };
             let (received, sent) = (upstream.stream.received, upstream.stream.sent);
-            let mut relay = Relay::new(upstream, side, self.timeouts, *deadlines, now);
+            let interim = self.request.head.version == Version::Http11;
+            let mut relay = Relay::new(upstream, side, self.timeouts, *deadlines, now, interim);
             let error = match poll_fn(|cx| relay.poll_head(connection, cx)).await {
                 Ok((head, bytes)) => {
                     let persistent = target.protocol != Protocol::Http10;

@@ -25,6 +25,8 @@ pub(super) struct Relay<'t> {
     pub(super) request: RequestSide,
     timeouts: &'t Timeouts,
     deadlines: Deadlines,
+    /// The client understands interim responses.
+    interim: bool,
     /// When something last moved, and how much had by then; 0 before it was looked at.
     moved_at: Instant,
     moved: u64,
@@ -116,8 +118,9 @@ impl<'t> Relay<'t> {
         timeouts: &'t Timeouts,
         deadlines: Deadlines,
         now: Instant,
+        interim: bool,
     ) -> Self {
-        Self { upstream, request, timeouts, deadlines, moved_at: now, moved: 0 }
+        Self { upstream, request, timeouts, deadlines, interim, moved_at: now, moved: 0 }
     }
 
     /// Sends the request until the head of the response is there.
@@ -132,16 +135,20 @@ impl<'t> Relay<'t> {
         loop {
             let moved = self.move_request(connection, cx)?;
             match self.upstream.stream.poll_response_head(cx) {
-                Poll::Ready(Ok((head, _))) if head.is_interim() => continue,
+                Poll::Ready(Ok((head, bytes))) if head.is_interim() => {
+                    self.pass_on(connection, &head, &bytes);
+                    continue;
+                }
                 Poll::Ready(answer) => return Poll::Ready(answer.map_err(NoResponse::Upstream)),
                 Poll::Pending if moved => {}
                 Poll::Pending => break,
             }
         }
-        // A 100 that couldn't be written at once.
+        // Interim responses, or a 100 that couldn't be written at once.
         if let Poll::Ready(Err(_)) = connection.stream.poll_flush(cx) {
             return Poll::Ready(Err(Failure::new(Reason::ClientGone, "").into()));
         }
+        self.watch(connection, cx)?;
         self.poll_time(connection, self.deadlines.head(), cx).map(|failure| Err(failure.into()))
     }
 
@@ -175,8 +182,37 @@ impl<'t> Relay<'t> {
                 break;
             }
         }
+        self.watch(connection, cx)?;
         let limits = [(self.deadlines.stream, Reason::CallAndStreamTimeout)];
         self.poll_time(connection, limits, cx).map(Err)
+    }
+
+    /// Passes an interim response on to a client that understands it. A client that waits for 100 gets our own, and one
+    /// that doesn't read loses what is only a hint.
+    fn pass_on<S>(&self, connection: &mut Connection<S>, head: &ResponseHead, bytes: &[u8])
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let stream = &mut connection.stream;
+        if self.interim && head.status != 100 && stream.output.takes_more() {
+            response::interim(stream.output.buffer(&stream.buffers), head, bytes);
+        }
+    }
+
+    /// Fails once the client has closed while it should only be waiting: nobody wants the answer, and the target can stop.
+    fn watch<S>(&self, connection: &mut Connection<S>, cx: &mut Context<'_>) -> Result<(), Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        if self.request.ended && connection.stream.poll_gone(cx).is_ready() {
+            return Err(Failure::new(Reason::ClientGone, ""));
+        }
+        Ok(())
+    }
+
+    /// The response is a stream without an end in sight: only idleness and its two ends cut it.
+    pub(super) const fn unlimit(&mut self) {
+        self.deadlines.stream = None;
     }
 
     /// The backend's.

@@ -12,10 +12,11 @@ use super::{Progress, tunnel};
 use crate::Reason;
 use crate::answer::Failure;
 use crate::connection::{After, Connection};
+use crate::http1::fields;
 use crate::http1::head::Version;
 use crate::http1::piece::BodyReader;
 use crate::http1::response::{self, Framing, Persistence};
-use crate::http1::response_head::ResponseLength;
+use crate::http1::response_head::{ResponseHead, ResponseLength};
 
 impl Attempt<'_> {
     /// Sends the response to the client.
@@ -32,6 +33,9 @@ impl Attempt<'_> {
         let length = head.body(request.head.method.of(request.bytes) == b"HEAD");
         let reader = BodyReader::of_response(length, &connection.thread.settings.limits);
         reader.check(relay.upstream.stream.unread()).map_err(|error| relay::malformed(&error))?;
+        if is_endless(&head, &bytes) {
+            relay.unlimit();
+        }
         let framing = framing(length, request.head.version);
         let keeps = request.head.keep_alive
             && framing != Framing::Close
@@ -89,6 +93,15 @@ impl Attempt<'_> {
         }
         Ok(After::Abort)
     }
+}
+
+/// Event streams and calls of gRPC last as long as both sides want.
+fn is_endless(head: &ResponseHead, bytes: &[u8]) -> bool {
+    let starts = |value: &[u8], kind: &[u8]| {
+        value.get(..kind.len()).is_some_and(|front| front.eq_ignore_ascii_case(kind))
+    };
+    fields::values(&head.fields, bytes, "content-type")
+        .any(|value| starts(value, b"text/event-stream") || starts(value, b"application/grpc"))
 }
 
 /// How the response's end is shown to the client.

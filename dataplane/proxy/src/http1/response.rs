@@ -85,15 +85,27 @@ fn target_line(out: &mut Vec<u8>, head: &ResponseHead, bytes: &[u8]) {
     out.extend_from_slice(CRLF);
 }
 
-/// Appends the head of a 101 with the target's fields.
-pub(crate) fn switching(out: &mut Vec<u8>, head: &ResponseHead, bytes: &[u8]) {
+/// Appends the status line and the end-to-end fields of a response without a body.
+fn bodiless(out: &mut Vec<u8>, head: &ResponseHead, bytes: &[u8]) {
     target_line(out, head, bytes);
     for kept in &head.fields {
         let name = kept.name.of(bytes);
-        if !is_hop_by_hop(name) && !name.eq_ignore_ascii_case(b"content-length") {
+        let nominated = head.nominates && fields::is_nominated(&head.fields, bytes, name);
+        if !(nominated || is_hop_by_hop(name) || name.eq_ignore_ascii_case(b"content-length")) {
             field(out, name, kept.value.of(bytes));
         }
     }
+}
+
+/// Appends the head of an interim response, which another one follows (RFC 9110 section 15.2).
+pub(crate) fn interim(out: &mut Vec<u8>, head: &ResponseHead, bytes: &[u8]) {
+    bodiless(out, head, bytes);
+    out.extend_from_slice(CRLF);
+}
+
+/// Appends the head of a 101 with the target's fields.
+pub(crate) fn switching(out: &mut Vec<u8>, head: &ResponseHead, bytes: &[u8]) {
+    bodiless(out, head, bytes);
     field(out, b"connection", b"upgrade");
     if let Some(protocol) = fields::values(&head.fields, bytes, "upgrade").next() {
         field(out, b"upgrade", protocol);
