@@ -6,7 +6,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use dataplane_core::Router;
+use dataplane_core::{BreakerState, CompiledBackend, CompiledTarget, Router};
+use dataplane_snapshot::Key;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -118,6 +119,21 @@ impl Proxy {
     /// Sums of the per-thread counters.
     pub fn stats(&self) -> Stats {
         Stats::sum(self.threads.iter().map(|running| &*running.counters))
+    }
+
+    /// The targets that get no requests but a trial, as their circuit breakers opened: backend and id.
+    pub fn open_breakers(&self) -> Vec<(Key, Box<str>)> {
+        let Some(router) = self.routers.load_full() else { return Vec::new() };
+        let open = |target: &&CompiledTarget| target.state.breaker.state() != BreakerState::Closed;
+        let of = |backend: &CompiledBackend| {
+            backend
+                .targets()
+                .iter()
+                .filter(open)
+                .map(|target| (backend.key.clone(), target.id.clone()))
+                .collect()
+        };
+        router.backends().flat_map::<Vec<_>, _>(of).collect()
     }
 
     /// Stops accepting, closes idle connections, answers what is in flight with `Connection: close`, and cuts what is

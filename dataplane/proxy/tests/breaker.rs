@@ -1,6 +1,6 @@
 //! Circuit breakers: a target that fails in a row gets nothing for a while, and then one request.
 
-#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "what fails here fails the test")]
 
 mod support;
 
@@ -33,6 +33,9 @@ fn opens_after_errors_in_a_row_of_all_threads() {
         assert_eq!(upstream.seen().requests.len(), 8, "nothing reaches a target whose breaker is open");
         let stats = gateway.proxy.stats();
         assert_eq!((stats.breaker_openings, stats.reason(Reason::BreakerOpen)), (1, 12));
+        let open = gateway.proxy.open_breakers();
+        let [(backend, target)] = open.as_slice() else { panic!("{open:?}") };
+        assert_eq!((backend.name(), &**target), ("users", &*upstream.address().to_string()));
     }
 }
 
@@ -117,6 +120,7 @@ fn one_request_of_all_threads_tries_whether_the_target_is_back() {
         let statuses: Vec<_> = asking.into_iter().map(|client| client.join().unwrap()).collect();
         assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
         assert_eq!(gateway.client().get("/").status, 200, "closed");
+        assert!(gateway.proxy.open_breakers().is_empty());
     }
 }
 

@@ -7,6 +7,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
 
 use super::encode::{counter, gauge, signed};
 
@@ -37,6 +38,7 @@ impl Collector for Traffic {
         for (name, help, value) in counters(&stats) {
             counter(&mut encoder, name, help, value)?;
         }
+        open_breakers(&mut encoder, &self.0)?;
         for (name, help, value) in gauges(&stats) {
             gauge(&mut encoder, name, help, signed(value))?;
         }
@@ -76,6 +78,18 @@ fn family(
     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
     for (value, count) in values {
         ConstCounter::new(*count).encode(metric.encode_family(&[(label, *value)])?)?;
+    }
+    Ok(())
+}
+
+/// One for each target whose breaker isn't closed, so that there are few, however many targets there are.
+fn open_breakers(encoder: &mut DescriptorEncoder<'_>, proxy: &Proxy) -> Result<(), std::fmt::Error> {
+    let help = "1 for each target that gets no requests, as its circuit breaker is open";
+    let mut metric = encoder.encode_descriptor("breaker_open", help, None, MetricType::Gauge)?;
+    for (backend, target) in proxy.open_breakers() {
+        let backend = format!("{}/{}", backend.namespace(), backend.name());
+        let labels = [("backend", backend.as_str()), ("target", &target)];
+        ConstGauge::new(1_i64).encode(metric.encode_family(&labels)?)?;
     }
     Ok(())
 }

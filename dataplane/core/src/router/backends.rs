@@ -48,6 +48,11 @@ impl Backends {
         }
     }
 
+    /// Those that can be served.
+    pub(crate) fn compiled(&self) -> impl Iterator<Item = &CompiledBackend> {
+        self.slots.iter().flatten().filter_map(|slot| slot.backend.as_ref().ok())
+    }
+
     /// Brings all slots up to the given objects, each with the object of its endpoints. `in_use` gives the numbers that
     /// routes hold. The result is what was rejected.
     pub(crate) fn update<'o>(

@@ -19,7 +19,7 @@ use self::routes::RouteEntry;
 use crate::pattern::ends_with_slash;
 use crate::route::Action;
 use crate::served::Served;
-use crate::{BackendStates, CompiledListener, Decision, ListenerId, Matched, RequestHead};
+use crate::{BackendStates, CompiledBackend, CompiledListener, Decision, ListenerId, Matched, RequestHead};
 
 /// Everything that a worker knows about requests, compiled. Immutable; shares with its predecessor what stayed the same.
 ///
@@ -56,6 +56,11 @@ impl Router {
 
     pub fn listener_id(&self, name: &str) -> Option<ListenerId> {
         self.listeners.binary_search_by(|listener| (*listener.name).cmp(name)).ok().map(ListenerId)
+    }
+
+    /// Those that can be served.
+    pub fn backends(&self) -> impl Iterator<Item = &CompiledBackend> {
+        self.backends.compiled()
     }
 
     /// The route objects, good or not.
