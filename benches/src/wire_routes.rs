@@ -94,7 +94,7 @@ fn route_at(index: usize, suffix: &str) -> Object {
     if let Some(value) = hit.tenant {
         given.headers.push(wire::Condition { name: "x-tenant".to_owned(), value, ..Default::default() });
     }
-    let strip = wire::Filter { kind: wire::FilterKind::StripPath.into() };
+    let strip = wire::Filter::from(wire::FilterKind::StripPath);
     let backend = format!("backend/default/backend-{}", index % BACKENDS);
     let destination = wire::Destination { backend, weight: 1, filters: vec![strip] };
     let rule = wire::Rule { matches: vec![given], filters: vec![], destinations: vec![destination] };

@@ -43,6 +43,18 @@ pub const MAX_LISTENERS: u32 = 32;
 pub const MAX_METHODS: u32 = 16;
 /// The name of a header, query parameter or cookie, in characters.
 pub const MAX_CONDITION_NAME: u32 = 256;
+/// Headers that one list of a header modifier changes.
+pub const MAX_MODIFIED_HEADERS: u32 = 32;
+/// The value of a header, in characters.
+pub const MAX_HEADER_VALUE: u32 = 4096;
+/// The body of a direct response, in characters.
+pub const MAX_DIRECT_BODY: u32 = 32_768;
+/// Addresses and networks of one list.
+pub const MAX_NETWORKS: u32 = 256;
+/// Origins of CORS.
+pub const MAX_ORIGINS: u32 = 64;
+/// Methods or headers in one list of CORS.
+pub const MAX_CORS_NAMES: u32 = 64;
 
 const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 const HOSTNAME: &str = r"^(\\*\\.)?([a-z0-9_]([-a-z0-9_]*[a-z0-9_])?\\.)*[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?$";
@@ -122,6 +134,53 @@ pub(crate) fn methods(_: &mut SchemaGenerator) -> Schema {
 pub(crate) fn header_names() -> kube::core::Rule {
     kube::core::Rule::new(format!("self.all(condition, condition.name.matches('{HEADER_NAME}'))"))
         .message("a header's name has only letters, digits and !#$%&*+-.^_`|~")
+}
+
+/// Names of headers in a list.
+pub(crate) fn names_of_headers(_: &mut SchemaGenerator) -> Schema {
+    header_list(MAX_MODIFIED_HEADERS, HEADER_NAME)
+}
+
+/// Names of headers, or methods; also the `*` that stands for all is a token.
+pub(crate) fn cors_names(_: &mut SchemaGenerator) -> Schema {
+    header_list(MAX_CORS_NAMES, HEADER_NAME)
+}
+
+fn header_list(most: u32, pattern: &str) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": most,
+        "x-kubernetes-list-type": "set",
+        "items": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_CONDITION_NAME,
+            "x-kubernetes-validations": [{
+                "rule": format!("self.matches('{pattern}')"),
+                "message": "a name has only letters, digits and !#$%&*+-.^_`|~",
+            }],
+        },
+    })
+}
+
+/// Addresses, or networks in CIDR notation.
+pub(crate) fn networks(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": MAX_NETWORKS,
+        "x-kubernetes-list-type": "set",
+        "items": { "type": "string", "minLength": 2, "maxLength": 64 },
+    })
+}
+
+/// Origins of CORS.
+pub(crate) fn origins(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": MAX_ORIGINS,
+        "x-kubernetes-list-type": "set",
+        "items": { "type": "string", "minLength": 1, "maxLength": 300 },
+    })
 }
 
 /// Names of certificates: those of Secrets in a cluster, of file pairs elsewhere.

@@ -7,7 +7,7 @@ use crate::bounds::{
     MAX_DESCRIPTION, MAX_DISPLAY_NAME, MAX_HOSTNAME, MAX_LABEL, MAX_MATCHES, MAX_ROUTE_BACKENDS, MAX_WEIGHT,
 };
 use crate::target::default_weight;
-use crate::{BackendSpec, RouteMatch, RouteStatus};
+use crate::{BackendSpec, RouteFilters, RouteMatch, RouteStatus};
 
 /// Which requests go to which backend.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,8 +33,15 @@ use crate::{BackendSpec, RouteMatch, RouteStatus};
 #[x_kube(
     validation = Rule::new("has(self.matches)")
         .message("a route needs matches; to get every request write matches: [{}]").reason(Reason::FieldValueRequired),
-    validation = Rule::new("has(self.backends)")
-        .message("a route needs backends: the ref of a Backend or an inline one").reason(Reason::FieldValueRequired)
+    validation = Rule::new(
+        "has(self.backends) || has(self.filters) && (has(self.filters.requestRedirect) || has(self.filters.directResponse))")
+        .message("a route needs backends: the ref of a Backend or an inline one").reason(Reason::FieldValueRequired),
+    validation = Rule::new(
+        "!has(self.backends) || !has(self.filters) || !(has(self.filters.requestRedirect) || has(self.filters.directResponse))")
+        .message("requestRedirect and directResponse answer every request: leave backends out"),
+    validation = Rule::new(
+        "!has(self.filters) || !has(self.filters.urlRewrite) || !has(self.overrideHost) || !self.overrideHost")
+        .message("urlRewrite.hostname and overrideHost both say what Host is sent: write only one of them")
 )]
 pub struct RouteSpec {
     /// The name shown to people. If absent: the object's name.
@@ -67,11 +74,15 @@ pub struct RouteSpec {
     /// Remove the matched part of the path before the backend's root is put in front. Default: true.
     #[serde(default = "default_true")]
     pub strip_path: bool,
-    /// Send the target's host name as `Host`; otherwise the client's is kept. Default: false.
+    /// Send the target's host name as `Host`; otherwise the client's is kept, unless filters.urlRewrite has another. Default:
+    /// false.
     #[serde(default)]
     pub override_host: bool,
-    /// Where requests go, in proportion to the weights. 1 to 16.
-    #[serde(default)]
+    /// What is done to requests and responses besides sending them on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filters: Option<RouteFilters>,
+    /// Where requests go, in proportion to the weights. 1 to 16; none with a filter that answers every request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = MAX_ROUTE_BACKENDS))]
     pub backends: Vec<RouteBackend>,
 }
@@ -93,6 +104,7 @@ impl Default for RouteSpec {
             matches: Vec::new(),
             strip_path: true,
             override_host: false,
+            filters: None,
             backends: Vec::new(),
         }
     }

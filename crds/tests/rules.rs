@@ -255,6 +255,89 @@ fn a_route_needs_matches_and_backends() {
     refused(broken("Route", json!({ "matches": matches })), "spec", "a route needs backends");
 }
 
+fn filters(filters: Value) -> Vec<String> {
+    let backends = json!([{ "ref": { "name": "b" } }]);
+    broken("Route", json!({ "matches": [{}], "backends": backends, "filters": filters }))
+}
+
+fn answering(filters: Value) -> Vec<String> {
+    broken("Route", json!({ "matches": [{}], "filters": filters }))
+}
+
+#[test]
+fn a_route_that_answers_by_itself_has_no_backends() {
+    for filter in [json!({ "requestRedirect": { "scheme": "https" } }), json!({ "directResponse": {} })] {
+        accepted(answering(filter.clone()));
+        refused(filters(filter), "spec", "leave backends out");
+    }
+    refused(answering(json!({})), "spec", "a route needs backends");
+    let both = json!({ "requestRedirect": { "port": 1 }, "directResponse": {} });
+    refused(answering(both), "filters", "write only one of them");
+}
+
+#[test]
+fn a_redirect_leads_elsewhere() {
+    let redirect = |redirect: Value| answering(json!({ "requestRedirect": redirect }));
+    accepted(redirect(json!({ "location": "https://a.test/", "statusCode": 301 })));
+    accepted(redirect(json!({ "path": { "replaceFullPath": "/a" } })));
+    refused(redirect(json!({})), "requestRedirect", "otherwise it leads to itself");
+    refused(redirect(json!({ "location": "/a", "port": 1 })), "requestRedirect", "location is the whole URL");
+    refused(
+        redirect(json!({ "port": 1, "statusCode": 304 })),
+        "requestRedirect",
+        "301, 302, 303, 307 or 308",
+    );
+    refused(redirect(json!({ "path": {} })), "requestRedirect.path", "exactly one of them");
+    refused(redirect(json!({ "path": { "replaceFullPath": "a" } })), "replaceFullPath", "starts with /");
+}
+
+#[test]
+fn cors_names_origins() {
+    let cors = |cors: Value| filters(json!({ "cors": cors }));
+    accepted(cors(json!({ "allowOrigins": ["*"] })));
+    accepted(cors(json!({ "allowOrigins": ["https://a.test"], "allowCredentials": true })));
+    refused(cors(json!({})), "cors", "needs allowOrigins");
+    refused(cors(json!({ "allowOrigins": ["*"], "allowCredentials": true })), "cors", "name the origins");
+    refused(
+        cors(json!({ "allowOrigins": ["*"], "allowHeaders": ["a b"] })),
+        "allowHeaders[0]",
+        "only letters",
+    );
+}
+
+#[test]
+fn filters_say_something() {
+    refused(filters(json!({ "ipAccess": {} })), "ipAccess", "needs allow or deny");
+    refused(filters(json!({ "limits": {} })), "limits", "needs maxBodyBytes");
+    accepted(filters(json!({ "limits": { "maxHeaders": 1 }, "ipAccess": { "deny": ["10.0.0.0/8"] } })));
+}
+
+#[test]
+fn modified_headers_have_names() {
+    for list in ["set", "add", "setIfMissing"] {
+        let with = |name: &str| {
+            filters(json!({ "requestHeaderModifier": { list: [{ "name": name, "value": "v" }] } }))
+        };
+        accepted(with("X-A"));
+        refused(with("X A"), list, "a header's name has only letters");
+    }
+    refused(filters(json!({ "responseHeaderModifier": { "remove": ["X A"] } })), "remove[0]", "only letters");
+}
+
+#[test]
+fn one_host_is_sent() {
+    let with = |override_host: bool| {
+        let (backends, rewrite) =
+            (json!([{ "ref": { "name": "b" } }]), json!({ "urlRewrite": { "hostname": "a" } }));
+        let spec = json!({
+            "matches": [{}], "backends": backends, "filters": rewrite, "overrideHost": override_host,
+        });
+        broken("Route", spec)
+    };
+    accepted(with(false));
+    refused(with(true), "spec", "write only one of them");
+}
+
 #[test]
 fn durations_have_units() {
     for duration in ["250ms", "2s", "1m30s", "1h", "0s"] {

@@ -83,7 +83,7 @@ fn nearly_content() -> impl Strategy<Value = Vec<u8>> {
             let destination = |backend| wire::Destination { backend, weight: 1, filters: Vec::new() };
             wire::Rule {
                 matches: vec![wire::Match { hostnames, paths, headers, ..wire::Match::default() }],
-                filters: vec![wire::Filter { kind: 7 }],
+                filters: vec![wire::Filter { kind: 99, settings: None }],
                 destinations: backends.into_iter().map(destination).collect(),
             }
         });

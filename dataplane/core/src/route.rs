@@ -4,8 +4,9 @@ use std::sync::Arc;
 use dataplane_snapshot::Key;
 use smallvec::SmallVec;
 
-use crate::Schedule;
+use crate::filter::Answer;
 use crate::state::Cursor;
+use crate::{Filters, Schedule};
 
 /// A route, ready for requests.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub struct CompiledRule {
     /// In place if it is one, as is usual: a lookup then reads no further line of memory.
     destinations: SmallVec<[CompiledDestination; 1]>,
     turns: Turns,
+    /// `None`: none but what destinations say.
+    filters: Option<Box<Filters>>,
 }
 
 #[derive(Debug)]
@@ -65,7 +68,10 @@ impl CompiledRoute {
 
 impl CompiledRule {
     /// Each destination with its weight.
-    pub(crate) fn new(destinations: impl IntoIterator<Item = (CompiledDestination, u32)>) -> Self {
+    pub(crate) fn new(
+        destinations: impl IntoIterator<Item = (CompiledDestination, u32)>,
+        filters: Option<Box<Filters>>,
+    ) -> Self {
         let (destinations, weights): (SmallVec<_>, Vec<_>) = destinations.into_iter().unzip();
         let schedule = Schedule::new(weights);
         let turns = match destinations.len() {
@@ -73,7 +79,18 @@ impl CompiledRule {
             1 => Turns::Always,
             _ => Turns::ByWeight(Box::new((schedule, Cursor::default()))),
         };
-        Self { destinations, turns }
+        Self { destinations, turns, filters }
+    }
+
+    #[inline]
+    pub(crate) fn filters(&self) -> Option<&Filters> {
+        self.filters.as_deref()
+    }
+
+    /// All requests are answered by a filter.
+    pub(crate) fn answers(&self) -> Option<(&Filters, &Answer)> {
+        let filters = self.filters()?;
+        Some((filters, filters.answer.as_ref()?))
     }
 
     pub fn destinations(&self) -> &[CompiledDestination] {

@@ -6,8 +6,10 @@ use dataplane_snapshot::Key;
 use serde::Serialize;
 
 use crate::Reason;
+use crate::exchange::RequestId;
 use crate::http1::head::Version;
-use crate::http1::response::{self, Framing, Persistence};
+use crate::http1::response::{self, Framing, Persistence, ResponseEdits};
+use crate::page;
 
 /// Why an exchange has no answer of a target.
 #[derive(Debug)]
@@ -32,16 +34,25 @@ pub(crate) struct Place<'r> {
 
 /// How an answer is framed.
 #[derive(Clone, Copy)]
-pub(crate) struct Form {
+pub(crate) struct Form<'a> {
     pub(crate) version: Version,
     pub(crate) persistence: Persistence,
     /// The request was HEAD.
     pub(crate) bodiless: bool,
+    /// A person reads it.
+    pub(crate) html: bool,
+    pub(crate) edits: Option<ResponseEdits<'a>>,
 }
 
-impl Form {
+impl Form<'_> {
     pub(crate) const fn closing() -> Self {
-        Self { version: Version::Http11, persistence: Persistence::Close, bodiless: false }
+        Self {
+            version: Version::Http11,
+            persistence: Persistence::Close,
+            bodiless: false,
+            html: false,
+            edits: None,
+        }
     }
 }
 
@@ -59,25 +70,51 @@ struct ErrorAnswer<'a> {
 }
 
 /// Appends the whole answer.
-pub(crate) fn write(out: &mut Vec<u8>, failure: &Failure, place: Place<'_>, form: Form) {
+pub(crate) fn write(
+    out: &mut Vec<u8>,
+    failure: &Failure,
+    place: Place<'_>,
+    id: Option<RequestId>,
+    form: Form<'_>,
+) {
     let status = failure.reason.status();
-    let answer = ErrorAnswer {
-        error: status.canonical_reason().unwrap_or("Error"),
-        reason: failure.reason.as_str(),
-        route: place.route.map(|key| format!("{}/{}", key.namespace(), key.name())),
-        backend: place.backend.map(|key| format!("{}/{}", key.namespace(), key.name())),
-        message: &failure.message,
-    };
-    // Strings only: this can't fail.
-    let mut body = serde_json::to_vec(&answer).unwrap_or_default();
-    body.push(b'\n');
     response::status_line(out, status);
-    response::field(out, b"content-type", b"application/json");
+    let body = if form.html {
+        response::field(out, b"content-type", b"text/html; charset=utf-8");
+        // A cache mustn't give it to a program.
+        response::field(out, b"vary", b"Accept");
+        page::error(failure, place, id).into_bytes()
+    } else {
+        response::field(out, b"content-type", b"application/json");
+        json(failure, place)
+    };
     if failure.reason == Reason::ConnectRefused {
         response::field(out, b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    }
+    if let Some(edits) = form.edits {
+        edits.write(out, |_| false);
     }
     response::end_of_head(out, Framing::Length(body.len() as u64), form.persistence, form.version);
     if !form.bodiless {
         out.extend_from_slice(&body);
     }
+}
+
+fn json(failure: &Failure, place: Place<'_>) -> Vec<u8> {
+    let answer = ErrorAnswer {
+        error: failure.reason.status().canonical_reason().unwrap_or("Error"),
+        reason: failure.reason.as_str(),
+        route: place.route.map(shown),
+        backend: place.backend.map(shown),
+        message: &failure.message,
+    };
+    // Strings only: this can't fail.
+    let mut body = serde_json::to_vec(&answer).unwrap_or_default();
+    body.push(b'\n');
+    body
+}
+
+/// A key as people know it.
+pub(crate) fn shown(key: &Key) -> String {
+    format!("{}/{}", key.namespace(), key.name())
 }

@@ -149,7 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         let buffer = self.stream.output.buffer(&self.stream.buffers);
         self.thread.counters.response(failure.reason.status().as_u16());
-        answer::write(buffer, failure, answer::Place::default(), answer::Form::closing());
+        answer::write(buffer, failure, answer::Place::default(), None, answer::Form::closing());
         After::Linger
     }
 

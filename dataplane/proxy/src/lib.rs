@@ -12,6 +12,7 @@ mod draw;
 mod exchange;
 pub mod http1;
 mod listen;
+mod page;
 mod peer;
 mod proxy;
 mod reason;

@@ -48,6 +48,10 @@ reasons! {
     ConnectRefused = "connect_refused", 405;
     /// A chunked body for a target that speaks HTTP/1.0.
     LengthRequired = "length_required", 411;
+    /// More than the route's limit.
+    BodyTooLarge = "body_too_large", 413;
+    /// The route doesn't serve the client's address.
+    AddressDenied = "address_denied", 403;
     ExpectationFailed = "expectation_failed", 417;
     HeadTimeout = "head_timeout", 408;
     BodyTimeout = "body_timeout", 408;

@@ -19,7 +19,9 @@ use self::routes::RouteEntry;
 use crate::pattern::ends_with_slash;
 use crate::route::Action;
 use crate::served::Served;
-use crate::{BackendStates, CompiledBackend, CompiledListener, Decision, ListenerId, Matched, RequestHead};
+use crate::{
+    Answered, BackendStates, CompiledBackend, CompiledListener, Decision, ListenerId, Matched, RequestHead,
+};
 
 /// Everything that a worker knows about requests, compiled. Immutable; shares with its predecessor what stayed the same.
 ///
@@ -90,10 +92,15 @@ impl Router {
             Action::Held(reason) => return held(None, reason),
         };
         let Some(destination) = rule.pick() else {
+            if let Some((filters, answer)) = rule.answers() {
+                return Decision::Answered(Answered { route, pattern, filters, answer });
+            }
             return held(None, "all its destinations have weight 0");
         };
         match self.backends.get(destination.slot) {
-            Ok(backend) => Decision::Found(Matched { route, pattern, destination, backend }),
+            Ok(backend) => {
+                Decision::Found(Matched { route, pattern, filters: rule.filters(), destination, backend })
+            }
             Err(reason) => held(Some(&destination.backend), reason),
         }
     }

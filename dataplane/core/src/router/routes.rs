@@ -8,7 +8,8 @@ use super::placement::{Placement, Rank};
 use crate::condition::Conditions;
 use crate::route::Action;
 use crate::{
-    CompiledDestination, CompiledRoute, CompiledRule, FullRegex, HostPattern, PathPattern, RegexError,
+    CompiledDestination, CompiledRoute, CompiledRule, Filters, FullRegex, HostPattern, PathPattern,
+    RegexError,
 };
 
 /// The most pairs of host and path that one route may have.
@@ -177,8 +178,15 @@ fn compile_rules(route: &wire::Route, backends: &mut Backends) -> Result<Vec<Arc
 }
 
 fn compile_rule(rule: &wire::Rule, backends: &mut Backends) -> Result<CompiledRule, String> {
-    if rule.destinations.is_empty() {
-        return Err("it has no destination".to_owned());
+    let filters = Filters::parse(&rule.filters).map_err(|error| error.to_string())?;
+    let is_answering = filters.as_ref().is_some_and(|filters| filters.answer.is_some());
+    if is_answering != rule.destinations.is_empty() {
+        let message = if is_answering {
+            "it has a filter that answers, and a destination"
+        } else {
+            "it has no destination"
+        };
+        return Err(message.to_owned());
     }
     let mut destinations = Vec::with_capacity(rule.destinations.len());
     for destination in &rule.destinations {
@@ -187,26 +195,20 @@ fn compile_rule(rule: &wire::Rule, backends: &mut Backends) -> Result<CompiledRu
         if backend.kind() != Kind::Backend {
             return Err(not_a_backend());
         }
-        let (strip_path, override_host) = filters(rule.filters.iter().chain(&destination.filters))?;
+        if Filters::parse(&destination.filters).map_err(|error| error.to_string())?.is_some() {
+            return Err("it has a filter on a destination that only a rule can have".to_owned());
+        }
+        let has = |kind: wire::FilterKind| {
+            let mut filters = rule.filters.iter().chain(&destination.filters);
+            filters.any(|filter| filter.kind == i32::from(kind))
+        };
+        let strip_path = has(wire::FilterKind::StripPath);
+        let override_host = has(wire::FilterKind::OverrideHost);
         let slot = backends.number(&backend);
         destinations
             .push((CompiledDestination { backend, strip_path, override_host, slot }, destination.weight));
     }
-    Ok(CompiledRule::new(destinations))
-}
-
-fn filters<'f>(filters: impl Iterator<Item = &'f wire::Filter>) -> Result<(bool, bool), String> {
-    let (mut strip_path, mut override_host) = (false, false);
-    for filter in filters {
-        match wire::FilterKind::try_from(filter.kind) {
-            Ok(wire::FilterKind::StripPath) => strip_path = true,
-            Ok(wire::FilterKind::OverrideHost) => override_host = true,
-            Ok(wire::FilterKind::Unspecified) | Err(_) => {
-                return Err(format!("{} is no filter that this version knows", filter.kind));
-            }
-        }
-    }
-    Ok((strip_path, override_host))
+    Ok(CompiledRule::new(destinations, filters))
 }
 
 fn place(key: &Key, route: wire::Route, actions: &Actions, matches: Vec<ParsedMatch>) -> Vec<Arc<Placement>> {

@@ -32,6 +32,7 @@ fn goes_from(router: &Router, listener: &str, head: &Head) -> String {
         Decision::Held { route, backend: Some(backend), reason } => {
             format!("{} by {}: {reason}", route.name(), backend.name())
         }
+        Decision::Answered(answered) => format!("{} answers", answered.route.key.name()),
         Decision::NotFound => "-".to_owned(),
     }
 }

@@ -1,9 +1,11 @@
 use bytes::Bytes;
-use dataplane_core::{Decision, Matched, Router};
+use dataplane_core::filter::Reply;
+use dataplane_core::{Answered, Decision, Matched, Router};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::Progress;
+use super::local::{self, Local};
 use super::outgoing::Outgoing;
 use super::relay::RequestSide;
 use super::replay::Replay;
@@ -30,7 +32,12 @@ where
 {
     let listening = connection.listening.clone();
     let request = read(connection, head, bytes, &listening.listener.name)?;
-    let matched = find(router, &request, progress)?;
+    progress.id = Some(request.id);
+    let matched = match find(router, &request, progress)? {
+        Routed::Forward(matched) => matched,
+        // On the heap: it is rare, and would be part of every connection's memory.
+        Routed::Local(local) => return Box::pin(local.answer(connection, &request, progress)).await,
+    };
     progress.place.backend = Some(&matched.backend.key);
     let outgoing = Outgoing {
         request: &request,
@@ -68,18 +75,35 @@ fn read<'a, S>(
         .map_err(|error| Failure::new(Reason::BadPath, error.to_string()))
 }
 
+/// Who answers a request.
+enum Routed<'r> {
+    Forward(Matched<'r>),
+    Local(Local<'r>),
+}
+
 fn find<'r>(
     router: &'r Router,
     request: &Request<'_>,
     progress: &mut Progress<'r>,
-) -> Result<Matched<'r>, Failure> {
+) -> Result<Routed<'r>, Failure> {
     let not_found =
         || Failure::new(Reason::NoRoute, "no route matches this listener, host, path and request");
     let listener = router.listener_id(request.listener).ok_or_else(not_found)?;
     match router.route(listener, request) {
         Decision::Found(matched) => {
             progress.place.route = Some(&matched.route.key);
-            Ok(matched)
+            let Some(filters) = matched.filters else { return Ok(Routed::Forward(matched)) };
+            progress.filters = Some(filters);
+            Ok(match local::reply(filters, request)? {
+                None => Routed::Forward(matched),
+                Some(reply) => Routed::Local(Local { reply, pattern: matched.pattern }),
+            })
+        }
+        Decision::Answered(Answered { route, pattern, filters, answer }) => {
+            progress.place.route = Some(&route.key);
+            progress.filters = Some(filters);
+            let reply = local::reply(filters, request)?.unwrap_or(Reply::Answer(answer));
+            Ok(Routed::Local(Local { reply, pattern }))
         }
         Decision::Held { route, backend, reason } => {
             progress.place = Place { route: Some(route), backend };
@@ -99,7 +123,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let head = request.head;
-    let reader = BodyReader::new(head.body, &connection.thread.settings.limits);
+    let limit = matched.filters.and_then(|filters| filters.limits.body);
+    let reader = BodyReader::new(head.body, &connection.thread.settings.limits).limited(limit);
     reader
         .check(connection.stream.unread())
         .map_err(|error| Failure::new(error.reason(), error.to_string()))?;

@@ -1,5 +1,6 @@
 //! The head of the request to the target.
 
+use dataplane_core::filter::HeaderEdits;
 use dataplane_snapshot::wire::Protocol;
 
 use super::forwarded::Forwarded;
@@ -25,6 +26,8 @@ pub(crate) struct Sources<'a> {
     pub(crate) host: Option<&'a str>,
     /// The protocol to upgrade to; see [`upgrade`].
     pub(crate) upgrade: Option<&'a [u8]>,
+    /// What the route changes.
+    pub(crate) edits: Option<&'a HeaderEdits>,
 }
 
 /// Appends the HTTP version of the target's protocol, the client's end-to-end fields, what the proxy adds, and the empty
@@ -40,10 +43,14 @@ pub(crate) fn write(out: &mut Vec<u8>, request: &Request<'_>, protocol: Protocol
     for kept in &head.fields {
         let name = kept.name.of(request.bytes);
         let dropped = is_dropped(name, head.body, sources.trusted);
-        if dropped || (head.nominates && is_nominated(request, name)) {
+        let edited = sources.edits.is_some_and(|edits| edits.drops(name));
+        if dropped || edited || (head.nominates && is_nominated(request, name)) {
             continue;
         }
         field(out, name, kept.value.of(request.bytes));
+    }
+    if let Some(edits) = sources.edits {
+        edits.write(out, |name| is_kept(request, name) && request.values(name).next().is_some());
     }
     if head.body == BodyLength::Chunked {
         out.extend_from_slice(b"transfer-encoding: chunked\r\n");

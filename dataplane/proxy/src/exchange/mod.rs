@@ -5,6 +5,7 @@ mod deadlines;
 mod forward;
 pub(crate) mod forwarded;
 mod headers;
+mod local;
 mod outgoing;
 mod reach;
 mod relay;
@@ -18,19 +19,27 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use bytes::Bytes;
+use dataplane_core::Filters;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
+
+pub(crate) use self::request::RequestId;
 
 use crate::Reason;
 use crate::answer::{self, Failure, Form, Place};
 use crate::connection::{After, Connection};
+use crate::http1::fields;
 use crate::http1::head::Head;
 use crate::http1::response::Persistence;
+use crate::page;
 
 /// What an exchange knows about itself when it ends.
 #[derive(Default)]
 struct Progress<'r> {
     place: Place<'r>,
+    /// The route's, if it has any.
+    filters: Option<&'r Filters>,
+    id: Option<RequestId>,
     /// The status whose head was written.
     status: Option<u16>,
     /// Nothing of the request is left to read.
@@ -86,13 +95,28 @@ where
     }
     let status = failure.reason.status();
     // A request that is itself wrong says that its sender can't be trusted to frame the next one.
-    let trusted = status.is_server_error() || failure.reason == Reason::NoRoute;
+    let sound = matches!(failure.reason, Reason::NoRoute | Reason::AddressDenied | Reason::BodyTooLarge);
+    let trusted = status.is_server_error() || sound;
     let keeps = trusted && progress.consumed && head.keep_alive && !connection.is_stopping();
     let persistence = if keeps { Persistence::KeepAlive } else { Persistence::Close };
-    let form = Form { version: head.version, persistence, bodiless: head.method.of(bytes) == b"HEAD" };
+    let form = Form {
+        version: head.version,
+        persistence,
+        bodiless: head.method.of(bytes) == b"HEAD",
+        html: page::is_wanted(fields::values(&head.fields, bytes, "accept")),
+        edits: progress.filters.map(|filters| local::edits(filters, head, bytes).of_failure()),
+    };
     progress.status = Some(status.as_u16());
     let stream = &mut connection.stream;
-    answer::write(stream.output.buffer(&stream.buffers), failure, progress.place, form);
+    answer::write(stream.output.buffer(&stream.buffers), failure, progress.place, progress.id, form);
+    finish(connection, keeps).await
+}
+
+/// Ends an exchange whose answer is written.
+async fn finish<S>(connection: &mut Connection<S>, keeps: bool) -> After
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     if !keeps {
         return After::Linger;
     }

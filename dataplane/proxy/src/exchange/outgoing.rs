@@ -39,14 +39,14 @@ impl<'a> Outgoing<'a> {
         out.extend_from_slice(head.method.of(self.request.bytes));
         out.push(b' ');
         self.write_target(&mut out)?;
-        let own = self.matched.destination.override_host || head.host.is_empty();
         let sources = Sources {
             trusted: peer.trusted,
             peer: &peer.text,
             port: &listening.listener.port,
             forwarded,
-            host: own.then_some(&*target.host_header),
+            host: self.matched.host(target, !head.host.is_empty()),
             upgrade: self.upgrade(target),
+            edits: self.matched.filters.and_then(|filters| filters.request_headers.as_ref()),
         };
         headers::write(&mut out, self.request, target.protocol, sources);
         Ok(out)

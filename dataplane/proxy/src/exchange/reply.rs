@@ -6,6 +6,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::attempt::Attempt;
+use super::local;
 use super::relay::{self, ResponseSide};
 use super::request::Request;
 use super::{Progress, tunnel};
@@ -43,7 +44,12 @@ impl Attempt<'_> {
             && !connection.is_stopping();
         let persistence = if keeps { Persistence::KeepAlive } else { Persistence::Close };
         let stream = &mut connection.stream;
-        let ending = response::Ending { framing, persistence, version: request.head.version };
+        let ending = response::Ending {
+            framing,
+            persistence,
+            version: request.head.version,
+            edits: progress.filters.map(|filters| local::edits(filters, request.head, request.bytes)),
+        };
         response::head(stream.output.buffer(&stream.buffers), &head, &bytes, ending);
         progress.status = Some(head.status);
         let reusable = persistent && head.keep_alive && length != ResponseLength::Close;

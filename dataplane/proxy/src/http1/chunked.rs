@@ -7,6 +7,8 @@ pub struct Decoder {
     state: State,
     extension_limit: usize,
     trailer_limit: usize,
+    /// Bytes of data that may still come.
+    data_limit: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,12 +48,15 @@ pub enum ChunkError {
     BareLf,
     #[error("the trailer section is too large")]
     TrailersTooLarge,
+    #[error("the body is larger than the route allows")]
+    BodyTooLarge,
 }
 
 impl ChunkError {
     pub const fn reason(self) -> Reason {
         match self {
             Self::TrailersTooLarge => Reason::TrailersTooLarge,
+            Self::BodyTooLarge => Reason::BodyTooLarge,
             _ => Reason::BadChunk,
         }
     }
@@ -63,7 +68,13 @@ impl Decoder {
             state: State::Size { digits: 0, size: 0 },
             extension_limit: limits.chunk_extension_bytes,
             trailer_limit: limits.trailer_bytes,
+            data_limit: u64::MAX,
         }
+    }
+
+    /// The same for a body that has at most `limit` bytes of data.
+    pub const fn limited(self, limit: u64) -> Self {
+        Self { data_limit: limit, ..self }
     }
 
     /// Reads on in `input`, which begins where the last call stopped: after its consumed bytes and its data. Answers how
@@ -79,7 +90,12 @@ impl Decoder {
                 _ => {}
             }
             let Some(byte) = rest.first() else { return Ok((consumed, Event::NeedMore)) };
-            self.state = self.advance(*byte)?;
+            let next = self.advance(*byte)?;
+            if let (State::SizeLf { size }, State::Data { .. }) = (self.state, next) {
+                // By the size that is announced, before any of it is taken.
+                self.data_limit = self.data_limit.checked_sub(size).ok_or(ChunkError::BodyTooLarge)?;
+            }
+            self.state = next;
             consumed += 1;
         }
     }

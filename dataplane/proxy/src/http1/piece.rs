@@ -56,6 +56,14 @@ impl BodyReader {
         }
     }
 
+    /// The same for a body that has at most `limit` bytes. A length that was announced has been compared before.
+    pub(crate) fn limited(self, limit: Option<u64>) -> Self {
+        match (self, limit) {
+            (Self::Chunked(decoder), Some(limit)) => Self::Chunked(decoder.limited(limit)),
+            (reader, _) => reader,
+        }
+    }
+
     /// For a response.
     pub(crate) const fn of_response(length: ResponseLength, limits: &Limits) -> Self {
         match length {

@@ -1,5 +1,6 @@
 //! Writes response heads and chunks. Nothing here allocates but the buffer.
 
+use dataplane_core::filter::{Cors, HeaderEdits};
 use http::StatusCode;
 
 use super::fields::{self, Field};
@@ -47,17 +48,48 @@ pub(crate) fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 
 /// How a target's response goes on and ends for the client.
 #[derive(Clone, Copy)]
-pub(crate) struct Ending {
+pub(crate) struct Ending<'a> {
     pub(crate) framing: Framing,
     pub(crate) persistence: Persistence,
     /// The client's.
     pub(crate) version: Version,
+    pub(crate) edits: Option<ResponseEdits<'a>>,
+}
+
+/// What the filters of a route change in the fields of responses.
+#[derive(Clone, Copy)]
+pub(crate) struct ResponseEdits<'a> {
+    pub(crate) headers: Option<&'a HeaderEdits>,
+    pub(crate) cors: Option<&'a Cors>,
+    /// The request's.
+    pub(crate) origin: Option<&'a [u8]>,
+}
+
+impl ResponseEdits<'_> {
+    /// For an answer that says what went wrong: a script may read it, and nothing else is changed.
+    pub(crate) const fn of_failure(self) -> Self {
+        Self { headers: None, ..self }
+    }
+
+    fn drops(&self, name: &[u8]) -> bool {
+        self.headers.is_some_and(|edits| edits.drops(name)) || self.cors.is_some_and(|cors| cors.drops(name))
+    }
+
+    /// Appends the new fields. `has` says whether a field is there without them.
+    pub(crate) fn write(&self, out: &mut Vec<u8>, has: impl FnMut(&str) -> bool) {
+        if let Some(edits) = self.headers {
+            edits.write(out, has);
+        }
+        if let Some(cors) = self.cors {
+            cors.write(self.origin, out);
+        }
+    }
 }
 
 /// Appends a whole head: the target's end-to-end fields, and our own framing and connection fields. `bytes` is what
 /// `head` was parsed from.
-pub(crate) fn head(out: &mut Vec<u8>, head: &ResponseHead, bytes: &[u8], ending: Ending) {
-    let Ending { framing, persistence, version } = ending;
+pub(crate) fn head(out: &mut Vec<u8>, head: &ResponseHead, bytes: &[u8], ending: Ending<'_>) {
+    let Ending { framing, persistence, version, edits } = ending;
     target_line(out, head, bytes);
     for kept in &head.fields {
         let name = kept.name.of(bytes);
@@ -70,9 +102,13 @@ pub(crate) fn head(out: &mut Vec<u8>, head: &ResponseHead, bytes: &[u8], ending:
             _ => false,
         };
         let nominated = head.nominates && fields::is_nominated(&head.fields, bytes, name);
-        if !(dropped || nominated || is_hop_by_hop(name)) {
+        let edited = edits.is_some_and(|edits| edits.drops(name));
+        if !(dropped || nominated || edited || is_hop_by_hop(name)) {
             field(out, name, kept.value.of(bytes));
         }
+    }
+    if let Some(edits) = edits {
+        edits.write(out, |name| fields::values(&head.fields, bytes, name).next().is_some());
     }
     end_of_head(out, framing, persistence, version);
 }
@@ -206,7 +242,8 @@ mod tests {
 
     fn rewritten(text: &str, framing: Framing) -> String {
         let parsed = response_head::parse(text.as_bytes(), &crate::Limits::default()).unwrap().unwrap();
-        let ending = Ending { framing, persistence: Persistence::KeepAlive, version: Version::Http11 };
+        let ending =
+            Ending { framing, persistence: Persistence::KeepAlive, version: Version::Http11, edits: None };
         let mut out = Vec::new();
         head(&mut out, &parsed, text.as_bytes(), ending);
         String::from_utf8(out).unwrap()

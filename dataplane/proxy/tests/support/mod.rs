@@ -91,8 +91,8 @@ impl Setup {
         self
     }
 
-    pub fn filter(mut self, kind: wire::FilterKind) -> Self {
-        self.route.rules[0].filters.push(wire::Filter { kind: kind as i32 });
+    pub fn filter(mut self, filter: impl Into<wire::Filter>) -> Self {
+        self.route.rules[0].filters.push(filter.into());
         self
     }
 

@@ -2,6 +2,7 @@
 //! empty: a receiver validates before it compiles.
 
 mod backend;
+mod filter;
 mod listener;
 mod protocol;
 mod route;
@@ -10,14 +11,16 @@ pub use backend::{
     Backend, Breaker, ClientSettings, CustomTimeouts, Endpoints, LoadBalancing, LoadBalancingPolicy,
     NetworkLocation, Predicate, PredicateKind, Protocol, RequestMatch, Retries, Target,
 };
+pub use filter::{
+    AddressAccess, Cors, DirectAnswer, Filter, FilterKind, FilterSettings, HeaderEdits, HeaderField,
+    Redirect, RequestLimits,
+};
 pub use listener::{Listener, ListenerProtocol};
 pub use protocol::{
     Ack, FORMAT_VERSION, Member, Rejection, State, StateError, StateObject, WireAsOf, WireSource,
     as_of_from_wire, as_of_to_wire,
 };
-pub use route::{
-    Condition, ConditionKind, Destination, Filter, FilterKind, Match, PathKind, PathMatch, Route, Rule,
-};
+pub use route::{Condition, ConditionKind, Destination, Match, PathKind, PathMatch, Route, Rule};
 
 use crate::Kind;
 

@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use super::Filter;
+
 /// Which requests go where. Its id is the object's key.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Route {
@@ -87,22 +89,6 @@ pub enum ConditionKind {
     Wildcard = 2,
     Present = 3,
     Absent = 4,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct Filter {
-    #[prost(enumeration = "FilterKind", tag = "1")]
-    pub kind: i32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
-#[repr(i32)]
-pub enum FilterKind {
-    Unspecified = 0,
-    /// Remove the matched part of the path before the backend's root is put in front.
-    StripPath = 1,
-    /// Send the target's host name as `Host` instead of the client's.
-    OverrideHost = 2,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -18,6 +18,7 @@ mod plugins;
 mod reader;
 mod route;
 mod shortcut;
+mod slots;
 mod target;
 
 #[cfg(test)]

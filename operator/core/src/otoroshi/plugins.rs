@@ -1,11 +1,19 @@
+use crds::RouteFilters;
 use serde_json::{Value, json};
 
 use super::reader::{Reader, whole_object};
+use super::slots;
 
-const OVERRIDE_HOST: &str = "cp:otoroshi.next.plugins.OverrideHost";
+/// What a route's plugins come to.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Plugins {
+    pub(super) override_host: bool,
+    /// `None` if they come to none.
+    pub(super) filters: Option<RouteFilters>,
+}
 
-/// `plugins`: a list, or as on the Routes page an object with `slots`. Whether the host is overridden.
-pub(super) fn read(reader: &mut Reader<'_>) -> bool {
+/// `plugins`: a list, or as on the Routes page an object with `slots`.
+pub(super) fn read(reader: &mut Reader<'_>) -> Plugins {
     let path = reader.field("plugins");
     match reader.take("plugins") {
         Some(Value::Object(object)) => {
@@ -15,61 +23,85 @@ pub(super) fn read(reader: &mut Reader<'_>) -> bool {
         Some(Value::Array(slots)) => read_list(&path, slots, reader),
         Some(_) => {
             reader.problem("plugins", "should be a list of plugins");
-            false
+            Plugins::default()
         }
-        None => false,
+        None => Plugins::default(),
     }
 }
 
-fn read_slots(reader: &mut Reader<'_>, name: &str) -> bool {
+fn read_slots(reader: &mut Reader<'_>, name: &str) -> Plugins {
     let (path, slots) = (reader.field(name), reader.list(name));
     read_list(&path, slots, reader)
 }
 
-fn read_list(path: &str, slots: Vec<Value>, reader: &mut Reader<'_>) -> bool {
-    let mut override_host = false;
+fn read_list(path: &str, slots: Vec<Value>, reader: &mut Reader<'_>) -> Plugins {
+    let (mut override_host, mut filters) = (false, RouteFilters::default());
     for (index, slot) in slots.into_iter().enumerate() {
-        let slot = whole_object(&format!("{path}[{index}]"), slot, reader.problems(), read_slot);
-        override_host |= slot.unwrap_or_default();
+        let path = format!("{path}[{index}]");
+        whole_object(&path, slot, reader.problems(), |slot| {
+            read_slot(slot, &mut override_host, &mut filters)
+        });
     }
-    override_host
+    Plugins { override_host, filters: Some(filters).filter(|filters| *filters != RouteFilters::default()) }
 }
 
-/// The one plugin that exists here as a property of the route. Its place among others has no meaning as long as it is alone.
-fn read_slot(slot: &mut Reader<'_>) -> bool {
-    let plugin = slot.text("plugin");
+/// The place of a plugin among others has no meaning: filters are applied in an order of their own.
+fn read_slot(slot: &mut Reader<'_>, override_host: &mut bool, filters: &mut RouteFilters) {
+    let plugin = slot.text("plugin").unwrap_or_default();
     let enabled = slot.bool("enabled", true);
     slot.take("plugin_index");
-    if plugin.as_deref() == Some(OVERRIDE_HOST) {
-        slot.only("debug", &[json!(false)]);
-        for name in ["include", "exclude", "bound_listeners"] {
-            slot.only(name, &[json!([])]);
+    let name = plugin.strip_prefix(slots::PREFIX).unwrap_or_default();
+    if !slots::is_known(name) {
+        for name in ["debug", "include", "exclude", "bound_listeners", "config"] {
+            slot.take(name);
         }
+        let known = slots::NAMES.join(", ");
+        return slot.problem(
+            "plugin",
+            format!("{plugin:?} is not supported yet: remove it; of {} these are: {known}", slots::PREFIX),
+        );
+    }
+    slot.only("debug", &[json!(false)]);
+    for name in ["include", "exclude", "bound_listeners"] {
+        slot.only(name, &[json!([])]);
+    }
+    if name == slots::OVERRIDE_HOST {
         slot.only("config", &[json!({})]);
-        return enabled;
+        *override_host |= enabled;
+        return;
     }
-    let name = plugin.unwrap_or_default();
-    for name in ["debug", "include", "exclude", "bound_listeners", "config"] {
-        slot.take(name);
+    if !enabled {
+        slot.take("config");
+        return slot.problem("enabled", "is false: a plugin without effect isn't kept, remove it");
     }
-    slot.problem(
-        "plugin",
-        format!("{name:?} is not supported yet: remove it; {OVERRIDE_HOST} is the only one so far"),
-    );
-    false
+    let repeated = slot.object("config", |config| slots::read(name, config, filters)) == Some(false);
+    if repeated {
+        slot.problem("plugin", format!("{plugin:?} comes twice: write one with both configurations"));
+    }
 }
 
-pub(super) fn write(override_host: bool) -> Value {
-    if !override_host {
-        return json!([]);
-    }
-    json!([{
-        "plugin": OVERRIDE_HOST,
-        "enabled": true,
-        "debug": false,
-        "include": [],
-        "exclude": [],
-        "config": {},
-        "bound_listeners": [],
-    }])
+/// As near as plugins come to what a route says.
+pub(super) fn write(override_host: bool, filters: Option<&RouteFilters>) -> Value {
+    let host = override_host.then(|| (slots::OVERRIDE_HOST, json!({})));
+    let filters = filters.into_iter().flat_map(slots::write);
+    let slot = |(name, config): (&str, Value)| {
+        json!({
+            "plugin": format!("{}{name}", slots::PREFIX),
+            "enabled": true,
+            "debug": false,
+            "include": [],
+            "exclude": [],
+            "config": config,
+            "bound_listeners": [],
+        })
+    };
+    host.into_iter().chain(filters).map(slot).collect()
+}
+
+/// Whether plugins say all of it.
+pub(super) fn is_complete(written: &Value, filters: &RouteFilters) -> bool {
+    let mut problems = Vec::new();
+    let fields = json!({ "plugins": written });
+    let read = Reader::new("", fields, &mut problems).map(|mut reader| read(&mut reader));
+    problems.is_empty() && read.is_some_and(|plugins| plugins.filters.as_ref() == Some(filters))
 }

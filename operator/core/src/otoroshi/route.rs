@@ -1,7 +1,8 @@
-use crds::{BackendReference, RouteBackend, RouteMatch, RouteSpec};
+use crds::{BackendReference, RouteBackend, RouteFilters, RouteMatch, RouteSpec};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use super::plugins::Plugins;
 use super::reader::{Reader, problem};
 use super::{backend, frontend, plugins};
 
@@ -17,16 +18,20 @@ pub(super) fn read(reader: &mut Reader<'_>) -> RouteSpec {
     let extension = reader.object(EXTENSION, |extension| Extension {
         matches: read_extension(extension, "matches"),
         backends: read_extension(extension, "backends"),
+        filters: read_extension(extension, "filters"),
     });
     let extension = extension.unwrap_or_default();
     let (matches, strip_path) = read_frontend(reader, extension.matches);
+    let Plugins { override_host, filters } = read_plugins(reader, extension.filters);
+    let is_answering = filters.as_ref().is_some_and(RouteFilters::is_answering);
     RouteSpec {
         enabled: reader.bool("enabled", true),
         listeners: reader.strings("bound_listeners"),
         matches,
         strip_path,
-        override_host: plugins::read(reader),
-        backends: read_backends(reader, extension.backends),
+        override_host,
+        backends: read_backends(reader, extension.backends, is_answering),
+        filters,
         ..RouteSpec::default()
     }
 }
@@ -35,6 +40,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> RouteSpec {
 struct Extension {
     matches: Option<Vec<RouteMatch>>,
     backends: Option<Vec<RouteBackend>>,
+    filters: Option<RouteFilters>,
 }
 
 fn read_extension<T: DeserializeOwned>(reader: &mut Reader<'_>, name: &str) -> Option<T> {
@@ -65,8 +71,27 @@ fn read_frontend(reader: &mut Reader<'_>, extension: Option<Vec<RouteMatch>>) ->
     (matches, strip_path)
 }
 
+/// Like a frontend, plugins have to say what the extension says, as far as they go.
+fn read_plugins(reader: &mut Reader<'_>, extension: Option<RouteFilters>) -> Plugins {
+    let Some(filters) = extension else { return plugins::read(reader) };
+    let given = reader.take("plugins").unwrap_or_else(|| plugins::write(false, Some(&filters)));
+    let override_host = [false, true]
+        .into_iter()
+        .find(|override_host| plugins::write(*override_host, Some(&filters)) == given);
+    if override_host.is_none() {
+        let message =
+            "isn't what komainu.filters says: change komainu.filters, or remove it to go by plugins alone";
+        reader.problem("plugins", message);
+    }
+    Plugins { override_host: override_host.unwrap_or_default(), filters: Some(filters) }
+}
+
 /// `backend_ref` wins over `backend`, which in Otoroshi's own answers is a copy of what is referred to.
-fn read_backends(reader: &mut Reader<'_>, extension: Option<Vec<RouteBackend>>) -> Vec<RouteBackend> {
+fn read_backends(
+    reader: &mut Reader<'_>,
+    extension: Option<Vec<RouteBackend>>,
+    is_answering: bool,
+) -> Vec<RouteBackend> {
     let (inline, reference) = (reader.take("backend"), reader.text("backend_ref"));
     if let Some(backends) = extension {
         let (backend, backend_ref) = write_backends(&backends);
@@ -85,6 +110,9 @@ fn read_backends(reader: &mut Reader<'_>, extension: Option<Vec<RouteBackend>>) 
         }];
     }
     let Some(inline) = inline else {
+        if is_answering {
+            return Vec::new();
+        }
         reader.problem("backend", "is missing: a route needs a backend, or a backend_ref with the id of one");
         return Vec::new();
     };
@@ -100,8 +128,14 @@ pub(super) fn write(spec: &RouteSpec, json: &mut Map<String, Value>) {
     if !frontend::is_complete(&frontend, &spec.matches) {
         extension.insert("matches".to_owned(), json!(spec.matches));
     }
-    if !is_complete(&backend, &backend_ref, &spec.backends) {
+    let is_answering = spec.filters.as_ref().is_some_and(RouteFilters::is_answering);
+    if !is_complete(&backend, &backend_ref, &spec.backends, is_answering) {
         extension.insert("backends".to_owned(), json!(spec.backends));
+    }
+    let filters = spec.filters.as_ref();
+    let plugins = plugins::write(spec.override_host, filters);
+    if let Some(filters) = filters.filter(|filters| !plugins::is_complete(&plugins, filters)) {
+        extension.insert("filters".to_owned(), json!(filters));
     }
     let fields = [
         ("enabled", json!(spec.enabled)),
@@ -113,7 +147,7 @@ pub(super) fn write(spec: &RouteSpec, json: &mut Map<String, Value>) {
         ("frontend", frontend),
         ("backend", backend),
         ("backend_ref", backend_ref),
-        ("plugins", plugins::write(spec.override_host)),
+        ("plugins", plugins),
     ];
     json.extend(fields.into_iter().map(|(name, value)| (name.to_owned(), value)));
     if !extension.is_empty() {
@@ -130,9 +164,10 @@ fn write_backends(backends: &[RouteBackend]) -> (Value, Value) {
 }
 
 /// Whether Otoroshi's form says all of it.
-fn is_complete(backend: &Value, backend_ref: &Value, backends: &[RouteBackend]) -> bool {
+fn is_complete(backend: &Value, backend_ref: &Value, backends: &[RouteBackend], is_answering: bool) -> bool {
     let mut problems = Vec::new();
     let fields = json!({ "backend": backend, "backend_ref": backend_ref });
-    let read = Reader::new("", fields, &mut problems).map(|mut reader| read_backends(&mut reader, None));
+    let read = Reader::new("", fields, &mut problems)
+        .map(|mut reader| read_backends(&mut reader, None, is_answering));
     problems.is_empty() && read.as_deref() == Some(backends)
 }

@@ -54,8 +54,8 @@ pub(super) struct ValidRoute<'a> {
     pub(super) listeners: &'a [String],
     /// Only the good parts, if something was found.
     pub(super) matches: Vec<ValidMatch<'a>>,
-    pub(super) strip_path: bool,
-    pub(super) override_host: bool,
+    /// As workers take them: their parsers have looked at each.
+    pub(super) filters: Vec<wire::Filter>,
     /// Only the good ones, if something was found.
     pub(super) destinations: Vec<ValidDestination<'a>>,
 }

@@ -85,7 +85,11 @@ fn matched(one: &wire::Match) -> Value {
 }
 
 fn filters(filters: &[wire::Filter]) -> Vec<String> {
-    filters.iter().map(|filter| format!("{:?}", filter.kind())).collect()
+    let text = |filter: &wire::Filter| match &filter.settings {
+        None => format!("{:?}", filter.kind()),
+        Some(settings) => format!("{:?} {settings:?}", filter.kind()),
+    };
+    filters.iter().map(text).collect()
 }
 
 fn destination(to: &wire::Destination) -> Value {

@@ -117,8 +117,8 @@ fn held_routes_take_part_in_matching() {
 #[test]
 fn a_match_gives_all_that_forwarding_needs() {
     let mut rule = rule(vec![on("", "/api/$id<[0-9]+>/bills")]);
-    rule.filters = vec![wire::Filter { kind: wire::FilterKind::StripPath.into() }];
-    rule.destinations[0].filters = vec![wire::Filter { kind: wire::FilterKind::OverrideHost.into() }];
+    rule.filters = vec![wire::FilterKind::StripPath.into()];
+    rule.destinations[0].filters = vec![wire::FilterKind::OverrideHost.into()];
     let route = wire::Route { rules: vec![rule], ..Default::default() };
     let router = router([object("route/default/r", wire::Payload::Route(route))]);
     let head = Head::get("/api/42/bills/1?x=2");
@@ -203,7 +203,7 @@ fn what_is_not_whole_is_rejected_and_stops_nobody() {
         (with(|rule| rule.destinations[0].backend = "route/a/b".into()), "is not the key of a backend"),
         (with(|rule| rule.filters.push(wire::Filter::default())), "0 is no filter that this version knows"),
         (
-            with(|rule| rule.filters.push(wire::Filter { kind: 99 })),
+            with(|rule| rule.filters.push(wire::Filter { kind: 99, settings: None })),
             "99 is no filter that this version knows",
         ),
         (with(|rule| rule.matches[0].paths[0].kind = 9), "rules[0].matches[0]: 9 is no kind of path"),

@@ -1,4 +1,7 @@
-use crds::{Condition, ConditionType, PathMatch, PathType, RouteMatch, RouteSpec};
+use crds::{
+    Condition, ConditionType, HeaderModifier, HeaderValue, PathMatch, PathType, RouteFilters, RouteMatch,
+    RouteSpec,
+};
 use serde_json::{Value, json};
 
 use crate::otoroshi::*;
@@ -206,16 +209,91 @@ fn plugins_are_refused_by_name_but_the_one_that_exists_here() {
     assert_eq!(plugins(json!([slot(json!({ "enabled": false }))])), Ok(false));
     assert_eq!(plugins(json!({ "slots": [slot(json!({}))] })), Ok(true));
     let other =
-        plugins(json!([slot(json!({ "plugin": "cp:otoroshi.next.plugins.Cors", "config": { "a": 1 } }))]));
+        plugins(json!([slot(json!({ "plugin": "cp:otoroshi.next.plugins.Jwt", "config": { "a": 1 } }))]));
     let problems = other.unwrap_err();
     assert_eq!(problems[0].field, "plugins[0].plugin");
-    assert!(problems[0].message.contains("Cors"), "{problems:?}");
+    assert!(problems[0].message.contains("Jwt"), "{problems:?}");
     for (name, value) in [("debug", json!(true)), ("include", json!(["/a"])), ("config", json!({ "a": 1 }))] {
         assert_eq!(
             refused(&with("plugins", json!([slot(json!({ name: value }))]))),
             [format!("plugins[0].{name}")]
         );
     }
+}
+
+fn plugin(name: &str, config: Value) -> Value {
+    json!({
+        "plugin": format!("cp:otoroshi.next.plugins.{name}"), "enabled": true, "debug": false, "include": [],
+        "exclude": [], "config": config, "bound_listeners": [],
+    })
+}
+
+#[test]
+fn plugins_that_are_filters_come_back_as_they_were() {
+    let cors = json!({
+        "allow_origin": "https://a.test", "expose_headers": ["x-a"], "allow_headers": ["x-b"], "allow_methods": ["PUT"],
+        "excluded_patterns": [], "max_age": 60, "allow_credentials": true,
+    });
+    let slots = json!([
+        plugin("OverrideHost", json!({})),
+        plugin("IpAddressAllowedList", json!({ "addresses": ["10.0.0.0/8"] })),
+        plugin("IpAddressBlockList", json!({ "addresses": ["10.0.0.7"] })),
+        plugin("Cors", cors),
+        plugin("AdditionalHeadersIn", json!({ "headers": { "a": "1", "b": "2" } })),
+        plugin("MissingHeadersIn", json!({ "headers": { "c": "3" } })),
+        plugin("RemoveHeadersIn", json!({ "header_names": ["d"] })),
+        plugin("AdditionalHeadersOut", json!({ "headers": { "e": "4" } })),
+        plugin("MissingHeadersOut", json!({ "headers": { "f": "5" } })),
+        plugin("RemoveHeadersOut", json!({ "header_names": ["g"] })),
+    ]);
+    let entity = route_from_json(&with("plugins", slots.clone())).unwrap();
+    let filters = entity.spec.filters.clone().unwrap();
+    assert_eq!(filters.request_header_modifier.unwrap().set[1].value, "2");
+    assert_eq!(filters.ip_access.unwrap().deny, ["10.0.0.7"]);
+    let written = route_to_json(&entity);
+    assert_eq!((&written["plugins"], written.get("komainu")), (&slots, None), "no extension is needed");
+    assert_eq!(route_from_json(&written), Ok(entity));
+}
+
+#[test]
+fn a_redirection_needs_no_backend() {
+    let slots = json!([plugin("Redirection", json!({ "code": 301, "to": "https://a.test/" }))]);
+    let mut json = with("plugins", slots.clone());
+    json["backend_ref"] = Value::Null;
+    let entity = route_from_json(&json).unwrap();
+    assert_eq!(entity.spec.backends, []);
+    let redirect = entity.spec.filters.clone().unwrap().request_redirect.unwrap();
+    assert_eq!((redirect.location.as_deref(), redirect.status_code), (Some("https://a.test/"), 301));
+    assert_eq!(route_to_json(&entity)["plugins"], slots);
+    assert_eq!(
+        refused(&with("plugins", json!([plugin("Redirection", json!({}))]))),
+        ["plugins[0].config.to"]
+    );
+}
+
+#[test]
+fn a_filter_without_a_plugin_is_beside_the_form() {
+    let mut entity = route_from_json(&with("plugins", json!([]))).unwrap();
+    let add = vec![HeaderValue { name: "a".to_owned(), value: "1".to_owned() }];
+    let modifier = HeaderModifier { add, remove: vec!["b".to_owned()], ..HeaderModifier::default() };
+    entity.spec.filters =
+        Some(RouteFilters { request_header_modifier: Some(modifier), ..RouteFilters::default() });
+    let written = route_to_json(&entity);
+    assert_eq!(written["plugins"], json!([plugin("RemoveHeadersIn", json!({ "header_names": ["b"] }))]));
+    assert_eq!(written["komainu"]["filters"]["requestHeaderModifier"]["add"][0]["value"], "1");
+    assert_eq!(route_from_json(&written), Ok(entity));
+    let mut edited = written;
+    edited["plugins"] = json!([]);
+    assert_eq!(refused(&edited), ["plugins"]);
+}
+
+#[test]
+fn a_plugin_that_is_repeated_or_disabled_is_refused() {
+    let remove = plugin("RemoveHeadersIn", json!({ "header_names": ["b"] }));
+    assert_eq!(refused(&with("plugins", json!([remove, remove]))), ["plugins[1].plugin"]);
+    let mut disabled = remove;
+    disabled["enabled"] = json!(false);
+    assert_eq!(refused(&with("plugins", json!([disabled]))), ["plugins[0].enabled"]);
 }
 
 #[test]

@@ -262,21 +262,93 @@ fn route_backend() -> impl Strategy<Value = RouteBackend> {
         .prop_map(|(backend, weight)| RouteBackend { weight, ..backend })
 }
 
+fn header_values() -> impl Strategy<Value = Vec<HeaderValue>> {
+    vec(("[A-Za-c-]{1,4}", "[ -~]{0,6}").prop_map(|(name, value)| HeaderValue { name, value }), 0..3)
+}
+
+fn header_modifier() -> impl Strategy<Value = HeaderModifier> {
+    (header_values(), header_values(), header_values(), words())
+        .prop_map(|(set, add, set_if_missing, remove)| HeaderModifier { set, add, set_if_missing, remove })
+}
+
+fn cors() -> impl Strategy<Value = Cors> {
+    let origins = prop_oneof![Just(vec!["*".to_owned()]), vec("https://[a-c]\\.test", 0..3)];
+    (origins, words(), words(), words(), option::of(duration()), any::<bool>()).prop_map(
+        |(allow_origins, allow_methods, allow_headers, expose_headers, max_age, allow_credentials)| Cors {
+            allow_origins,
+            allow_methods,
+            allow_headers,
+            expose_headers,
+            max_age,
+            allow_credentials,
+        },
+    )
+}
+
+fn redirect() -> impl Strategy<Value = RequestRedirect> {
+    let status = select(vec![301, 302, 303, 307, 308_u16]);
+    let scheme = option::of(select(vec![RedirectScheme::Http, RedirectScheme::Https]));
+    let path =
+        (option::of("/[a-c]"), option::of("/[a-c]")).prop_map(|(replace_full_path, replace_prefix_match)| {
+            RedirectPath { replace_full_path, replace_prefix_match }
+        });
+    let port = option::of(1..=u16::MAX);
+    (option::of("[ -~]{0,6}"), scheme, option::of(word()), port, option::of(path), status).prop_map(
+        |(location, scheme, hostname, port, path, status_code)| RequestRedirect {
+            location,
+            scheme,
+            hostname,
+            port,
+            path,
+            status_code,
+        },
+    )
+}
+
+fn filters() -> impl Strategy<Value = RouteFilters> {
+    let access = (words(), words()).prop_map(|(allow, deny)| IpAccess { allow, deny });
+    let limits = option::of(any::<u64>())
+        .prop_map(|max_body_bytes| RequestLimits { max_body_bytes, ..RequestLimits::default() });
+    let answer = "[ -~]{0,8}".prop_map(|body| DirectResponse { body, ..DirectResponse::default() });
+    let rewrite = option::of(word()).prop_map(|hostname| UrlRewrite { hostname });
+    let answers = (option::weighted(0.2, redirect()), option::weighted(0.2, answer));
+    let rest = (option::of(access), option::weighted(0.2, limits), option::of(cors()), answers);
+    let headers =
+        (option::of(header_modifier()), option::of(header_modifier()), option::weighted(0.2, rewrite));
+    (rest, headers).prop_map(|((ip_access, limits, cors, (request_redirect, direct_response)), headers)| {
+        let (request_header_modifier, response_header_modifier, url_rewrite) = headers;
+        RouteFilters {
+            ip_access,
+            limits,
+            cors,
+            request_redirect,
+            direct_response,
+            request_header_modifier,
+            url_rewrite,
+            response_header_modifier,
+        }
+    })
+}
+
 pub(super) fn route() -> impl Strategy<Value = RouteSpec> {
     let about = (option::of("[A-Z][a-z ]{0,8}"), option::of("[ -~]{1,8}"), words(), metadata());
     let flags = (any::<bool>(), any::<bool>(), any::<bool>());
-    (about, flags, words(), vec(route_match(), 1..3), vec(route_backend(), 1..3)).prop_map(
-        |((display_name, description, tags, metadata), flags, listeners, matches, backends)| RouteSpec {
-            display_name,
-            description,
-            tags,
-            metadata,
-            enabled: flags.0,
-            listeners,
-            matches,
-            strip_path: flags.1,
-            override_host: flags.2,
-            backends,
+    let ways = (vec(route_match(), 1..3), vec(route_backend(), 1..3), option::of(filters()));
+    (about, flags, words(), ways).prop_map(
+        |((display_name, description, tags, metadata), flags, listeners, (matches, backends, filters))| {
+            RouteSpec {
+                display_name,
+                description,
+                tags,
+                metadata,
+                enabled: flags.0,
+                listeners,
+                matches,
+                strip_path: flags.1,
+                override_host: flags.2,
+                filters,
+                backends,
+            }
         },
     )
 }

@@ -7,7 +7,7 @@ use crate::plan::model::{Destination, ValidCondition, ValidDestination, ValidMat
 pub(in crate::plan) fn route(route: &ValidRoute<'_>, key: &Key) -> wire::Route {
     let mut wire = matches_only(route, key);
     for rule in &mut wire.rules {
-        rule.filters = filters(route);
+        rule.filters.clone_from(&route.filters);
         rule.destinations = route.destinations.iter().map(|one| destination(one, key)).collect();
     }
     wire
@@ -34,17 +34,6 @@ pub(in crate::plan) fn matches_only(route: &ValidRoute<'_>, key: &Key) -> wire::
         listeners: route.listeners.to_vec(),
         rules: vec![rule],
     }
-}
-
-fn filters(route: &ValidRoute<'_>) -> Vec<wire::Filter> {
-    let filter = |kind: wire::FilterKind, on: bool| on.then(|| wire::Filter { kind: kind.into() });
-    [
-        filter(wire::FilterKind::StripPath, route.strip_path),
-        filter(wire::FilterKind::OverrideHost, route.override_host),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
 }
 
 fn matched(one: &ValidMatch<'_>, key: &Key) -> wire::Match {

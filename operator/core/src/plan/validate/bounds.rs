@@ -111,7 +111,7 @@ fn weight(weight: u32, at: &Field<'_>, findings: &mut Findings) {
     }
 }
 
-fn count(entries: usize, most: u32, at: &Field<'_>, findings: &mut Findings) {
+pub(super) fn count(entries: usize, most: u32, at: &Field<'_>, findings: &mut Findings) {
     if fits(entries, most) {
         return;
     }
@@ -119,7 +119,7 @@ fn count(entries: usize, most: u32, at: &Field<'_>, findings: &mut Findings) {
 }
 
 /// In characters, as the API server counts.
-fn length(text: &str, most: u32, at: &Field<'_>, findings: &mut Findings) {
+pub(super) fn length(text: &str, most: u32, at: &Field<'_>, findings: &mut Findings) {
     if fits(text.len(), most) || fits(text.chars().count(), most) {
         return;
     }

@@ -4,6 +4,7 @@ mod backend;
 mod balancing;
 mod bounds;
 mod client;
+mod filters;
 mod health;
 mod matches;
 mod route;

@@ -1,7 +1,7 @@
-use crds::{RouteBackend, RouteSpec};
+use crds::{RouteBackend, RouteFilters, RouteSpec};
 use dataplane_snapshot::{Key, Kind};
 
-use super::{backend, bounds, matches};
+use super::{backend, bounds, filters, matches};
 use crate::plan::findings::{Field, Findings};
 use crate::plan::model::{Destination, ValidDestination, ValidRoute};
 
@@ -19,28 +19,32 @@ pub(in crate::plan) fn route<'a>(
         }
     }
     let matches = matches::matches(&spec.matches, &at.name("matches"), findings);
-    let destinations = destinations(&spec.backends, key, &at.name("backends"), findings);
+    let filters = filters::filters(spec, &at, findings);
+    let destinations = destinations(spec, key, &at.name("backends"), findings);
     ValidRoute {
         name: spec.display_name.as_deref().unwrap_or(key.name()),
         metadata: &spec.metadata,
         listeners: &spec.listeners,
         matches,
-        strip_path: spec.strip_path,
-        override_host: spec.override_host,
+        filters,
         destinations,
     }
 }
 
 fn destinations<'a>(
-    specs: &'a [RouteBackend],
+    spec: &'a RouteSpec,
     key: &'a Key,
     at: &Field<'_>,
     findings: &mut Findings,
 ) -> Vec<ValidDestination<'a>> {
-    if specs.is_empty() {
+    let is_answering = spec.filters.as_ref().is_some_and(RouteFilters::is_answering);
+    if is_answering && !spec.backends.is_empty() {
+        let message = "filters.requestRedirect and directResponse answer every request: leave backends out";
+        findings.invalid(at, message);
+    } else if spec.backends.is_empty() && !is_answering {
         findings.invalid(at, "write at least one backend, by ref or inline");
     }
-    let each = specs.iter().enumerate();
+    let each = spec.backends.iter().enumerate();
     let valid = each.filter_map(|(index, spec)| {
         let backend = destination(spec, key, &at.index(index), findings)?;
         Some(ValidDestination { index, weight: spec.weight, backend })
