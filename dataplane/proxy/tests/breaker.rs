@@ -116,6 +116,8 @@ fn one_request_of_all_threads_tries_whether_the_target_is_back() {
         let more: Vec<_> = (0..20).map(|_| ask()).collect();
         assert!(more.into_iter().all(|client| client.join().unwrap() == 503), "the trial isn't back");
         assert_eq!(upstream.seen().requests.len(), 4);
+        let waiting = || asking.iter().filter(|client| !client.is_finished()).count();
+        eventually(|| (waiting() == 1).then_some(()));
         gate.open();
         let statuses: Vec<_> = asking.into_iter().map(|client| client.join().unwrap()).collect();
         assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");

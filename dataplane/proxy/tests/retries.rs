@@ -191,7 +191,8 @@ fn the_global_timeout_cuts_all_attempts_together() {
     let slow = stalled();
     let gateway = Setup::new(slow.address())
         .retries(100)
-        .client(|client| (client.call_timeout, client.global_timeout) = (200, 500))
+        // The third one is cut in its middle, far from both ends.
+        .client(|client| (client.call_timeout, client.global_timeout) = (400, 1000))
         .start();
     let answer = gateway.client().get("/");
     assert_eq!((answer.status, answer.reason().as_str()), (504, "global_timeout"));
