@@ -17,6 +17,8 @@ pub struct CompiledListener {
     /// The port that clients see.
     pub advertised_port: u16,
     pub protocol: wire::ListenerProtocol,
+    /// Each connection begins with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
 }
 
 impl CompiledListener {
@@ -36,7 +38,8 @@ impl CompiledListener {
             Ok(protocol @ wire::ListenerProtocol::Http) => protocol,
             _ => return Err(format!("{} is no protocol that this version knows", listener.protocol)),
         };
-        Ok(Self { name: key.name().into(), address, port, advertised_port, protocol })
+        let proxy_protocol = listener.proxy_protocol;
+        Ok(Self { name: key.name().into(), address, port, advertised_port, protocol, proxy_protocol })
     }
 }
 
@@ -47,7 +50,7 @@ mod tests {
     #[test]
     fn reads_what_is_whole() {
         let key: Key = "listener/settings/http".parse().unwrap();
-        let good = wire::Listener { address: "::1".into(), port: 8080, advertised_port: 0, protocol: 1 };
+        let good = wire::Listener { address: "::1".into(), port: 8080, protocol: 1, ..Default::default() };
         let listener = CompiledListener::compile(&key, &good).unwrap();
         assert_eq!((&*listener.name, listener.port, listener.advertised_port), ("http", 8080, 8080));
         for bad in [

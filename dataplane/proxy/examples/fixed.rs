@@ -25,8 +25,12 @@ fn main() -> anyhow::Result<()> {
 fn router(listen: u16, upstream: u16, routes: u16) -> anyhow::Result<Router> {
     let object =
         |key: String, payload| anyhow::Ok(Object::encode(key.parse()?, &wire::Content::from(payload)));
-    let listener =
-        wire::Listener { address: "127.0.0.1".into(), port: listen.into(), protocol: 1, advertised_port: 0 };
+    let listener = wire::Listener {
+        address: "127.0.0.1".into(),
+        port: listen.into(),
+        protocol: 1,
+        ..Default::default()
+    };
     let target = wire::Target {
         id: "one".into(),
         hostname: "127.0.0.1".into(),

@@ -70,6 +70,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Serves requests until one side closes.
     pub(crate) async fn serve(mut self) {
+        // On the heap, as few connections have it.
+        if self.listening.listener.proxy_protocol && !Box::pin(self.read_proxy_header()).await {
+            return self.thread.counters.reason(Reason::BadProxyHeader);
+        }
         let mut first = true;
         loop {
             let after = match self.next_head(first).await {
@@ -85,6 +89,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 return;
             }
         }
+    }
+
+    /// Reads who the client is, in front of all requests. `false`: nobody has said so in time.
+    async fn read_proxy_header(&mut self) -> bool {
+        let deadline = self.now + self.thread.settings.timeouts.head;
+        let header = poll_fn(|cx| match self.stream.poll_proxy_header(cx) {
+            Poll::Ready(header) => Poll::Ready(header),
+            Poll::Pending => self.timer.poll(deadline, cx).map(|()| None),
+        });
+        let Some(header) = header.await else { return false };
+        if let Some(client) = header.client {
+            self.peer = Peer::new(client, &self.thread.settings.trusted_proxies);
+        }
+        true
     }
 
     /// No new request is begun on this connection.

@@ -15,6 +15,7 @@ mod listen;
 mod page;
 mod peer;
 mod proxy;
+pub mod proxy_header;
 mod reason;
 mod settings;
 mod stats;

@@ -42,6 +42,7 @@ struct Wanted {
     address: Option<IpAddr>,
     port: u16,
     advertised_port: u16,
+    proxy_protocol: bool,
 }
 
 /// What a new router changes.
@@ -154,8 +155,8 @@ fn wanted(listener: &CompiledListener, settings: &ProxySettings) -> Result<Wante
         Some("") => None,
         Some(text) => Some(text.parse().map_err(|_| format!("the address {text:?} is not an IP address"))?),
     };
-    let advertised_port = listener.advertised_port;
-    Ok(Wanted { address, port: port.unwrap_or(listener.port), advertised_port })
+    let CompiledListener { advertised_port, proxy_protocol, .. } = *listener;
+    Ok(Wanted { address, port: port.unwrap_or(listener.port), advertised_port, proxy_protocol })
 }
 
 fn listener_name(name: &Arc<str>, open: &Open) -> Arc<ListenerName> {
@@ -163,7 +164,8 @@ fn listener_name(name: &Arc<str>, open: &Open) -> Arc<ListenerName> {
         0 => open.bound.port(),
         advertised => advertised,
     };
-    Arc::new(ListenerName { name: name.clone(), port: port.to_string().into() })
+    let proxy_protocol = open.wanted.proxy_protocol;
+    Arc::new(ListenerName { name: name.clone(), port: port.to_string().into(), proxy_protocol })
 }
 
 /// One socket per thread on the same port; the kernel spreads connections over them.

@@ -57,6 +57,8 @@ reasons! {
     BodyTimeout = "body_timeout", 408;
     /// The client closed before its request was complete or its answer was written.
     ClientGone = "client_gone", 499;
+    /// The listener expects a header of the PROXY protocol, and the connection begins with something else.
+    BadProxyHeader = "bad_proxy_header", 499;
     /// The client did not read its answer for too long.
     ClientStalled = "client_stalled", 499;
     /// No router has been given yet.

@@ -45,6 +45,8 @@ pub(crate) struct ListenerName {
     pub(crate) name: Arc<str>,
     /// The port that clients see, as a field value.
     pub(crate) port: Box<str>,
+    /// Connections begin with a header of the PROXY protocol.
+    pub(crate) proxy_protocol: bool,
 }
 
 /// A listening socket of one thread.

@@ -116,6 +116,7 @@ async fn judge(
         port: 8080,
         advertised_port: None,
         protocol: ListenerProtocol::Http,
+        proxy_protocol: false,
     };
     let listeners = Arc::new(vec![listener]);
     let (mut memo, mut ledger) = (Memo::default(), Ledger::default());

@@ -164,9 +164,9 @@ fn listeners_of(settings: &Settings) -> anyhow::Result<Vec<ListenerSettings>> {
                     )
                 }
             };
-            let settings::Listener { name, address, port, advertised_port, .. } = listener;
+            let settings::Listener { name, address, port, advertised_port, proxy_protocol, .. } = listener;
             let port = port.unwrap_or(DEFAULT_PORT);
-            Ok(ListenerSettings { name, address, port, advertised_port, protocol })
+            Ok(ListenerSettings { name, address, port, advertised_port, protocol, proxy_protocol })
         })
         .collect()
 }

@@ -168,7 +168,9 @@ fn proxy_settings(settings: &Settings) -> anyhow::Result<ProxySettings> {
     if settings.cluster.mode == Mode::Worker {
         for listener in &settings.listeners {
             anyhow::ensure!(
-                listener.advertised_port.is_none() && listener.protocol == ListenerProtocol::Http,
+                listener.advertised_port.is_none()
+                    && listener.protocol == ListenerProtocol::Http
+                    && !listener.proxy_protocol,
                 "setting listeners: {}: a worker changes only address and port; the leader's settings say the rest",
                 listener.name
             );

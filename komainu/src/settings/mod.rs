@@ -59,6 +59,9 @@ pub(crate) struct Listener {
     pub(crate) advertised_port: Option<u16>,
     #[serde(default)]
     pub(crate) protocol: ListenerProtocol,
+    /// Each connection begins with a header of the PROXY protocol, which is believed.
+    #[serde(default, deserialize_with = "written::plain")]
+    pub(crate) proxy_protocol: bool,
 }
 
 fn default_listener() -> String {
@@ -169,6 +172,7 @@ impl Settings {
             port: None,
             advertised_port: None,
             protocol: ListenerProtocol::Http,
+            proxy_protocol: false,
         }]
     }
 

@@ -28,6 +28,7 @@ fn main() {
         port: 8080,
         advertised_port: None,
         protocol: ListenerProtocol::Http,
+        proxy_protocol: false,
     }]);
     let world = World::join(listeners.clone(), [&view]);
     report("cold", &measure(|_| ((), ()), |()| plan(&world, &Memo::default())));

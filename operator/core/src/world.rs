@@ -127,6 +127,8 @@ pub struct ListenerSettings {
     /// The port that clients see, if another.
     pub advertised_port: Option<u16>,
     pub protocol: ListenerProtocol,
+    /// Connections begin with a header of the PROXY protocol, which is believed.
+    pub proxy_protocol: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

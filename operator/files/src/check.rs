@@ -135,6 +135,7 @@ fn named_listeners(source: &FolderSource) -> Vec<ListenerSettings> {
         port: 0,
         advertised_port: None,
         protocol: ListenerProtocol::Http,
+        proxy_protocol: false,
     };
     names.into_iter().map(listener).collect()
 }

@@ -14,6 +14,7 @@ use super::piece::{BodyReader, Piece};
 use super::response_head::{self, ResponseError, ResponseHead};
 use crate::Limits;
 use crate::buffers::{Buffers, READ_BUFFER};
+use crate::proxy_header::{self, ProxyHeader};
 
 /// A byte stream as HTTP/1 messages: a client's, with requests in and answers out, or a target's, the other way round.
 /// Buffers are held only while bytes are in them.
@@ -101,6 +102,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     fn release_input(&mut self) {
         if self.input.is_empty() && self.input.capacity() > 0 {
             self.buffers.give_input(std::mem::take(&mut self.input));
+        }
+    }
+
+    /// The header of the PROXY protocol in front of all else. `None`: there is none, or it never ends.
+    pub(crate) fn poll_proxy_header(&mut self, cx: &mut Context<'_>) -> Poll<Option<ProxyHeader>> {
+        loop {
+            match proxy_header::parse(&self.input) {
+                Ok(None) => {}
+                Ok(Some(header)) => {
+                    drop(self.input.split_to(header.len));
+                    return Poll::Ready(Some(header));
+                }
+                Err(_) => return Poll::Ready(None),
+            }
+            if !matches!(ready!(self.poll_fill(cx)), Ok(1..)) {
+                return Poll::Ready(None);
+            }
         }
     }
 

@@ -78,7 +78,7 @@ async fn readiness_of_a_worker_waits_until_all_are_open_and_the_leader_is_told()
 /// One listener at `address`.
 fn listening(address: SocketAddr) -> Snapshot {
     let (ip, port) = (address.ip().to_string(), u32::from(address.port()));
-    let listener = wire::Listener { address: ip, port, advertised_port: 0, protocol: 1 };
+    let listener = wire::Listener { address: ip, port, protocol: 1, ..Default::default() };
     Snapshot::new([Object::encode(http().0, &wire::Payload::Listener(listener).into())], as_of(1))
 }
 

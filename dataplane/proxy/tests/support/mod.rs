@@ -36,7 +36,7 @@ pub struct Setup {
 }
 
 pub fn listener() -> wire::Listener {
-    wire::Listener { address: "127.0.0.1".into(), port: 0, advertised_port: 0, protocol: 1 }
+    wire::Listener { address: "127.0.0.1".into(), protocol: 1, ..Default::default() }
 }
 
 pub fn target(address: SocketAddr) -> wire::Target {

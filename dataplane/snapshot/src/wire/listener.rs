@@ -12,6 +12,9 @@ pub struct Listener {
     pub advertised_port: u32,
     #[prost(enumeration = "ListenerProtocol", tag = "4")]
     pub protocol: i32,
+    /// Each connection begins with a header of the PROXY protocol that names the client.
+    #[prost(bool, tag = "5")]
+    pub proxy_protocol: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]

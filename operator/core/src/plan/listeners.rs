@@ -42,6 +42,7 @@ fn object(listener: &ListenerSettings) -> Object {
         port: u32::from(listener.port),
         advertised_port: listener.advertised_port.map_or(0, u32::from),
         protocol: protocol.into(),
+        proxy_protocol: listener.proxy_protocol,
     });
     Object::encode(Key::new(Kind::Listener, NAMESPACE, &*listener.name), &payload.into())
 }

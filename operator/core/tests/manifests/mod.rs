@@ -42,6 +42,7 @@ fn listener(settings: &Value) -> ListenerSettings {
         port: settings["port"].as_u64().unwrap().try_into().unwrap(),
         advertised_port: settings["advertisedPort"].as_u64().map(|port| port.try_into().unwrap()),
         protocol: ListenerProtocol::Http,
+        proxy_protocol: settings["proxyProtocol"] == true,
     }
 }
 

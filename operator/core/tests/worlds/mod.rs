@@ -208,5 +208,6 @@ fn listener(name: &'static str) -> ListenerSettings {
         port: 8080,
         advertised_port: None,
         protocol: ListenerProtocol::Http,
+        proxy_protocol: false,
     }
 }
