@@ -37,6 +37,14 @@ pub const MAX_METADATA_KEY: u32 = 128;
 /// In characters.
 pub const MAX_METADATA_VALUE: u32 = 2048;
 pub const MAX_CUSTOM_TIMEOUTS: u32 = 32;
+/// Status codes in one list of a health check.
+pub const MAX_STATUSES: u32 = 64;
+/// Regular expressions in one list of a health check.
+pub const MAX_REGEX_CHECKS: u32 = 16;
+/// Of a health check, in percent.
+pub const MAX_JITTER: u32 = 50;
+/// Checks in a row.
+pub const MAX_THRESHOLD: u32 = 100;
 /// Listeners that one route names.
 pub const MAX_LISTENERS: u32 = 32;
 /// Methods of one match.
@@ -202,7 +210,7 @@ pub(crate) fn certificates(_: &mut SchemaGenerator) -> Schema {
 pub(crate) fn statuses(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
-        "maxItems": 64,
+        "maxItems": MAX_STATUSES,
         "x-kubernetes-list-type": "set",
         "items": { "type": "integer", "format": "int32", "minimum": 100, "maximum": 599 },
     })

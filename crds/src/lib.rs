@@ -32,7 +32,7 @@ pub use definitions::{crds, to_yaml};
 pub use duration::{Duration, DurationError};
 pub use filters::{DirectResponse, IpAccess, RequestLimits, RouteFilters, UrlRewrite};
 pub use header_modifier::{HeaderModifier, HeaderValue};
-pub use health::HealthCheck;
+pub use health::{HealthCheck, HealthCheckType};
 pub use redirect::{RedirectPath, RedirectScheme, RequestRedirect};
 pub use route::{BackendReference, InlineBackend, Route, RouteBackend, RouteSpec};
 pub use route_match::{Condition, ConditionType, PathMatch, PathType, RouteMatch};

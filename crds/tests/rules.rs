@@ -164,6 +164,38 @@ fn an_enabled_health_check_needs_a_url() {
         "needs a url, for instance /health",
     );
     refused(backend(json!({ "healthCheck": { "url": "health" } })), "url", "a path such as /health");
+    accepted(backend(json!({ "healthCheck": { "enabled": true, "type": "Tcp" } })));
+    refused(
+        backend(json!({ "healthCheck": { "enabled": true, "type": "Http" } })),
+        "healthCheck",
+        "needs a url",
+    );
+}
+
+#[test]
+fn a_health_check_keeps_to_its_type_and_bounds() {
+    let check =
+        |field: &str, value: Value| backend(json!({ "healthCheck": { "type": "Tcp", field: value } }));
+    refused(check("url", json!("/health")), "healthCheck", "url only goes with type Http");
+    refused(
+        check("healthyStatuses", json!([200])),
+        "healthCheck",
+        "unhealthyStatuses only go with type Http",
+    );
+    refused(check("unhealthyStatuses", json!([200])), "healthCheck", "only go with type Http");
+    refused(check("healthyRegexChecks", json!(["a"])), "healthCheck", "only go with type Http");
+    refused(check("unhealthyRegexChecks", json!(["a"])), "healthCheck", "only go with type Http");
+    refused(check("blockOnRed", json!(true)), "healthCheck", "blockOnRed only goes with type Http");
+    accepted(check("blockOnRed", json!(false)));
+    accepted(check("healthyStatuses", json!([])));
+    for interval in ["100ms", "1m30s", "1h"] {
+        accepted(check("interval", json!(interval)));
+    }
+    for interval in ["99ms", "1h1ms", "0s"] {
+        refused(check("interval", json!(interval)), "interval", "interval is 100ms to 1h");
+    }
+    accepted(check("timeout", json!("1ms")));
+    refused(check("timeout", json!("0s")), "timeout", "timeout is 1ms to 10m");
 }
 
 #[test]

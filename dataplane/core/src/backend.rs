@@ -4,6 +4,7 @@ use dataplane_snapshot::{Key, wire};
 use rustc_hash::FxHashSet;
 
 use crate::balance::{Candidates, Panic, Policy};
+use crate::health::HealthCheck;
 use crate::resilience::Resilience;
 use crate::state::Cursor;
 use crate::timeouts::TimeoutRules;
@@ -18,6 +19,7 @@ pub struct CompiledBackend {
     policy: Policy,
     panic: Panic,
     pub(crate) resilience: Resilience,
+    health_check: Option<Arc<HealthCheck>>,
     targets: Arc<Targets>,
 }
 
@@ -38,6 +40,10 @@ impl CompiledBackend {
 
     pub fn targets(&self) -> &[CompiledTarget] {
         &self.targets.list
+    }
+
+    pub fn health_check(&self) -> Option<&Arc<HealthCheck>> {
+        self.health_check.as_ref()
     }
 
     /// The target to send the request to next; `None` if there is none that takes it.
@@ -76,7 +82,9 @@ impl CompiledBackend {
         let timeouts = TimeoutRules::parse(backend.client.as_ref())?;
         let panic = backend.panic_threshold.map_or(Panic::NoneHealthy, Panic::Below);
         let resilience = Resilience::compile(&key, backend.client.as_ref(), states)?;
-        Ok(Self { key, root, timeouts, policy, panic, resilience, targets })
+        let health_check = backend.health_check.as_deref().map(HealthCheck::compile).transpose();
+        let health_check = health_check.map_err(|reason| format!("healthCheck: {reason}"))?.map(Arc::new);
+        Ok(Self { key, root, timeouts, policy, panic, resilience, health_check, targets })
     }
 
     /// The same backend with other targets.
@@ -88,6 +96,7 @@ impl CompiledBackend {
             policy: self.policy.clone(),
             panic: self.panic,
             resilience: self.resilience.clone(),
+            health_check: self.health_check.clone(),
             targets,
         }
     }

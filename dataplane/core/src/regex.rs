@@ -28,6 +28,52 @@ pub enum RegexError {
     TooLarge,
 }
 
+/// A regular expression that must match somewhere in a text; for the rest the same as [`FullRegex`].
+pub struct FoundRegex {
+    source: Box<str>,
+    dfa: dense::DFA<Vec<u32>>,
+}
+
+impl FoundRegex {
+    pub fn parse(source: &str) -> Result<Self, RegexError> {
+        let dfa = table(&syntax(source)?, StartKind::Unanchored)?;
+        Ok(Self { source: source.into(), dfa })
+    }
+
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    pub fn is_in(&self, text: &[u8]) -> bool {
+        matches!(self.dfa.try_search_fwd(&Input::new(text).earliest(true)), Ok(Some(_)))
+    }
+}
+
+fn syntax(source: &str) -> Result<Hir, RegexError> {
+    if source.len() > FullRegex::MAX_BYTES {
+        return Err(RegexError::TooLong(source.len()));
+    }
+    regex_syntax::ParserBuilder::new()
+        .unicode(false)
+        .utf8(false)
+        .nest_limit(50)
+        .build()
+        .parse(source)
+        .map_err(|error| RegexError::Syntax(summary(&error)))
+}
+
+fn table(hir: &Hir, start: StartKind) -> Result<dense::DFA<Vec<u32>>, RegexError> {
+    let nfa = thompson::Compiler::new()
+        .configure(thompson::Config::new().utf8(false).nfa_size_limit(Some(FullRegex::MAX_SCRATCH)))
+        .build_from_hir(hir)
+        .map_err(|_| RegexError::TooLarge)?;
+    let config = dense::Config::new()
+        .start_kind(start)
+        .dfa_size_limit(Some(FullRegex::MAX_TABLE))
+        .determinize_size_limit(Some(FullRegex::MAX_SCRATCH));
+    dense::Builder::new().configure(config).build_from_nfa(&nfa).map_err(|_| RegexError::TooLarge)
+}
+
 impl FullRegex {
     /// The longest accepted source, in bytes.
     pub const MAX_BYTES: usize = 1024;
@@ -37,28 +83,9 @@ impl FullRegex {
     const MAX_SCRATCH: usize = 1 << 20;
 
     pub fn parse(source: &str) -> Result<Self, RegexError> {
-        if source.len() > Self::MAX_BYTES {
-            return Err(RegexError::TooLong(source.len()));
-        }
-        let hir = regex_syntax::ParserBuilder::new()
-            .unicode(false)
-            .utf8(false)
-            .nest_limit(50)
-            .build()
-            .parse(source)
-            .map_err(|error| RegexError::Syntax(summary(&error)))?;
         // Joined as syntax trees: the source can't break out of its place as it could in a joined text.
-        let whole = Hir::concat(vec![hir, Hir::look(Look::End)]);
-        let nfa = thompson::Compiler::new()
-            .configure(thompson::Config::new().utf8(false).nfa_size_limit(Some(Self::MAX_SCRATCH)))
-            .build_from_hir(&whole)
-            .map_err(|_| RegexError::TooLarge)?;
-        let config = dense::Config::new()
-            .start_kind(StartKind::Anchored)
-            .dfa_size_limit(Some(Self::MAX_TABLE))
-            .determinize_size_limit(Some(Self::MAX_SCRATCH));
-        let dfa =
-            dense::Builder::new().configure(config).build_from_nfa(&nfa).map_err(|_| RegexError::TooLarge)?;
+        let whole = Hir::concat(vec![syntax(source)?, Hir::look(Look::End)]);
+        let dfa = table(&whole, StartKind::Anchored)?;
         Ok(Self { source: source.into(), dfa })
     }
 
@@ -90,6 +117,20 @@ impl fmt::Debug for FullRegex {
         write!(f, "FullRegex({})", self.source)
     }
 }
+
+impl fmt::Debug for FoundRegex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FoundRegex({})", self.source)
+    }
+}
+
+impl PartialEq for FoundRegex {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
+impl Eq for FoundRegex {}
 
 impl PartialEq for FullRegex {
     fn eq(&self, other: &Self) -> bool {
@@ -128,6 +169,18 @@ mod tests {
         assert!(matches("a|ab", "ab"), "the first alternative doesn't hide the longer one");
         assert!(matches("", ""));
         assert!(matches("^a$", "a"));
+    }
+
+    #[test]
+    fn finds_in_any_place() {
+        let found = |source: &str, text: &[u8]| FoundRegex::parse(source).unwrap().is_in(text);
+        assert!(found("ok", b"all is ok here"));
+        assert!(found("(?i)STATUS.*up", b"{\"status\":\"up\"}"));
+        assert!(found("a|b", b"\xffb"), "also in what isn't UTF-8");
+        assert!(!found("^ok$", b"not ok"));
+        assert!(!found("up.*down", b"up\ndown"), "a dot is no end of a line");
+        assert!(found("", b""));
+        assert!(FoundRegex::parse("(").is_err());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use dataplane_snapshot::Key;
 use rustc_hash::FxHashMap;
 
+use crate::health::{Health, HealthState, Standing};
 use crate::{Breaker, Latency, Location, Moment, RetryBudget, Warmth};
 
 /// What is remembered about backends and targets from one router to the next. A record lives as long as a router that
@@ -40,6 +41,7 @@ impl Cursor {
 #[repr(align(128))]
 pub struct TargetState {
     in_flight: AtomicU64,
+    health: HealthState,
     /// How much of its share it takes since it came back. Whoever finds that it did, calls [`Warmth::begin`].
     pub warmth: Warmth,
     /// How fast it answers, if its backend [measures](crate::CompiledBackend::measures) that.
@@ -53,7 +55,6 @@ pub struct TargetState {
 #[cfg(test)]
 #[derive(Debug, Default)]
 pub(crate) struct Forced {
-    pub(crate) sick: std::sync::atomic::AtomicBool,
     pub(crate) open: std::sync::atomic::AtomicBool,
 }
 
@@ -67,11 +68,24 @@ impl TargetState {
     /// Whether health checks found nothing against the target. Disbelieved when they find too much.
     #[inline]
     pub fn is_healthy(&self) -> bool {
-        #[cfg(test)]
-        if self.forced.sick.load(Relaxed) {
-            return false;
+        !self.health.is_out()
+    }
+
+    /// What the health checks say.
+    pub fn health(&self) -> Health {
+        self.health.load()
+    }
+
+    /// Takes over what the health checks say. A target that was out and is healthy again has to warm up.
+    pub fn set_health(&self, health: Health) {
+        let before = self.health.load();
+        if before == health {
+            return;
         }
-        true
+        if (before.standing, health.standing) == (Standing::Out, Standing::In) {
+            self.warmth.begin(health.since);
+        }
+        self.health.store(health);
     }
 
     /// Whether the target's breaker lets requests through. Always respected.
@@ -162,6 +176,19 @@ fn revive<T: Default>(slot: &mut Weak<T>) -> Arc<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_target_that_heals_warms_up_and_one_that_is_new_does_not() {
+        let (state, now) = (TargetState::default(), Moment::from_micros(5));
+        let set = |standing| state.set_health(Health { standing, since: now });
+        set(Standing::In);
+        assert_eq!((state.is_healthy(), state.warmth.share(now)), (true, Warmth::FULL));
+        set(Standing::Out);
+        assert!(!state.is_healthy() && !state.is_eligible(now));
+        set(Standing::In);
+        assert!(state.is_healthy() && state.warmth.share(now) < Warmth::FULL);
+        assert_eq!(state.health(), Health { standing: Standing::In, since: now });
+    }
 
     #[test]
     fn records_live_as_long_as_they_are_used() {

@@ -76,8 +76,7 @@ impl CompiledTarget {
         };
         let protocol = wire::Protocol::try_from(target.protocol)
             .map_err(|_| format!("{} is no protocol that this version knows", target.protocol))?;
-        let host = host_text(&target.hostname)?;
-        let host_header = if port == 80 { host } else { format!("{host}:{port}") };
+        let host_header = host_header(&target.hostname, port)?;
         Ok(Self {
             id: target.id.as_str().into(),
             position,
@@ -101,8 +100,14 @@ fn token(backend: &Key, id: &str) -> u64 {
     digest.iter().take(8).fold(0, |token, byte| token << 8 | u64::from(*byte))
 }
 
+/// The `Host` of requests to a server: host name, and the port unless it is 80.
+pub(crate) fn host_header(hostname: &str, port: u16) -> Result<String, String> {
+    let host = host_text(hostname)?;
+    Ok(if port == 80 { host } else { format!("{host}:{port}") })
+}
+
 /// The host name as it stands in a `Host` field. It is written into request heads, so nothing else may be in it.
-fn host_text(hostname: &str) -> Result<String, String> {
+pub(crate) fn host_text(hostname: &str) -> Result<String, String> {
     if hostname.parse::<std::net::Ipv6Addr>().is_ok() {
         return Ok(format!("[{hostname}]"));
     }

@@ -14,6 +14,7 @@ pub mod http1;
 mod listen;
 mod page;
 mod peer;
+mod probe;
 mod proxy;
 pub mod proxy_header;
 mod reason;
@@ -25,6 +26,7 @@ mod upstream;
 pub mod worker;
 
 pub use listen::ListenError;
+pub use probe::TargetHealth;
 pub use proxy::{DrainReport, Proxy, ProxyError};
 pub use reason::Reason;
 pub use settings::{ClientTimeouts, Limits, PoolSettings, ProxySettings};

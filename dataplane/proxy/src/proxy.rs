@@ -10,9 +10,12 @@ use dataplane_core::{BreakerState, CompiledBackend, CompiledTarget, Router};
 use dataplane_snapshot::Key;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::LocalSet;
 use tokio::time::Instant;
 
+use crate::draw::Draw;
 use crate::listen::Listeners;
+use crate::probe::{Board, Prober, Surroundings, TargetHealth};
 use crate::stats::Counters;
 use crate::thread::{self, Command, Parts, Routers};
 use crate::upstream::Resolver;
@@ -43,6 +46,9 @@ pub struct Proxy {
     threads: Vec<Running>,
     control: Option<JoinHandle<()>>,
     retired: mpsc::UnboundedSender<Arc<Router>>,
+    /// Tells the control thread what to probe.
+    probed: mpsc::UnboundedSender<Arc<Router>>,
+    board: Board,
 }
 
 struct Running {
@@ -60,16 +66,18 @@ impl Proxy {
         let settings = Arc::new(settings);
         let (resolver, lookups) = Resolver::new();
         let (retired, mut retiring) = mpsc::unbounded_channel::<Arc<Router>>();
+        let (probed, to_probe) = mpsc::unbounded_channel();
+        let (process, epoch) = (RandomState::new().hash_one(0), Instant::now());
         let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (board, limits) = (Board::default(), settings.limits);
+        let (probing, shown) = (resolver.clone(), board.clone());
         let control = std::thread::Builder::new().name("komainu-control".to_owned()).spawn(move || {
-            runtime.block_on(async move {
-                let free = async { while retiring.recv().await.is_some() {} };
-                tokio::join!(lookups.run(), free);
-            });
+            let around = Surroundings::new(probing, limits, epoch, Draw::new(!process), shown);
+            let free = async { while retiring.recv().await.is_some() {} };
+            let work = async { tokio::join!(lookups.run(), free, Prober::new(around).run(to_probe)) };
+            LocalSet::new().block_on(&runtime, work);
         })?;
         let routers: Routers = Arc::new(ArcSwapOption::empty());
-        let process = RandomState::new().hash_one(0);
-        let epoch = Instant::now();
         let mut threads = Vec::with_capacity(settings.threads);
         for index in 0..u16::try_from(settings.threads).unwrap_or(u16::MAX) {
             let counters = Arc::new(Counters::default());
@@ -84,7 +92,8 @@ impl Proxy {
                 retired: retired.clone(),
             })?);
         }
-        Ok(Self { settings, routers, listeners: Mutex::default(), threads, control: Some(control), retired })
+        let (listeners, control) = (Mutex::default(), Some(control));
+        Ok(Self { settings, routers, listeners, threads, control, retired, probed, board })
     }
 
     /// Serves new requests by `router`, and opens, keeps and drains listeners to match it. Requests in flight finish on
@@ -96,6 +105,7 @@ impl Proxy {
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         let retired = self.routers.swap(Some(router.clone()));
         let changes = listeners.follow(&router, &self.settings);
+        let _ = self.probed.send(router);
         for (name, sockets) in changes.opened {
             for (running, socket) in self.threads.iter().zip(sockets) {
                 running.send(Command::Open { listener: name.clone(), socket });
@@ -134,6 +144,12 @@ impl Proxy {
                 .collect()
         };
         router.backends().flat_map::<Vec<_>, _>(of).collect()
+    }
+
+    /// What the health checks say, in the order of backends and targets. Targets without one, or without a result so far,
+    /// aren't there.
+    pub fn health(&self) -> Vec<TargetHealth> {
+        self.board.all()
     }
 
     /// Stops accepting, closes idle connections, answers what is in flight with `Connection: close`, and cuts what is

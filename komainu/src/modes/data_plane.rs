@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use super::control_plane::ControlPlane;
 use crate::credentials::Credentials;
-use crate::observe::{Health, Look, Subscription, Traffic};
+use crate::observe::{Health, Look, Subscription, Targets, Traffic, describe_targets};
 use crate::settings::{ListenerProtocol, Mode, Settings};
 
 const STATE_FILE: &str = "state.redb";
@@ -40,6 +40,7 @@ impl DataPlane {
     pub(super) fn start(settings: &Settings, registry: &mut Registry) -> anyhow::Result<Self> {
         let proxy = Arc::new(Proxy::start(proxy_settings(settings)?)?);
         registry.register_collector(Box::new(Traffic(proxy.clone())));
+        registry.register_collector(Box::new(Targets(proxy.clone())));
         let service = ProxyService { proxy: proxy.clone(), states: BackendStates::default() };
         let health = watch::Sender::new(WorkerHealth::default());
         registry.register_collector(Box::new(Subscription(health.subscribe())));
@@ -102,6 +103,7 @@ impl DataPlane {
             let reason = if stopping { Some("stopping".to_owned()) } else { not_ready(&worker) };
             let mut details = serde_json::Map::new();
             details.insert("worker".to_owned(), describe(&worker, &proxy));
+            details.insert("targets".to_owned(), describe_targets(proxy.health()));
             Health { ready: reason.is_none(), reason, details }
         })
     }

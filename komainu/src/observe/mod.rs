@@ -4,6 +4,7 @@ mod allocations;
 mod cluster;
 mod encode;
 mod subscription;
+mod targets;
 mod traffic;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use serde::Serialize;
 pub(crate) use allocations::{Allocations, Allocator};
 pub(crate) use cluster::Workers;
 pub(crate) use subscription::Subscription;
+pub(crate) use targets::{Targets, describe as describe_targets};
 pub(crate) use traffic::Traffic;
 
 /// How a process is doing, as `/health` shows it and `/ready` judges it.

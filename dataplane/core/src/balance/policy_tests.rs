@@ -8,6 +8,7 @@ use dataplane_snapshot::wire::{self, LoadBalancingPolicy as Kind};
 use proptest::prelude::*;
 
 use super::spread;
+use crate::health::{Health, Standing};
 use crate::sample::{self, Head, target};
 use crate::{Choice, CompiledBackend, CompiledTarget, Moment, Outcome, Tried};
 
@@ -49,7 +50,7 @@ fn near(counts: &[i64], expected: &[i64]) {
 }
 
 fn sick(target: &CompiledTarget) {
-    target.state.forced.sick.store(true, Relaxed);
+    target.state.set_health(Health { standing: Standing::Out, ..Health::default() });
 }
 
 fn answers(target: &CompiledTarget, millis: u64) {

@@ -8,6 +8,7 @@ use dataplane_snapshot::wire;
 use proptest::prelude::*;
 
 use super::spread;
+use crate::health::{Health, Standing};
 use crate::sample::{self, Head, target};
 use crate::{Choice, CompiledBackend, CompiledTarget, Moment, Tried};
 
@@ -24,7 +25,8 @@ fn of<'b>(backend: &'b CompiledBackend, id: &str) -> &'b CompiledTarget {
 }
 
 fn sick(backend: &CompiledBackend, ids: &[&str]) {
-    ids.iter().for_each(|id| of(backend, id).state.forced.sick.store(true, Relaxed));
+    let out = Health { standing: Standing::Out, ..Health::default() };
+    ids.iter().for_each(|id| of(backend, id).state.set_health(out));
 }
 
 fn open(backend: &CompiledBackend, ids: &[&str]) {
@@ -183,7 +185,8 @@ proptest! {
         });
         let backend = backend(targets.collect());
         for (target, given) in backend.targets().iter().zip(&given) {
-            target.state.forced.sick.store(given.sick, Relaxed);
+            let standing = if given.sick { Standing::Out } else { Standing::NotChecked };
+            target.state.set_health(Health { standing, ..Health::default() });
             target.state.forced.open.store(given.open, Relaxed);
         }
         let mut tried = Tried::default();

@@ -16,6 +16,7 @@ use self::backends::Backends;
 use self::hosts::Hosts;
 use self::placement::{Placement, Request};
 use self::routes::RouteEntry;
+use crate::health::Probe;
 use crate::pattern::ends_with_slash;
 use crate::route::Action;
 use crate::served::Served;
@@ -68,6 +69,11 @@ impl Router {
     /// The route objects, good or not.
     pub fn route_count(&self) -> usize {
         self.routes.len()
+    }
+
+    /// What has to be probed.
+    pub fn probes(&self) -> impl Iterator<Item = Probe> {
+        self.backends.compiled().flat_map(CompiledBackend::probes)
     }
 
     /// Never allocates, never locks. `head.path()` must come from [`path::normalize`](crate::path::normalize).

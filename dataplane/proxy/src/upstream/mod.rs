@@ -7,4 +7,4 @@ mod resolve;
 
 pub(crate) use connect::connect;
 pub(crate) use pool::{Pool, PoolKey, Upstream};
-pub(crate) use resolve::{Addresses, Resolver};
+pub(crate) use resolve::{Addresses, ResolveError, Resolver};

@@ -33,6 +33,8 @@ pub struct Setup {
     pub backend: wire::Backend,
     pub endpoints: wire::Endpoints,
     pub settings: ProxySettings,
+    /// What lives on from one router to the next.
+    pub states: BackendStates,
 }
 
 pub fn listener() -> wire::Listener {
@@ -64,6 +66,7 @@ impl Setup {
             backend: wire::Backend { name: "users".into(), root: "/".into(), ..Default::default() },
             endpoints: wire::Endpoints { targets: vec![target(upstream)] },
             settings: ProxySettings { threads: 1, ..ProxySettings::default() },
+            states: BackendStates::new(),
         }
     }
 
@@ -109,7 +112,7 @@ impl Setup {
                 .push(Object::encode(key, &wire::Content::from(wire::Payload::Listener(listener.clone()))));
         }
         let served = Served::new(Snapshot::new(objects, AsOf::default()));
-        let compiled = Router::compile(&served, None, &BackendStates::new());
+        let compiled = Router::compile(&served, None, &self.states);
         assert_eq!(compiled.rejected, [], "the test's objects are good");
         Arc::new(compiled.router)
     }

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::Condition;
+use super::{Condition, HealthCheck};
 
 /// How requests are sent to the targets, which are in the Endpoints of the same namespace and name.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -18,6 +18,9 @@ pub struct Backend {
     pub load_balancing: Option<LoadBalancing>,
     #[prost(message, optional, tag = "6")]
     pub client: Option<ClientSettings>,
+    /// Absent: targets aren't checked.
+    #[prost(message, optional, boxed, tag = "7")]
+    pub health_check: Option<Box<HealthCheck>>,
     /// Health checks are disbelieved while fewer than so many percent of the targets are healthy; 0: never. Absent: while
     /// none is.
     #[prost(uint32, optional, tag = "8")]

@@ -3,6 +3,7 @@
 
 mod backend;
 mod filter;
+mod health;
 mod listener;
 mod protocol;
 mod route;
@@ -15,6 +16,7 @@ pub use filter::{
     AddressAccess, Cors, DirectAnswer, Filter, FilterKind, FilterSettings, HeaderEdits, HeaderField,
     Redirect, RequestLimits,
 };
+pub use health::{HealthCheck, HealthCheckKind};
 pub use listener::{Listener, ListenerProtocol};
 pub use protocol::{
     Ack, FORMAT_VERSION, Member, Rejection, State, StateError, StateObject, WireAsOf, WireSource,

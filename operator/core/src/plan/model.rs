@@ -19,7 +19,34 @@ pub(super) struct ValidBackend<'a> {
     pub(super) custom_timeouts: Vec<(&'a str, Timeouts)>,
     pub(super) retries: wire::Retries,
     pub(super) breaker: wire::Breaker,
+    /// `None`: targets aren't checked.
+    pub(super) health_check: Option<ValidHealthCheck<'a>>,
     pub(super) targets: Vec<ValidTarget<'a>>,
+}
+
+pub(super) struct ValidHealthCheck<'a> {
+    pub(super) question: Question<'a>,
+    /// In milliseconds.
+    pub(super) interval: u64,
+    /// In milliseconds.
+    pub(super) timeout: u64,
+    /// In percent of the interval.
+    pub(super) jitter: u32,
+    pub(super) healthy_threshold: u32,
+    pub(super) unhealthy_threshold: u32,
+}
+
+pub(super) enum Question<'a> {
+    Tcp,
+    Http {
+        url: &'a str,
+        healthy_statuses: &'a [u16],
+        unhealthy_statuses: &'a [u16],
+        healthy_patterns: &'a [String],
+        unhealthy_patterns: &'a [String],
+        block_on_red: bool,
+        logic: bool,
+    },
 }
 
 /// In milliseconds; 0: no limit.
@@ -69,7 +96,7 @@ pub(super) struct ValidDestination<'a> {
 
 pub(super) enum Destination<'a> {
     Reference(Key),
-    Inline(ValidBackend<'a>),
+    Inline(Box<ValidBackend<'a>>),
 }
 
 impl ValidDestination<'_> {

@@ -49,7 +49,7 @@ fn object(object: &Object) -> Value {
         wire::Payload::Route(it) => route(&it),
         wire::Payload::Backend(it) => json!({
             "name": it.name, "metadata": it.metadata, "root": it.root, "rewrite": it.rewrite,
-            "client": it.client.as_ref().map(client),
+            "client": it.client.as_ref().map(client), "healthCheck": it.health_check.as_deref().map(health_check),
         }),
         wire::Payload::Endpoints(it) => json!({"targets": it.targets.iter().map(target).collect::<Vec<_>>()}),
         wire::Payload::Held(it) => json!({"held": it.reason, "route": it.route.as_ref().map(route)}),
@@ -118,6 +118,16 @@ fn retries(it: &wire::Retries) -> Value {
 
 fn breaker(it: &wire::Breaker) -> Value {
     json!({"maxErrors": it.max_errors, "interval": it.interval, "serverErrors": it.server_errors})
+}
+
+fn health_check(it: &wire::HealthCheck) -> Value {
+    json!({
+        "kind": format!("{:?}", it.kind()), "url": it.url, "interval": it.interval, "timeout": it.timeout,
+        "jitter": it.jitter, "thresholds": [it.healthy_threshold, it.unhealthy_threshold],
+        "healthyStatuses": it.healthy_statuses, "unhealthyStatuses": it.unhealthy_statuses,
+        "healthyPatterns": it.healthy_patterns, "unhealthyPatterns": it.unhealthy_patterns,
+        "blockOnRed": it.block_on_red, "logicCheck": it.logic_check,
+    })
 }
 
 fn target(it: &wire::Target) -> Value {

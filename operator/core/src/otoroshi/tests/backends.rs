@@ -72,7 +72,8 @@ fn the_complete_example_comes_back_with_the_defaults_that_it_leaves_out() {
     check.extend(
         json!({
             "timeout": 5000, "healthyStatuses": [], "unhealthyStatuses": [], "healthyRegexChecks": [],
-            "unhealthyRegexChecks": [], "blockOnRed": false, "logicCheck": true,
+            "unhealthyRegexChecks": [], "blockOnRed": false, "logicCheck": true, "type": "Http",
+            "interval": 10000, "jitter": 10, "healthyThreshold": 1, "unhealthyThreshold": 1,
         })
         .as_object()
         .unwrap()

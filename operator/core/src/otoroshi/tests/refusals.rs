@@ -126,6 +126,7 @@ fn a_target_needs_host_and_port() {
 #[test]
 fn unknown_kinds_are_refused_where_otoroshi_takes_the_default() {
     assert_eq!(target(json!({ "protocol": "HTTP/4" })), ["backend.targets[0].protocol"]);
+    assert_eq!(backend(json!({ "health_check": { "type": "Udp" } })), ["backend.health_check.type"]);
     assert_eq!(
         target(json!({ "predicate": { "type": "GeolocationMatch", "positions": [] } }))[0],
         "backend.targets[0].predicate.type"

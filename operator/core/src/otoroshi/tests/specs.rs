@@ -122,11 +122,19 @@ fn load_balancing() -> impl Strategy<Value = LoadBalancing> {
 
 fn health_check() -> impl Strategy<Value = HealthCheck> {
     let lists = (vec(100..599_u16, 0..3), vec(100..599_u16, 0..3), words(), words());
-    (any::<bool>(), option::of("/[a-z]{0,5}"), duration(), lists, any::<bool>(), any::<bool>()).prop_map(
-        |(enabled, url, timeout, lists, block_on_red, logic_check)| HealthCheck {
-            enabled,
-            url,
-            timeout,
+    let types = [HealthCheckType::Http, HealthCheckType::Tcp, HealthCheckType::Grpc];
+    let question = (any::<bool>(), select(types.to_vec()), option::of("/[a-z]{0,5}"));
+    let pace = (duration(), any::<u32>(), duration(), any::<u32>(), any::<u32>());
+    (question, pace, lists, any::<bool>(), any::<bool>()).prop_map(
+        |(question, pace, lists, block_on_red, logic_check)| HealthCheck {
+            enabled: question.0,
+            type_: question.1,
+            url: question.2,
+            interval: pace.0,
+            jitter: pace.1,
+            timeout: pace.2,
+            healthy_threshold: pace.3,
+            unhealthy_threshold: pace.4,
             healthy_statuses: lists.0,
             unhealthy_statuses: lists.1,
             healthy_regex_checks: lists.2,

@@ -1,6 +1,6 @@
 use dataplane_snapshot::wire;
 
-use crate::plan::model::{TargetProtocol, Timeouts, ValidBackend, ValidTarget};
+use crate::plan::model::{Question, TargetProtocol, Timeouts, ValidBackend, ValidHealthCheck, ValidTarget};
 
 pub(in crate::plan) fn backend(backend: &ValidBackend<'_>) -> wire::Backend {
     let custom = backend.custom_timeouts.iter().map(|(path, timeouts)| wire::CustomTimeouts {
@@ -19,7 +19,42 @@ pub(in crate::plan) fn backend(backend: &ValidBackend<'_>) -> wire::Backend {
             breaker: Some(backend.breaker.clone()),
             ..client(backend.timeouts)
         }),
+        health_check: backend.health_check.as_ref().map(health_check).map(Box::new),
         panic_threshold: None,
+    }
+}
+
+fn health_check(check: &ValidHealthCheck<'_>) -> wire::HealthCheck {
+    let how_often = wire::HealthCheck {
+        interval: check.interval,
+        timeout: check.timeout,
+        jitter: check.jitter,
+        healthy_threshold: check.healthy_threshold,
+        unhealthy_threshold: check.unhealthy_threshold,
+        ..Default::default()
+    };
+    let statuses = |statuses: &[u16]| statuses.iter().copied().map(u32::from).collect();
+    match &check.question {
+        Question::Tcp => wire::HealthCheck { kind: wire::HealthCheckKind::Tcp.into(), ..how_often },
+        Question::Http {
+            url,
+            healthy_statuses,
+            unhealthy_statuses,
+            healthy_patterns,
+            unhealthy_patterns,
+            block_on_red,
+            logic,
+        } => wire::HealthCheck {
+            kind: wire::HealthCheckKind::Http.into(),
+            url: (*url).to_owned(),
+            healthy_statuses: statuses(healthy_statuses),
+            unhealthy_statuses: statuses(unhealthy_statuses),
+            healthy_patterns: healthy_patterns.to_vec(),
+            unhealthy_patterns: unhealthy_patterns.to_vec(),
+            block_on_red: *block_on_red,
+            logic_check: *logic,
+            ..how_often
+        },
     }
 }
 

@@ -16,9 +16,9 @@ pub(in crate::plan) fn backend<'a>(
     bounds::backend(spec, at, findings);
     root(spec, &at.name("root"), findings);
     balancing::load_balancing(&spec.load_balancing, &at.name("loadBalancing"), findings);
-    if let Some(check) = &spec.health_check {
-        health::health_check(check, &at.name("healthCheck"), findings);
-    }
+    let at_check = at.name("healthCheck");
+    let health_check =
+        spec.health_check.as_ref().and_then(|check| health::health_check(check, &at_check, findings));
     let at_client = at.name("client");
     let (timeouts, custom_timeouts) = client::timeouts(&spec.client, &at_client, findings);
     let retries = client::retries(&spec.client, &at_client, findings);
@@ -38,6 +38,7 @@ pub(in crate::plan) fn backend<'a>(
         custom_timeouts,
         retries,
         breaker,
+        health_check,
         targets: targets.into_iter().collect::<Option<_>>()?,
     })
 }

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use crds::bounds::{
     MAX_CONDITION_NAME, MAX_CUSTOM_TIMEOUTS, MAX_DESCRIPTION, MAX_DISPLAY_NAME, MAX_LISTENERS, MAX_MATCHES,
     MAX_METADATA, MAX_METADATA_KEY, MAX_METADATA_VALUE, MAX_METHODS, MAX_PATTERN, MAX_PER_MATCH,
-    MAX_ROUTE_BACKENDS, MAX_TAG, MAX_TAGS, MAX_TARGET_ID, MAX_TARGETS, MAX_WEIGHT,
+    MAX_REGEX_CHECKS, MAX_ROUTE_BACKENDS, MAX_STATUSES, MAX_TAG, MAX_TAGS, MAX_TARGET_ID, MAX_TARGETS,
+    MAX_WEIGHT,
 };
-use crds::{BackendSpec, Condition, RouteMatch, RouteSpec, Target};
+use crds::{BackendSpec, Condition, HealthCheck, RouteMatch, RouteSpec, Target};
 
 use crate::plan::findings::{Field, Findings};
 
@@ -24,11 +25,29 @@ pub(super) fn backend(spec: &BackendSpec, at: &Field<'_>, findings: &mut Finding
     for (index, one) in spec.targets.iter().enumerate() {
         target(one, &at_targets.index(index), findings);
     }
+    if let Some(check) = &spec.health_check {
+        health_check(check, &at.name("healthCheck"), findings);
+    }
     let at_client = at.name("client");
     let at_custom = at_client.name("customTimeouts");
     count(spec.client.custom_timeouts.len(), MAX_CUSTOM_TIMEOUTS, &at_custom, findings);
     for (index, custom) in spec.client.custom_timeouts.iter().enumerate() {
         length(&custom.path, MAX_PATTERN, &at_custom.index(index).name("path"), findings);
+    }
+}
+
+fn health_check(spec: &HealthCheck, at: &Field<'_>, findings: &mut Findings) {
+    count(spec.healthy_statuses.len(), MAX_STATUSES, &at.name("healthyStatuses"), findings);
+    count(spec.unhealthy_statuses.len(), MAX_STATUSES, &at.name("unhealthyStatuses"), findings);
+    for (name, patterns) in [
+        ("healthyRegexChecks", &spec.healthy_regex_checks),
+        ("unhealthyRegexChecks", &spec.unhealthy_regex_checks),
+    ] {
+        let at = at.name(name);
+        count(patterns.len(), MAX_REGEX_CHECKS, &at, findings);
+        for (index, pattern) in patterns.iter().enumerate() {
+            length(pattern, MAX_PATTERN, &at.index(index), findings);
+        }
     }
 }
 

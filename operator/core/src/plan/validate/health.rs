@@ -1,26 +1,115 @@
-use std::fmt::Display;
+use crds::bounds::{MAX_JITTER, MAX_THRESHOLD};
+use crds::{Duration, HealthCheck, HealthCheckType};
+use dataplane_core::health::CheckUrlError;
 
-use crds::HealthCheck;
-
+use super::syntax;
 use crate::plan::findings::{Field, Findings};
+use crate::plan::model::{Question, ValidHealthCheck};
 
-/// Health checks come later: until then only the defaults are accepted. Also of what would wait for `enabled`: accepted, it
-/// would seem to do something.
-pub(super) fn health_check(spec: &HealthCheck, at: &Field<'_>, findings: &mut Findings) {
-    let default = HealthCheck::default();
-    let mut only = |name, is_default: bool, instead: &dyn Display| {
-        if !is_default {
-            findings.unsupported(&at.name(name), instead);
+/// `None` if the check isn't enabled, or if something was found. What isn't supported yet is only refused if it is enabled,
+/// since until then it does nothing anyway.
+pub(super) fn health_check<'a>(
+    spec: &'a HealthCheck,
+    at: &Field<'_>,
+    findings: &mut Findings,
+) -> Option<ValidHealthCheck<'a>> {
+    let (min, max) = (HealthCheck::MIN_INTERVAL, HealthCheck::MAX_INTERVAL);
+    duration(spec.interval, min, max, &at.name("interval"), findings);
+    let (min, max) = (HealthCheck::MIN_TIMEOUT, HealthCheck::MAX_TIMEOUT);
+    duration(spec.timeout, min, max, &at.name("timeout"), findings);
+    number(spec.jitter, 0, MAX_JITTER, &at.name("jitter"), findings);
+    number(spec.healthy_threshold, 1, MAX_THRESHOLD, &at.name("healthyThreshold"), findings);
+    number(spec.unhealthy_threshold, 1, MAX_THRESHOLD, &at.name("unhealthyThreshold"), findings);
+    statuses(&spec.healthy_statuses, &at.name("healthyStatuses"), findings);
+    statuses(&spec.unhealthy_statuses, &at.name("unhealthyStatuses"), findings);
+    patterns(&spec.healthy_regex_checks, &at.name("healthyRegexChecks"), findings);
+    patterns(&spec.unhealthy_regex_checks, &at.name("unhealthyRegexChecks"), findings);
+    let question = question(spec, at, findings)?;
+    spec.enabled.then(|| ValidHealthCheck {
+        question,
+        interval: spec.interval.as_millis(),
+        timeout: spec.timeout.as_millis(),
+        jitter: spec.jitter,
+        healthy_threshold: spec.healthy_threshold,
+        unhealthy_threshold: spec.unhealthy_threshold,
+    })
+}
+
+fn question<'a>(spec: &'a HealthCheck, at: &Field<'_>, findings: &mut Findings) -> Option<Question<'a>> {
+    match spec.type_ {
+        HealthCheckType::Http => {
+            let url = url(spec, &at.name("url"), findings)?;
+            return Some(Question::Http {
+                url,
+                healthy_statuses: &spec.healthy_statuses,
+                unhealthy_statuses: &spec.unhealthy_statuses,
+                healthy_patterns: &spec.healthy_regex_checks,
+                unhealthy_patterns: &spec.unhealthy_regex_checks,
+                block_on_red: spec.block_on_red,
+                logic: spec.logic_check,
+            });
         }
+        HealthCheckType::Grpc if spec.enabled => {
+            findings.unsupported(&at.name("type"), "write Http or Tcp");
+        }
+        HealthCheckType::Tcp | HealthCheckType::Grpc => {}
+    }
+    for (name, is_there) in [
+        ("url", spec.url.is_some()),
+        ("healthyStatuses", !spec.healthy_statuses.is_empty()),
+        ("unhealthyStatuses", !spec.unhealthy_statuses.is_empty()),
+        ("healthyRegexChecks", !spec.healthy_regex_checks.is_empty()),
+        ("unhealthyRegexChecks", !spec.unhealthy_regex_checks.is_empty()),
+        ("blockOnRed", spec.block_on_red),
+    ] {
+        if is_there {
+            findings.invalid(&at.name(name), "only goes with type Http: leave it out");
+        }
+    }
+    (spec.type_ == HealthCheckType::Tcp).then_some(Question::Tcp)
+}
+
+fn url<'a>(spec: &'a HealthCheck, at: &Field<'_>, findings: &mut Findings) -> Option<&'a str> {
+    let Some(url) = spec.url.as_deref() else {
+        if spec.enabled {
+            findings.invalid(at, "write what is requested, for instance /health");
+        }
+        return None;
     };
-    only("enabled", spec.enabled == default.enabled, &"write false");
-    only("url", spec.url.is_none(), &"leave it out");
-    let timeout = format_args!("write {}, the default", default.timeout);
-    only("timeout", spec.timeout == default.timeout, &timeout);
-    only("healthyStatuses", spec.healthy_statuses.is_empty(), &"leave it out");
-    only("unhealthyStatuses", spec.unhealthy_statuses.is_empty(), &"leave it out");
-    only("healthyRegexChecks", spec.healthy_regex_checks.is_empty(), &"leave it out");
-    only("unhealthyRegexChecks", spec.unhealthy_regex_checks.is_empty(), &"leave it out");
-    only("blockOnRed", spec.block_on_red == default.block_on_red, &"write false");
-    only("logicCheck", spec.logic_check == default.logic_check, &"write true");
+    match syntax::check_url(url) {
+        Ok(()) => return Some(url),
+        // The sentence says itself that it isn't supported yet.
+        Err(error @ CheckUrlError::NotSupported) if spec.enabled => findings.unsupported_as_said(at, error),
+        Err(CheckUrlError::NotSupported) => {}
+        Err(error) => findings.invalid(at, error.to_string()),
+    }
+    None
+}
+
+fn duration(value: Duration, min: Duration, max: Duration, at: &Field<'_>, findings: &mut Findings) {
+    if value < min || value > max {
+        findings.invalid(at, format!("{value} isn't possible: write {min} to {max}"));
+    }
+}
+
+fn number(value: u32, min: u32, max: u32, at: &Field<'_>, findings: &mut Findings) {
+    if value < min || value > max {
+        findings.invalid(at, format!("{value} isn't possible: write {min} to {max}"));
+    }
+}
+
+fn statuses(statuses: &[u16], at: &Field<'_>, findings: &mut Findings) {
+    for (index, status) in statuses.iter().enumerate() {
+        number(u32::from(*status), 100, 599, &at.index(index), findings);
+    }
+}
+
+fn patterns(patterns: &[String], at: &Field<'_>, findings: &mut Findings) {
+    for (index, pattern) in patterns.iter().enumerate() {
+        if pattern.is_empty() {
+            findings.invalid(&at.index(index), "write an expression, or leave it out");
+        } else if let Err(error) = syntax::found_regex(pattern) {
+            findings.invalid(&at.index(index), error.to_string());
+        }
+    }
 }

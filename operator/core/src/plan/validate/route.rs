@@ -70,9 +70,8 @@ fn destination<'a>(
             }
             Some(Destination::Reference(Key::new(Kind::Backend, key.namespace(), &*reference.name)))
         }
-        (None, Some(spec)) => {
-            backend(spec, key.name(), &at.name("inline"), findings).map(Destination::Inline)
-        }
+        (None, Some(spec)) => backend(spec, key.name(), &at.name("inline"), findings)
+            .map(|backend| Destination::Inline(Box::new(backend))),
         (Some(_), Some(_)) => {
             findings.invalid(at, "has both ref and inline: write only one of them");
             None

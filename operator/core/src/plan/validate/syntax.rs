@@ -2,9 +2,10 @@
 
 use crds::{BackendSpec, PathType};
 use dataplane_core::condition::parse_method;
+use dataplane_core::health::{CheckUrl, CheckUrlError};
 use dataplane_core::{
-    Condition, ConditionError, ExpressionError, HostError, HostPattern, PathPattern, PatternError, Place,
-    Root, RootError,
+    Condition, ConditionError, ExpressionError, FoundRegex, HostError, HostPattern, PathPattern,
+    PatternError, Place, RegexError, Root, RootError,
 };
 use dataplane_snapshot::wire::{ConditionKind, PathKind};
 
@@ -33,6 +34,14 @@ pub(super) fn condition(
     value: &str,
 ) -> Result<(), ConditionError> {
     Condition::parse(place, kind, name, value).map(drop)
+}
+
+pub(super) fn check_url(text: &str) -> Result<(), CheckUrlError> {
+    CheckUrl::parse(text).map(drop)
+}
+
+pub(super) fn found_regex(text: &str) -> Result<(), RegexError> {
+    FoundRegex::parse(text).map(drop)
 }
 
 pub(super) fn root(spec: &BackendSpec, at: &Field<'_>, findings: &mut Findings) {

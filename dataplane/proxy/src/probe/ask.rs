@@ -1,0 +1,160 @@
+//! One probe: a connection, and for HTTP one request on it.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use dataplane_core::health::{
+    Answer, Colour, HealthCheck, HttpCheck, Judgement, LOGIC_RESULT, LOGIC_TEST, Question, Server,
+};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::Surroundings;
+use crate::http1::fields;
+use crate::http1::piece::{BodyReader, Piece};
+use crate::http1::response_head::{ResponseError, ResponseHead};
+use crate::http1::stream::{BodyError, ReadError, Stream};
+use crate::upstream::ResolveError;
+
+/// As in Otoroshi: a target that doesn't answer is asked again before that counts.
+const ATTEMPTS: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(20);
+/// More of a body isn't looked at.
+const MAX_BODY: usize = 64 * 1024;
+
+/// Why there was no answer.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error("{0}")]
+    Resolve(#[from] ResolveError),
+    #[error("{0} has no address")]
+    NoAddress(Box<str>),
+    #[error("connecting to {0}: {1}")]
+    Connect(SocketAddr, io::Error),
+    #[error("sending: {0}")]
+    Send(io::Error),
+    #[error("the answer's head: {0}")]
+    Head(#[from] ReadError<ResponseError>),
+    #[error("the answer's body: {0}")]
+    Body(#[from] BodyError),
+}
+
+/// Asks a server once; what it doesn't say in time is no answer.
+pub(super) async fn ask(server: &Server, check: &HealthCheck, around: &Surroundings) -> Judgement {
+    match timeout(check.timeout, attempts(server, check, around)).await {
+        Ok(Ok(judgement)) => judgement,
+        Ok(Err(trouble)) => Judgement::new(Colour::Black, trouble.to_string()),
+        Err(_) => Judgement::new(Colour::Black, format!("no answer within {:?}", check.timeout)),
+    }
+}
+
+async fn attempts(server: &Server, check: &HealthCheck, around: &Surroundings) -> Result<Judgement, Trouble> {
+    let deadline = Instant::now() + check.timeout;
+    for _ in 1..ATTEMPTS {
+        if let Ok(judgement) = attempt(server, check, deadline, around).await {
+            return Ok(judgement);
+        }
+        sleep(PAUSE).await;
+    }
+    attempt(server, check, deadline, around).await
+}
+
+async fn attempt(
+    server: &Server,
+    check: &HealthCheck,
+    deadline: Instant,
+    around: &Surroundings,
+) -> Result<Judgement, Trouble> {
+    let stream = connect(server, deadline, around).await?;
+    match &check.question {
+        Question::Tcp => Ok(Judgement::new(Colour::Green, "it takes connections")),
+        Question::Http(http) => exchange(stream, server, http, around).await,
+    }
+}
+
+/// Connects to the first address that takes it, beginning with the one that traffic uses. Each has an equal share of the
+/// time that is left.
+async fn connect(server: &Server, deadline: Instant, around: &Surroundings) -> Result<TcpStream, Trouble> {
+    let mut trouble = Trouble::NoAddress(server.hostname.clone());
+    let addresses = addresses(server, around).await?;
+    for (index, ip) in addresses.iter().enumerate() {
+        let (address, now) = (SocketAddr::new(*ip, server.port), Instant::now());
+        let left = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
+        let end = now + deadline.saturating_duration_since(now) / left;
+        match timeout_at(end, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => trouble = Trouble::Connect(address, error),
+            Err(late) => trouble = Trouble::Connect(address, late.into()),
+        }
+    }
+    Err(trouble)
+}
+
+async fn addresses(server: &Server, around: &Surroundings) -> Result<Vec<IpAddr>, ResolveError> {
+    if let Some(ip) = server.ip_address.or_else(|| server.hostname.parse().ok()) {
+        return Ok(vec![ip]);
+    }
+    let addresses = around.resolver.resolve(&server.hostname).await?;
+    Ok((0..addresses.count()).filter_map(|distance| addresses.at(distance)).collect())
+}
+
+async fn exchange(
+    stream: TcpStream,
+    server: &Server,
+    http: &HttpCheck,
+    around: &Surroundings,
+) -> Result<Judgement, Trouble> {
+    let number = u32::try_from(around.draw.next() >> 33).unwrap_or_default();
+    let mut stream = Stream::new(stream, around.buffers.clone(), around.limits);
+    stream.push(Bytes::from(request(server, http, number)), b"");
+    poll_fn(|cx| stream.poll_flush(cx)).await.map_err(Trouble::Send)?;
+    let (head, bytes) = final_head(&mut stream).await?;
+    let value = |name| fields::values(&head.fields, &bytes, name).next();
+    let content_type = value("content-type");
+    let body =
+        if http.wants_body(content_type) { body(&mut stream, &head, around).await? } else { Vec::new() };
+    let answer = Answer { status: head.status, content_type, logic_result: value(LOGIC_RESULT), body: &body };
+    Ok(http.judge(&answer, number))
+}
+
+fn request(server: &Server, http: &HttpCheck, number: u32) -> String {
+    let (path, host) = (http.url.path(), &server.host_header);
+    let logic = if http.logic { format!("{LOGIC_TEST}: {number}\r\n") } else { String::new() };
+    format!(
+        "GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: komainu-health-check\r\naccept: */*\r\n\
+         {logic}connection: close\r\n\r\n"
+    )
+}
+
+async fn final_head(
+    stream: &mut Stream<TcpStream>,
+) -> Result<(ResponseHead, Bytes), ReadError<ResponseError>> {
+    loop {
+        let (head, bytes) = poll_fn(|cx| stream.poll_response_head(cx)).await?;
+        if !head.is_interim() {
+            return Ok((head, bytes));
+        }
+    }
+}
+
+async fn body(
+    stream: &mut Stream<TcpStream>,
+    head: &ResponseHead,
+    around: &Surroundings,
+) -> Result<Vec<u8>, BodyError> {
+    let mut reader = BodyReader::of_response(head.body(false), &around.limits);
+    let mut body = Vec::new();
+    while let Some(piece) = poll_fn(|cx| stream.poll_body(&mut reader, cx)).await {
+        if let Piece::Data(data) = piece? {
+            let room = MAX_BODY - body.len();
+            body.extend_from_slice(data.get(..room).unwrap_or(&data));
+        }
+        if body.len() >= MAX_BODY {
+            break;
+        }
+    }
+    Ok(body)
+}
