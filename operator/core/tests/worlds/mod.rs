@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crds::{
-    BackendReference, BackendSpec, Condition, ConditionType, PathMatch, PathType, RouteBackend, RouteMatch,
-    RouteSpec, Target,
+    BackendReference, BackendSpec, Condition, ConditionType, PathMatch, PathType, RouteBackend, RouteFilters,
+    RouteMatch, RouteSpec, Target,
 };
 use dataplane_snapshot::{Epoch, Key, Kind, SourceAsOf};
 use operator_core::{
@@ -133,16 +133,38 @@ fn target(hostname: &str, port: u16) -> Target {
 fn route() -> impl Strategy<Value = Spec> {
     let backends = collection::vec(route_backend(), 0..3);
     let listeners = sample::subsequence(vec!["http", "private", "typo"], 0..=2);
-    let spec = (collection::vec(route_match(), 0..3), backends, listeners, any::<bool>(), 0..8_u8);
-    let spec = spec.prop_map(|(matches, backends, listeners, strip_path, disabled)| RouteSpec {
+    let ways = (backends, filters());
+    let spec = (collection::vec(route_match(), 0..3), ways, listeners, any::<bool>(), 0..8_u8);
+    let spec = spec.prop_map(|(matches, (backends, filters), listeners, strip_path, disabled)| RouteSpec {
         enabled: disabled != 0,
         listeners: listeners.into_iter().map(str::to_owned).collect(),
         matches,
         strip_path,
+        filters,
         backends,
         ..RouteSpec::default()
     });
     prop_oneof![8 => spec.prop_map(|spec| Spec::Route(Arc::new(spec))), 1 => invalid()]
+}
+
+/// Good ones, wrong ones, and some that are only wrong together with backends.
+fn filters() -> impl Strategy<Value = Option<RouteFilters>> {
+    let texts = [
+        r#"{"ipAccess": {"deny": ["10.0.0.0/8"]}, "limits": {"maxBodyBytes": 1}}"#,
+        r#"{"ipAccess": {"allow": ["nowhere"]}}"#,
+        r#"{"cors": {"allowOrigins": ["https://*.a.test"], "allowCredentials": true}}"#,
+        r#"{"cors": {"allowOrigins": ["*"], "allowCredentials": true}}"#,
+        r#"{"requestRedirect": {"scheme": "https"}}"#,
+        r#"{"requestRedirect": {"path": {"replacePrefixMatch": "a"}}}"#,
+        r#"{"directResponse": {"body": "x"}}"#,
+        r#"{"directResponse": {"status": 204, "body": "x"}}"#,
+        r#"{"requestHeaderModifier": {"set": [{"name": "a", "value": "b"}], "remove": ["c"]}}"#,
+        r#"{"responseHeaderModifier": {"add": [{"name": "Content-Length", "value": "1"}]}}"#,
+        r#"{"urlRewrite": {"hostname": "a.test:80"}}"#,
+        r#"{"urlRewrite": {"hostname": "a/b"}}"#,
+    ];
+    let texts = sample::select(texts.to_vec());
+    option::weighted(0.4, texts.prop_map(|text| serde_json::from_str(text).unwrap()))
 }
 
 fn route_backend() -> impl Strategy<Value = RouteBackend> {

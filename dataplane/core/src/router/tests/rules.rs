@@ -151,6 +151,21 @@ fn destinations_share_by_weight() {
     assert_eq!(to_c.count(), 30);
 }
 
+fn answer() -> wire::Filter {
+    let answer = wire::DirectAnswer { status: 200, ..Default::default() };
+    wire::FilterSettings::Answer(answer).of(wire::FilterKind::Answer)
+}
+
+#[test]
+fn a_rule_that_answers_needs_no_destination() {
+    let mut rule = rule(vec![on("", "/")]);
+    rule.destinations.clear();
+    rule.filters = vec![answer()];
+    let route = wire::Route { rules: vec![rule], ..Default::default() };
+    let router = router([object("route/default/r", wire::Payload::Route(route))]);
+    assert_eq!(goes_to(&router, &Head::get("/")), "r answers");
+}
+
 #[test]
 fn a_missing_backend_keeps_its_share() {
     let mut rule = rule(vec![on("", "/")]);
@@ -205,6 +220,14 @@ fn what_is_not_whole_is_rejected_and_stops_nobody() {
         (
             with(|rule| rule.filters.push(wire::Filter { kind: 99, settings: None })),
             "99 is no filter that this version knows",
+        ),
+        (
+            with(|rule| rule.filters.push(answer())),
+            "rules[0]: it has a filter that answers, and a destination",
+        ),
+        (
+            with(|rule| rule.destinations[0].filters.push(answer())),
+            "rules[0]: it has a filter on a destination that only a rule can have",
         ),
         (with(|rule| rule.matches[0].paths[0].kind = 9), "rules[0].matches[0]: 9 is no kind of path"),
         (with(|rule| rule.matches[0].paths[0].pattern.clear()), "must begin with a slash"),
