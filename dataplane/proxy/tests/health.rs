@@ -302,11 +302,17 @@ fn a_swap_keeps_what_is_known() {
     let before = wait(&gateway, dead, is(Standing::Out));
     wait(&gateway, alive.address(), is(Standing::In));
     let other = healthy();
-    gateway.swap(|setup| {
-        setup.backend.root = "/other".into();
-        setup.endpoints.targets.push(target(other.address()));
-    });
-    wait(&gateway, other.address(), is(Standing::In));
+    // So many first probes that one of `alive`, if it came, would hardly be the last.
+    for round in 0..2 {
+        let ids: Vec<_> = (0..24).map(|index| format!("{round}-{index}")).collect();
+        gateway.swap(|setup| {
+            setup.backend.root = format!("/{round}");
+            let new = |id: &String| wire::Target { id: id.clone(), ..target(other.address()) };
+            setup.endpoints.targets.extend(ids.iter().map(new));
+        });
+        let is_in = |id: &String| gateway.proxy.health().iter().any(|health| *health.target == **id);
+        eventually(|| ids.iter().all(is_in).then_some(()));
+    }
     assert_eq!(wait(&gateway, dead, |_| true), before);
     assert_eq!(answering(&gateway), sorted(&[&alive, &other]));
     assert_eq!(probes(&alive), 1, "it wasn't probed again");
