@@ -64,6 +64,11 @@ pub struct BackendSpec {
     /// How a target is chosen for a request. Default: RoundRobin.
     #[serde(default)]
     pub load_balancing: LoadBalancing,
+    /// Health checks are disbelieved while fewer than so many percent of the targets are healthy: all of them are used then,
+    /// since a bad check would take the backend away. 0 to 100; 0: never. If absent: while none is healthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 100))]
+    pub panic_threshold: Option<u32>,
     /// Regular requests that find out which targets are healthy. If absent: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_check: Option<HealthCheck>,
@@ -87,6 +92,7 @@ impl Default for BackendSpec {
             root: default_root(),
             rewrite: false,
             load_balancing: LoadBalancing::default(),
+            panic_threshold: None,
             health_check: None,
             client: ClientSettings::default(),
         }

@@ -49,6 +49,14 @@ pub const MAX_THRESHOLD: u32 = 100;
 pub const MAX_LISTENERS: u32 = 32;
 /// Methods of one match.
 pub const MAX_METHODS: u32 = 16;
+/// Conditions of one kind in the predicate of one target.
+pub const MAX_PER_PREDICATE: u32 = 8;
+/// Networks of clients in the predicate of one target.
+pub const MAX_CLIENT_CIDRS: u32 = 16;
+/// An address with a prefix length: `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255/128`.
+pub const MAX_CIDR: u32 = 49;
+/// A pattern for a place where a worker runs, in characters.
+pub const MAX_PLACE: u32 = 128;
 /// The name of a header, query parameter or cookie, in characters.
 pub const MAX_CONDITION_NAME: u32 = 256;
 /// Headers that one list of a header modifier changes.
@@ -134,6 +142,21 @@ pub(crate) fn methods(_: &mut SchemaGenerator) -> Schema {
                 "rule": "self.matches('^[A-Z][A-Z0-9_-]*$')",
                 "message": "a method is upper-case, for instance GET or POST",
             }],
+        },
+    })
+}
+
+/// Networks or addresses of clients. Whether one is whole the leader says: a rule for each would cost too much.
+pub(crate) fn client_cidrs(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": MAX_CLIENT_CIDRS,
+        "x-kubernetes-list-type": "set",
+        "items": {
+            "type": "string",
+            "minLength": 2,
+            "maxLength": MAX_CIDR,
+            "pattern": "^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$",
         },
     })
 }

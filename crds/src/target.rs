@@ -3,7 +3,8 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::bounds::{MAX_HOSTNAME, MAX_LABEL, MAX_TARGET_ID, MAX_WEIGHT};
+use crate::Condition;
+use crate::bounds::{MAX_HOSTNAME, MAX_LABEL, MAX_PER_PREDICATE, MAX_PLACE, MAX_TARGET_ID, MAX_WEIGHT};
 
 /// A server: `hostname` and `port`, or a Kubernetes `service`.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,7 +59,7 @@ pub struct Target {
     /// TLS settings of this target. Not supported yet.
     #[serde(default)]
     pub tls_config: TlsConfig,
-    /// Use the target only while no target without `backup` is available. Default: false. Not supported yet.
+    /// Use the target only while no target without `backup` is available. Default: false.
     #[serde(default)]
     pub backup: bool,
 }
@@ -138,35 +139,61 @@ pub enum Protocol {
 /// When a target takes part.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = Rule::new(
-    "self.type == 'NetworkLocationMatch' || !(has(self.provider) || has(self.region) || has(self.zone) || \
-     has(self.dataCenter) || has(self.rack))"
-).message("provider, region, zone, dataCenter and rack only go with type NetworkLocationMatch"))]
+#[x_kube(
+    validation = Rule::new(
+        "self.type == 'NetworkLocationMatch' || !(has(self.provider) || has(self.region) || has(self.zone) || \
+         has(self.dataCenter) || has(self.rack))"
+    ).message("provider, region, zone, dataCenter and rack only go with type NetworkLocationMatch"),
+    validation = Rule::new(
+        "self.type == 'RequestMatch' || !(has(self.methods) || has(self.headers) || has(self.query) || \
+         has(self.cookies) || has(self.clientCidrs))"
+    ).message("methods, headers, query, cookies and clientCidrs only go with type RequestMatch")
+)]
 pub struct Predicate {
-    /// AlwaysMatch, or NetworkLocationMatch: the worker's own location has to meet the patterns below. Default: AlwaysMatch;
-    /// NetworkLocationMatch is not supported yet.
+    /// AlwaysMatch; NetworkLocationMatch: the worker's own location (its settings `instance.location`) has to meet the patterns
+    /// below; RequestMatch: the request has to meet the conditions below. Default: AlwaysMatch.
     #[serde(default, rename = "type")]
     pub type_: PredicateType,
-    /// The provider that the worker runs at, `*` stands for any characters. If absent: any.
+    /// The provider that the worker runs at, `*` stands for any characters; compared without case. If absent: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(min = 1, max = MAX_PLACE))]
     pub provider: Option<String>,
     /// The region that the worker runs in, `*` stands for any characters. If absent: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(min = 1, max = MAX_PLACE))]
     pub region: Option<String>,
     /// The zone that the worker runs in, `*` stands for any characters. If absent: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(min = 1, max = MAX_PLACE))]
     pub zone: Option<String>,
     /// The data center that the worker runs in, `*` stands for any characters. If absent: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(min = 1, max = MAX_PLACE))]
     pub data_center: Option<String>,
     /// The rack that the worker runs in, `*` stands for any characters. If absent: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 128))]
+    #[schemars(length(min = 1, max = MAX_PLACE))]
     pub rack: Option<String>,
+    /// For RequestMatch: upper-case, for instance GET. Empty: any. At most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::bounds::methods")]
+    pub methods: Vec<String>,
+    /// For RequestMatch: conditions on headers that all must hold; their names are compared without case. At most 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_PER_PREDICATE))]
+    pub headers: Vec<Condition>,
+    /// For RequestMatch: conditions on query parameters that all must hold. At most 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_PER_PREDICATE))]
+    pub query: Vec<Condition>,
+    /// For RequestMatch: conditions on cookies that all must hold. At most 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_PER_PREDICATE))]
+    pub cookies: Vec<Condition>,
+    /// For RequestMatch: networks such as `10.0.0.0/8`, or addresses, one of which has the client. Empty: any. At most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::bounds::client_cidrs")]
+    pub client_cidrs: Vec<String>,
 }
 
 /// What a predicate looks at.
@@ -175,6 +202,7 @@ pub enum PredicateType {
     #[default]
     AlwaysMatch,
     NetworkLocationMatch,
+    RequestMatch,
 }
 
 /// TLS with one target.

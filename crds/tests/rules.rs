@@ -123,10 +123,38 @@ fn parameters_of_load_balancing_go_with_their_type() {
         ("headerName", "HeaderHash", json!("h")),
         ("cookieName", "CookieHash", json!("c")),
         ("queryName", "QueryHash", json!("q")),
+        ("cookieTtl", "Sticky", json!("1h")),
     ] {
         accepted(backend(json!({ "loadBalancing": { "type": type_, name: value } })));
         let other = backend(json!({ "loadBalancing": { "type": "RoundRobin", name: value } }));
         refused(other, "loadBalancing", &format!("{name} only goes with type {type_}"));
+    }
+}
+
+#[test]
+fn the_cookie_of_sticky_has_a_name() {
+    accepted(backend(json!({ "loadBalancing": { "type": "Sticky", "cookieName": "c", "cookieTtl": "0s" } })));
+    refused(
+        backend(json!({ "loadBalancing": { "type": "HeaderHash", "cookieName": "c" } })),
+        "loadBalancing",
+        "CookieHash or Sticky",
+    );
+}
+
+#[test]
+fn conditions_go_with_request_match() {
+    for (name, value) in [
+        ("methods", json!(["GET"])),
+        ("headers", json!([{ "name": "x-a", "type": "Present" }])),
+        ("query", json!([{ "name": "q", "value": "1" }])),
+        ("cookies", json!([{ "name": "c", "type": "Absent" }])),
+        ("clientCidrs", json!(["10.0.0.0/8"])),
+    ] {
+        let predicate = |type_: &str| {
+            target(json!({ "hostname": "a", "port": 80, "predicate": { "type": type_, name: value } }))
+        };
+        accepted(predicate("RequestMatch"));
+        refused(predicate("NetworkLocationMatch"), "predicate", "only go with type RequestMatch");
     }
 }
 

@@ -45,13 +45,13 @@ fn good_files() {
 
 #[test]
 fn what_plan_finds_has_its_place() {
-    let sticky = format!("{BACKEND}  loadBalancing: {{ type: Sticky }}\n");
+    let proxied = format!("{BACKEND}  client: {{ proxy: {{ host: p, port: 1 }} }}\n");
     let route = ROUTE
         .replace("ref: { name: users }", "ref: { name: nobody }")
         .replace("value: /users", "value: '/users/$id<[>'");
-    let told = checked(&[("a.yaml", &sticky), ("b.yaml", &route)], None);
+    let told = checked(&[("a.yaml", &proxied), ("b.yaml", &route)], None);
     let lines: Vec<_> = told.lines().collect();
-    assert!(lines[0].starts_with("a.yaml:6:20: spec.loadBalancing.type: "), "{told}");
+    assert!(lines[0].starts_with("a.yaml:6:13: spec.client.proxy: "), "{told}");
     assert!(lines[0].contains("not supported yet"), "{told}");
     assert!(
         lines.iter().any(|line| line.starts_with("b.yaml:8:17: spec.matches[0].paths[0].value: ")),

@@ -68,9 +68,9 @@ fn every_example_is_good_but_the_one_that_is_refused_on_purpose() {
         problem.place.as_ref().is_some_and(|place| place.file.ends_with("quickstart/refused.yaml"))
     });
     assert!(others.is_empty() && report.warnings.is_empty(), "{report}");
-    let of_the_backend = refused.iter().find(|problem| problem.field == "spec.loadBalancing.type");
+    let of_the_backend = refused.iter().find(|problem| problem.field == "spec.targets[0].tls");
     let place = of_the_backend.expect("refused").place.as_ref().unwrap();
-    assert_eq!((place.line, place.column), (12, 5), "{report}");
+    assert_eq!((place.line, place.column), (11, 12), "{report}");
     assert!(report.files >= 4, "{report}");
 }
 

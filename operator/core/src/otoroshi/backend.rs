@@ -16,6 +16,9 @@ pub(super) fn read(reader: &mut Reader<'_>) -> BackendSpec {
         root: root.unwrap_or_else(|| "/".to_owned()),
         rewrite: reader.bool("rewrite", false),
         load_balancing: reader.object("load_balancing", balancing::read).unwrap_or_default(),
+        panic_threshold: reader
+            .number("panic_threshold", 0, 100)
+            .and_then(|percent| u32::try_from(percent).ok()),
         health_check: reader.object("health_check", health::read),
         client: reader.object("client", client::read).unwrap_or_default(),
         ..BackendSpec::default()
@@ -27,12 +30,17 @@ pub(super) fn read(reader: &mut Reader<'_>) -> BackendSpec {
 }
 
 pub(super) fn write(spec: &BackendSpec) -> Value {
-    json!({
+    let mut json = json!({
         "targets": spec.targets.iter().map(target::write).collect::<Vec<_>>(),
         "root": spec.root,
         "rewrite": spec.rewrite,
         "load_balancing": balancing::write(&spec.load_balancing),
         "health_check": spec.health_check.as_ref().map(health::write),
         "client": client::write(&spec.client),
-    })
+    });
+    // Ours, so it is there only if it is said.
+    if let (Some(percent), Some(fields)) = (spec.panic_threshold, json.as_object_mut()) {
+        fields.insert("panic_threshold".to_owned(), json!(percent));
+    }
+    json
 }

@@ -29,6 +29,10 @@ pub(super) fn read(reader: &mut Reader<'_>) -> LoadBalancing {
     let mut balancing = LoadBalancing { type_, ..LoadBalancing::default() };
     match type_ {
         Type::WeightedBestResponseTime => balancing.ratio = reader.float("ratio"),
+        Type::Sticky => {
+            balancing.cookie_name = reader.text("cookie_name");
+            balancing.cookie_ttl = reader.duration("cookie_ttl");
+        }
         Type::HeaderHash => balancing.header_name = reader.text("header_name"),
         Type::CookieHash => balancing.cookie_name = reader.text("cookie_name"),
         Type::QueryHash => balancing.query_name = reader.text("query_name"),
@@ -45,6 +49,7 @@ pub(super) fn write(balancing: &LoadBalancing) -> Value {
         ("ratio", balancing.ratio.map(|ratio| json!(ratio))),
         ("header_name", balancing.header_name.as_ref().map(|name| json!(name))),
         ("cookie_name", balancing.cookie_name.as_ref().map(|name| json!(name))),
+        ("cookie_ttl", balancing.cookie_ttl.map(|ttl| json!(ttl.as_millis()))),
         ("query_name", balancing.query_name.as_ref().map(|name| json!(name))),
     ];
     for (name, value) in parameters {

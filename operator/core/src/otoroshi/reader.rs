@@ -74,7 +74,12 @@ impl<'p> Reader<'p> {
 
     /// A number of milliseconds.
     pub(super) fn millis(&mut self, name: &str, default: Duration) -> Duration {
-        self.number(name, 0, Duration::MAX.as_millis()).map_or(default, Duration::from_millis)
+        self.duration(name).unwrap_or(default)
+    }
+
+    /// A number of milliseconds that may be absent.
+    pub(super) fn duration(&mut self, name: &str) -> Option<Duration> {
+        self.number(name, 0, Duration::MAX.as_millis()).map(Duration::from_millis)
     }
 
     pub(super) fn float(&mut self, name: &str) -> Option<f64> {

@@ -1,6 +1,6 @@
 use std::net::Ipv6Addr;
 
-use crds::{Predicate, PredicateType, Protocol, ServiceReference, Target, TlsConfig};
+use crds::{Condition, Predicate, PredicateType, Protocol, ServiceReference, Target, TlsConfig};
 use serde_json::{Value, json};
 
 use super::reader::{Reader, problem, whole_object};
@@ -85,24 +85,52 @@ fn read_predicate(reader: &mut Reader<'_>) -> Predicate {
     let type_ = match reader.text("type").as_deref() {
         None | Some("AlwaysMatch") => PredicateType::AlwaysMatch,
         Some("NetworkLocationMatch") => PredicateType::NetworkLocationMatch,
+        Some("RequestMatch") => PredicateType::RequestMatch,
         Some(other) => {
-            let message =
-                format!("{other:?} is not supported yet: write AlwaysMatch or NetworkLocationMatch");
+            let message = format!(
+                "{other:?} is not supported yet: write AlwaysMatch, NetworkLocationMatch or RequestMatch"
+            );
             reader.problem("type", message);
             PredicateType::AlwaysMatch
         }
     };
-    if type_ == PredicateType::AlwaysMatch {
-        return Predicate::default();
+    // What is of another type is left, and refused as unknown.
+    match type_ {
+        PredicateType::AlwaysMatch => Predicate::default(),
+        PredicateType::NetworkLocationMatch => Predicate {
+            type_,
+            provider: reader.text("provider"),
+            region: reader.text("region"),
+            zone: reader.text("zone"),
+            data_center: reader.text("dc"),
+            rack: reader.text("rack"),
+            ..Predicate::default()
+        },
+        PredicateType::RequestMatch => Predicate {
+            type_,
+            methods: reader.strings("methods"),
+            headers: read_conditions(reader, "headers"),
+            query: read_conditions(reader, "query"),
+            cookies: read_conditions(reader, "cookies"),
+            client_cidrs: reader.strings("client_cidrs"),
+            ..Predicate::default()
+        },
     }
-    Predicate {
-        type_,
-        provider: reader.text("provider"),
-        region: reader.text("region"),
-        zone: reader.text("zone"),
-        data_center: reader.text("dc"),
-        rack: reader.text("rack"),
+}
+
+/// Ours, as a whole: the custom resource's spelling.
+fn read_conditions(reader: &mut Reader<'_>, name: &str) -> Vec<Condition> {
+    let field = reader.field(name);
+    let mut conditions = Vec::new();
+    for (index, item) in reader.list(name).into_iter().enumerate() {
+        match serde_json::from_value(item) {
+            Ok(condition) => conditions.push(condition),
+            Err(error) => {
+                reader.problems().push(problem(&format!("{field}[{index}]"), error.to_string()));
+            }
+        }
     }
+    conditions
 }
 
 fn read_tls(reader: &mut Reader<'_>) -> TlsConfig {
@@ -163,6 +191,14 @@ fn write_predicate(predicate: &Predicate) -> Value {
             }
             json
         }
+        PredicateType::RequestMatch => json!({
+            "type": "RequestMatch",
+            "methods": predicate.methods,
+            "headers": predicate.headers,
+            "query": predicate.query,
+            "cookies": predicate.cookies,
+            "client_cidrs": predicate.client_cidrs,
+        }),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 
-use crds::PathType;
+use crds::{PathType, Predicate};
 use dataplane_snapshot::Key;
 use dataplane_snapshot::wire::{self, ConditionKind};
 
@@ -19,6 +19,9 @@ pub(super) struct ValidBackend<'a> {
     pub(super) custom_timeouts: Vec<(&'a str, Timeouts)>,
     pub(super) retries: wire::Retries,
     pub(super) breaker: wire::Breaker,
+    pub(super) load_balancing: Balancing<'a>,
+    /// In percent.
+    pub(super) panic_threshold: Option<u32>,
     /// `None`: targets aren't checked.
     pub(super) health_check: Option<ValidHealthCheck<'a>>,
     pub(super) targets: Vec<ValidTarget<'a>>,
@@ -49,6 +52,25 @@ pub(super) enum Question<'a> {
     },
 }
 
+/// How a target is chosen, with the parameters that the type has.
+#[derive(Clone, Copy)]
+pub(super) enum Balancing<'a> {
+    RoundRobin,
+    Random,
+    /// The name, if it isn't the worker's own, and the time to live in seconds; 0: until the browser ends.
+    Sticky(Option<&'a str>, u64),
+    IpAddressHash,
+    BestResponseTime,
+    /// The ratio, 0 to 0.99.
+    WeightedBestResponseTime(f64),
+    LeastConnections,
+    PowerOfTwoRandomChoices,
+    NaiveFailover,
+    HeaderHash(&'a str),
+    CookieHash(&'a str),
+    QueryHash(&'a str),
+}
+
 /// In milliseconds; 0: no limit.
 #[derive(Clone, Copy)]
 pub(super) struct Timeouts {
@@ -67,6 +89,24 @@ pub(super) struct ValidTarget<'a> {
     pub(super) weight: u32,
     pub(super) ip_address: Option<IpAddr>,
     pub(super) protocol: TargetProtocol,
+    pub(super) backup: bool,
+    pub(super) predicate: ValidPredicate<'a>,
+}
+
+pub(super) enum ValidPredicate<'a> {
+    Always,
+    NetworkLocation(&'a Predicate),
+    Request(ValidRequestMatch<'a>),
+}
+
+pub(super) struct ValidRequestMatch<'a> {
+    /// Upper-case. Empty: any.
+    pub(super) methods: Vec<&'a str>,
+    pub(super) headers: Vec<ValidCondition<'a>>,
+    pub(super) query: Vec<ValidCondition<'a>>,
+    pub(super) cookies: Vec<ValidCondition<'a>>,
+    /// Empty: any.
+    pub(super) client_cidrs: &'a [String],
 }
 
 #[derive(Clone, Copy)]

@@ -50,6 +50,8 @@ fn object(object: &Object) -> Value {
         wire::Payload::Backend(it) => json!({
             "name": it.name, "metadata": it.metadata, "root": it.root, "rewrite": it.rewrite,
             "client": it.client.as_ref().map(client), "healthCheck": it.health_check.as_deref().map(health_check),
+            "loadBalancing": it.load_balancing.as_ref().filter(|it| **it != wire::LoadBalancing::default()).map(load_balancing),
+            "panicThreshold": it.panic_threshold.map(|percent| format!("{percent} %")),
         }),
         wire::Payload::Endpoints(it) => json!({"targets": it.targets.iter().map(target).collect::<Vec<_>>()}),
         wire::Payload::Held(it) => json!({"held": it.reason, "route": it.route.as_ref().map(route)}),
@@ -72,17 +74,18 @@ fn route(route: &wire::Route) -> Value {
 }
 
 fn matched(one: &wire::Match) -> Value {
-    let conditions = |conditions: &[wire::Condition]| {
-        let text =
-            |it: &wire::Condition| format!("{} {:?} {}", it.name, it.kind(), it.value).trim_end().to_owned();
-        conditions.iter().map(text).collect::<Vec<_>>()
-    };
     let paths: Vec<_> = one.paths.iter().map(|path| format!("{:?} {}", path.kind(), path.pattern)).collect();
     json!({
         "hostnames": one.hostnames, "paths": paths, "methods": one.methods,
-        "headers": conditions(&one.headers), "query": conditions(&one.query), "cookies": conditions(&one.cookies),
+        "headers": texts(&one.headers), "query": texts(&one.query), "cookies": texts(&one.cookies),
         "precedence": one.precedence.escape_ascii().to_string(),
     })
+}
+
+fn texts(conditions: &[wire::Condition]) -> Vec<String> {
+    let text =
+        |it: &wire::Condition| format!("{} {:?} {}", it.name, it.kind(), it.value).trim_end().to_owned();
+    conditions.iter().map(text).collect()
 }
 
 fn filters(filters: &[wire::Filter]) -> Vec<String> {
@@ -130,11 +133,30 @@ fn health_check(it: &wire::HealthCheck) -> Value {
     })
 }
 
+fn load_balancing(it: &wire::LoadBalancing) -> Value {
+    let ratio = if it.ratio > 0.0 { it.ratio.to_string() } else { String::new() };
+    json!({"policy": format!("{:?}", it.policy()), "ratio": ratio, "name": it.name, "ttl": it.ttl})
+}
+
 fn target(it: &wire::Target) -> Value {
     json!({
         "id": it.id, "hostname": it.hostname, "port": it.port, "weight": format!("{}", it.weight),
-        "ipAddress": it.ip_address, "protocol": format!("{:?}", it.protocol()),
+        "ipAddress": it.ip_address, "protocol": format!("{:?}", it.protocol()), "backup": it.backup,
+        "predicate": it.predicate.as_ref().and_then(|predicate| predicate.kind.as_ref()).map(predicate),
     })
+}
+
+fn predicate(it: &wire::PredicateKind) -> Value {
+    match it {
+        wire::PredicateKind::NetworkLocation(it) => json!({
+            "provider": it.provider, "region": it.region, "zone": it.zone, "dataCenter": it.data_center,
+            "rack": it.rack,
+        }),
+        wire::PredicateKind::Request(it) => json!({
+            "methods": it.methods, "headers": texts(&it.headers), "query": texts(&it.query),
+            "cookies": texts(&it.cookies), "clientCidrs": it.client_cidrs,
+        }),
+    }
 }
 
 fn compact(value: Value) -> Value {

@@ -209,11 +209,22 @@ fn an_empty_proxy_is_none() {
 }
 
 #[test]
+fn conditions_on_the_request_are_kept() {
+    let predicate = json!({
+        "type": "RequestMatch", "methods": ["GET"], "headers": [{ "name": "x-a", "type": "Present" }],
+        "query": [{ "name": "q", "type": "Exact", "value": "1" }], "cookies": [], "client_cidrs": ["10.0.0.0/8"],
+    });
+    let target = json!({ "hostname": "a", "port": 80, "predicate": predicate });
+    assert_eq!(written(json!({ "targets": [target] }))["targets"][0]["predicate"], predicate);
+}
+
+#[test]
 fn parameters_of_load_balancing_are_kept() {
     for balancing in [
         json!({ "type": "WeightedBestResponseTime", "ratio": 0.33 }),
         json!({ "type": "HeaderHash", "header_name": "x-user" }),
         json!({ "type": "CookieHash", "cookie_name": "sid" }),
+        json!({ "type": "Sticky", "cookie_name": "sid", "cookie_ttl": 86_400_000 }),
         json!({ "type": "QueryHash", "query_name": "u" }),
     ] {
         assert_eq!(written(json!({ "load_balancing": balancing }))["load_balancing"], balancing);

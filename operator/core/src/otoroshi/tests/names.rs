@@ -10,17 +10,19 @@ fn backends() -> Vec<Value> {
     let predicate = json!({
         "type": "NetworkLocationMatch", "provider": "a", "region": "b", "zone": "c", "dc": "d", "rack": "e",
     });
+    let request = json!({ "type": "RequestMatch" });
     let service = json!({ "name": "s", "namespace": "n", "port": 80 });
     let balancing = [
         json!({ "type": "WeightedBestResponseTime", "ratio": 0.1 }),
         json!({ "type": "HeaderHash", "header_name": "h" }),
-        json!({ "type": "CookieHash", "cookie_name": "c" }),
+        json!({ "type": "Sticky", "cookie_name": "c", "cookie_ttl": 1 }),
         json!({ "type": "QueryHash", "query_name": "q" }),
     ];
-    let written = |balancing: Value| {
+    let written = |(balancing, predicate): (Value, &Value)| {
         let backend = json!({
             "targets": [{ "service": service, "predicate": predicate, "ip_address": "10.0.0.7" }],
             "load_balancing": balancing,
+            "panic_threshold": 1,
             "health_check": { "url": "/" },
             "client": {
                 "custom_timeouts": [{}], "proxy": proxy,
@@ -29,7 +31,7 @@ fn backends() -> Vec<Value> {
         });
         backend_to_json(&backend_from_json(&json!({ "id": "b1", "backend": backend })).unwrap())
     };
-    balancing.into_iter().map(written).collect()
+    balancing.into_iter().zip([&predicate, &request].into_iter().cycle()).map(written).collect()
 }
 
 fn routes() -> Vec<Value> {

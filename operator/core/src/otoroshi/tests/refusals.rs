@@ -131,6 +131,14 @@ fn unknown_kinds_are_refused_where_otoroshi_takes_the_default() {
         target(json!({ "predicate": { "type": "GeolocationMatch", "positions": [] } }))[0],
         "backend.targets[0].predicate.type"
     );
+    assert_eq!(
+        target(json!({ "predicate": { "type": "NetworkLocationMatch", "methods": ["GET"] } })),
+        ["backend.targets[0].predicate.methods"]
+    );
+    assert_eq!(
+        target(json!({ "predicate": { "type": "RequestMatch", "headers": [{ "names": "x" }] } })),
+        ["backend.targets[0].predicate.headers[0]"]
+    );
     assert_eq!(backend(json!({ "load_balancing": { "type": "Best" } })), ["backend.load_balancing.type"]);
     assert_eq!(
         backend(json!({ "load_balancing": { "type": "Random", "ratio": 0.5 } })),

@@ -35,9 +35,24 @@ fn predicate() -> impl Strategy<Value = Predicate> {
             zone,
             data_center,
             rack,
+            ..Predicate::default()
         },
     );
-    prop_oneof![Just(Predicate::default()), located]
+    let conditions = || vec(condition(), 0..2);
+    let networks = vec(select(vec!["10.0.0.0/8".to_owned(), "::1".to_owned()]), 0..2);
+    let methods = vec(select(vec!["GET".to_owned(), "POST".to_owned()]), 0..2);
+    let request = (methods, conditions(), conditions(), conditions(), networks).prop_map(
+        |(methods, headers, query, cookies, client_cidrs)| Predicate {
+            type_: PredicateType::RequestMatch,
+            methods,
+            headers,
+            query,
+            cookies,
+            client_cidrs,
+            ..Predicate::default()
+        },
+    );
+    prop_oneof![Just(Predicate::default()), located, request]
 }
 
 fn tls_config() -> impl Strategy<Value = TlsConfig> {
@@ -93,7 +108,6 @@ fn load_balancing() -> impl Strategy<Value = LoadBalancing> {
     let plain = select(vec![
         RoundRobin,
         Random,
-        Sticky,
         IpAddressHash,
         BestResponseTime,
         LeastConnections,
@@ -111,13 +125,16 @@ fn load_balancing() -> impl Strategy<Value = LoadBalancing> {
             let name_of = |wanted| name.clone().filter(|_| type_ == wanted);
             LoadBalancing {
                 type_,
-                ratio: None,
                 header_name: name_of(HeaderHash),
                 cookie_name: name_of(CookieHash),
                 query_name: name_of(QueryHash),
+                ..LoadBalancing::default()
             }
         });
-    prop_oneof![plain, ratio, hash]
+    let sticky = (option::of(word()), option::of(duration())).prop_map(|(cookie_name, cookie_ttl)| {
+        LoadBalancing { type_: Sticky, cookie_name, cookie_ttl, ..LoadBalancing::default() }
+    });
+    prop_oneof![plain, ratio, hash, sticky]
 }
 
 fn health_check() -> impl Strategy<Value = HealthCheck> {
@@ -202,7 +219,8 @@ fn client() -> impl Strategy<Value = ClientSettings> {
 
 pub(super) fn backend() -> impl Strategy<Value = BackendSpec> {
     let about = (option::of("[A-Z][a-z ]{0,8}"), option::of("[ -~]{1,8}"), words(), metadata());
-    let rest = ("/[a-z/]{0,8}", any::<bool>(), load_balancing(), option::of(health_check()), client());
+    let balancing = (load_balancing(), option::of(0..=100_u32));
+    let rest = ("/[a-z/]{0,8}", any::<bool>(), balancing, option::of(health_check()), client());
     (about, vec(target(), 0..4), rest).prop_map(|(about, mut targets, rest)| {
         // Two that are the same are one, for Otoroshi.
         let mut seen: Vec<Target> = Vec::new();
@@ -212,7 +230,7 @@ pub(super) fn backend() -> impl Strategy<Value = BackendSpec> {
             new
         });
         let (display_name, description, tags, metadata) = about;
-        let (root, rewrite, load_balancing, health_check, client) = rest;
+        let (root, rewrite, (load_balancing, panic_threshold), health_check, client) = rest;
         BackendSpec {
             display_name,
             description,
@@ -222,6 +240,7 @@ pub(super) fn backend() -> impl Strategy<Value = BackendSpec> {
             root,
             rewrite,
             load_balancing,
+            panic_threshold,
             health_check,
             client,
         }

@@ -1,6 +1,7 @@
-use dataplane_snapshot::wire;
+use dataplane_snapshot::wire::{self, LoadBalancingPolicy};
 
-use crate::plan::model::{Question, TargetProtocol, Timeouts, ValidBackend, ValidHealthCheck, ValidTarget};
+use super::route::conditions;
+use crate::plan::model::{Balancing, Question, TargetProtocol, Timeouts, ValidBackend, ValidHealthCheck, ValidPredicate, ValidTarget};
 
 pub(in crate::plan) fn backend(backend: &ValidBackend<'_>) -> wire::Backend {
     let custom = backend.custom_timeouts.iter().map(|(path, timeouts)| wire::CustomTimeouts {
@@ -12,7 +13,7 @@ pub(in crate::plan) fn backend(backend: &ValidBackend<'_>) -> wire::Backend {
         metadata: backend.metadata.clone(),
         root: backend.root.to_owned(),
         rewrite: backend.rewrite,
-        load_balancing: Some(wire::LoadBalancing::default()),
+        load_balancing: Some(load_balancing(backend.load_balancing)),
         client: Some(wire::ClientSettings {
             custom_timeouts: custom.collect(),
             retries: Some(backend.retries.clone()),
@@ -20,7 +21,7 @@ pub(in crate::plan) fn backend(backend: &ValidBackend<'_>) -> wire::Backend {
             ..client(backend.timeouts)
         }),
         health_check: backend.health_check.as_ref().map(health_check).map(Box::new),
-        panic_threshold: None,
+        panic_threshold: backend.panic_threshold,
     }
 }
 
@@ -87,7 +88,51 @@ fn target(target: &ValidTarget<'_>) -> wire::Target {
         weight: target.weight,
         ip_address: target.ip_address.map(|address| address.to_string()).unwrap_or_default(),
         protocol: protocol.into(),
-        backup: false,
-        predicate: None,
+        backup: target.backup,
+        predicate: predicate(&target.predicate),
     }
+}
+
+fn load_balancing(balancing: Balancing<'_>) -> wire::LoadBalancing {
+    let (policy, ratio, name, ttl) = match balancing {
+        Balancing::RoundRobin => (LoadBalancingPolicy::RoundRobin, 0.0, "", 0),
+        Balancing::Random => (LoadBalancingPolicy::Random, 0.0, "", 0),
+        Balancing::Sticky(name, ttl) => (LoadBalancingPolicy::Sticky, 0.0, name.unwrap_or_default(), ttl),
+        Balancing::IpAddressHash => (LoadBalancingPolicy::IpAddressHash, 0.0, "", 0),
+        Balancing::BestResponseTime => (LoadBalancingPolicy::BestResponseTime, 0.0, "", 0),
+        Balancing::WeightedBestResponseTime(ratio) => {
+            (LoadBalancingPolicy::WeightedBestResponseTime, ratio, "", 0)
+        }
+        Balancing::LeastConnections => (LoadBalancingPolicy::LeastConnections, 0.0, "", 0),
+        Balancing::PowerOfTwoRandomChoices => (LoadBalancingPolicy::PowerOfTwoRandomChoices, 0.0, "", 0),
+        Balancing::NaiveFailover => (LoadBalancingPolicy::NaiveFailover, 0.0, "", 0),
+        Balancing::HeaderHash(name) => (LoadBalancingPolicy::HeaderHash, 0.0, name, 0),
+        Balancing::CookieHash(name) => (LoadBalancingPolicy::CookieHash, 0.0, name, 0),
+        Balancing::QueryHash(name) => (LoadBalancingPolicy::QueryHash, 0.0, name, 0),
+    };
+    wire::LoadBalancing { policy: policy.into(), ratio, name: name.to_owned(), ttl }
+}
+
+fn predicate(predicate: &ValidPredicate<'_>) -> Option<wire::Predicate> {
+    let kind = match predicate {
+        ValidPredicate::Always => return None,
+        ValidPredicate::NetworkLocation(wanted) => {
+            let pattern = |place: &Option<String>| place.clone().unwrap_or_default();
+            wire::PredicateKind::NetworkLocation(wire::NetworkLocation {
+                provider: pattern(&wanted.provider),
+                region: pattern(&wanted.region),
+                zone: pattern(&wanted.zone),
+                data_center: pattern(&wanted.data_center),
+                rack: pattern(&wanted.rack),
+            })
+        }
+        ValidPredicate::Request(wanted) => wire::PredicateKind::Request(wire::RequestMatch {
+            methods: wanted.methods.iter().map(|method| (*method).to_owned()).collect(),
+            headers: conditions(&wanted.headers),
+            query: conditions(&wanted.query),
+            cookies: conditions(&wanted.cookies),
+            client_cidrs: wanted.client_cidrs.to_vec(),
+        }),
+    };
+    Some(wire::Predicate { kind: Some(kind) })
 }

@@ -55,7 +55,7 @@ fn matched(one: &ValidMatch<'_>, key: &Key) -> wire::Match {
     }
 }
 
-fn conditions(conditions: &[ValidCondition<'_>]) -> Vec<wire::Condition> {
+pub(super) fn conditions(conditions: &[ValidCondition<'_>]) -> Vec<wire::Condition> {
     let condition = |condition: &ValidCondition<'_>| wire::Condition {
         name: condition.name.clone().into_owned(),
         kind: condition.kind.into(),

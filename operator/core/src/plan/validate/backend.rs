@@ -15,7 +15,11 @@ pub(in crate::plan) fn backend<'a>(
 ) -> Option<ValidBackend<'a>> {
     bounds::backend(spec, at, findings);
     root(spec, &at.name("root"), findings);
-    balancing::load_balancing(&spec.load_balancing, &at.name("loadBalancing"), findings);
+    let load_balancing = balancing::load_balancing(&spec.load_balancing, &at.name("loadBalancing"), findings);
+    if let Some(percent) = spec.panic_threshold.filter(|percent| *percent > 100) {
+        let message = format!("{percent} is no share in percent: write 0 to 100");
+        findings.invalid(&at.name("panicThreshold"), message);
+    }
     let at_check = at.name("healthCheck");
     let health_check =
         spec.health_check.as_ref().and_then(|check| health::health_check(check, &at_check, findings));
@@ -39,6 +43,8 @@ pub(in crate::plan) fn backend<'a>(
         retries,
         breaker,
         health_check,
+        load_balancing,
+        panic_threshold: spec.panic_threshold,
         targets: targets.into_iter().collect::<Option<_>>()?,
     })
 }

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use crds::bounds::{
-    MAX_CONDITION_NAME, MAX_CUSTOM_TIMEOUTS, MAX_DESCRIPTION, MAX_DISPLAY_NAME, MAX_LISTENERS, MAX_MATCHES,
-    MAX_METADATA, MAX_METADATA_KEY, MAX_METADATA_VALUE, MAX_METHODS, MAX_PATTERN, MAX_PER_MATCH,
+    MAX_CLIENT_CIDRS, MAX_CONDITION_NAME, MAX_CUSTOM_TIMEOUTS, MAX_DESCRIPTION, MAX_DISPLAY_NAME, MAX_LISTENERS, MAX_MATCHES,
+    MAX_METADATA, MAX_METADATA_KEY, MAX_METADATA_VALUE, MAX_METHODS, MAX_PATTERN, MAX_PER_MATCH, MAX_PER_PREDICATE, MAX_PLACE,
     MAX_REGEX_CHECKS, MAX_ROUTE_BACKENDS, MAX_STATUSES, MAX_TAG, MAX_TAGS, MAX_TARGET_ID, MAX_TARGETS,
     MAX_WEIGHT,
 };
-use crds::{BackendSpec, Condition, HealthCheck, RouteMatch, RouteSpec, Target};
+use crds::{BackendSpec, Condition, HealthCheck, Predicate, RouteMatch, RouteSpec, Target};
 
 use crate::plan::findings::{Field, Findings};
 
@@ -20,6 +20,15 @@ pub(super) fn backend(spec: &BackendSpec, at: &Field<'_>, findings: &mut Finding
     described(spec.display_name.as_deref(), spec.description.as_deref(), at, findings);
     labelled(&spec.tags, &spec.metadata, at, findings);
     length(&spec.root, MAX_PATTERN, &at.name("root"), findings);
+    let at_balancing = at.name("loadBalancing");
+    let names = [
+        ("headerName", &spec.load_balancing.header_name),
+        ("cookieName", &spec.load_balancing.cookie_name),
+        ("queryName", &spec.load_balancing.query_name),
+    ];
+    for (field, name) in names {
+        length(name.as_deref().unwrap_or_default(), MAX_CONDITION_NAME, &at_balancing.name(field), findings);
+    }
     let at_targets = at.name("targets");
     count(spec.targets.len(), MAX_TARGETS, &at_targets, findings);
     for (index, one) in spec.targets.iter().enumerate() {
@@ -54,6 +63,25 @@ fn health_check(spec: &HealthCheck, at: &Field<'_>, findings: &mut Findings) {
 fn target(spec: &Target, at: &Field<'_>, findings: &mut Findings) {
     length(spec.id.as_deref().unwrap_or_default(), MAX_TARGET_ID, &at.name("id"), findings);
     weight(spec.weight, &at.name("weight"), findings);
+    predicate(&spec.predicate, &at.name("predicate"), findings);
+}
+
+fn predicate(spec: &Predicate, at: &Field<'_>, findings: &mut Findings) {
+    let places = [
+        ("provider", &spec.provider),
+        ("region", &spec.region),
+        ("zone", &spec.zone),
+        ("dataCenter", &spec.data_center),
+        ("rack", &spec.rack),
+    ];
+    for (name, place) in places {
+        length(place.as_deref().unwrap_or_default(), MAX_PLACE, &at.name(name), findings);
+    }
+    count(spec.methods.len(), MAX_METHODS, &at.name("methods"), findings);
+    conditions(&spec.headers, MAX_PER_PREDICATE, &at.name("headers"), findings);
+    conditions(&spec.query, MAX_PER_PREDICATE, &at.name("query"), findings);
+    conditions(&spec.cookies, MAX_PER_PREDICATE, &at.name("cookies"), findings);
+    count(spec.client_cidrs.len(), MAX_CLIENT_CIDRS, &at.name("clientCidrs"), findings);
 }
 
 pub(super) fn route(spec: &RouteSpec, at: &Field<'_>, findings: &mut Findings) {
@@ -91,13 +119,13 @@ fn one_match(spec: &RouteMatch, at: &Field<'_>, findings: &mut Findings) {
     for (index, path) in spec.paths.iter().enumerate() {
         length(&path.value, MAX_PATTERN, &at_paths.index(index).name("value"), findings);
     }
-    conditions(&spec.headers, &at.name("headers"), findings);
-    conditions(&spec.query, &at.name("query"), findings);
-    conditions(&spec.cookies, &at.name("cookies"), findings);
+    conditions(&spec.headers, MAX_PER_MATCH, &at.name("headers"), findings);
+    conditions(&spec.query, MAX_PER_MATCH, &at.name("query"), findings);
+    conditions(&spec.cookies, MAX_PER_MATCH, &at.name("cookies"), findings);
 }
 
-fn conditions(specs: &[Condition], at: &Field<'_>, findings: &mut Findings) {
-    count(specs.len(), MAX_PER_MATCH, at, findings);
+fn conditions(specs: &[Condition], most: u32, at: &Field<'_>, findings: &mut Findings) {
+    count(specs.len(), most, at, findings);
     for (index, spec) in specs.iter().enumerate() {
         let at = at.index(index);
         length(&spec.name, MAX_CONDITION_NAME, &at.name("name"), findings);

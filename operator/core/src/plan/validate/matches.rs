@@ -31,13 +31,10 @@ fn one<'a>(
 ) -> Option<ValidMatch<'a>> {
     let hostnames = good_of(&spec.hostnames, &at.name("hostnames"), |text, at| hostname(text, at, findings));
     let paths = good_of(&spec.paths, &at.name("paths"), |spec, at| path(spec, at, findings));
-    let methods = good_of(&spec.methods, &at.name("methods"), |text, at| method(text, at, findings));
-    let headers =
-        all_of(&spec.headers, &at.name("headers"), |spec, at| condition(Place::Header, spec, at, findings));
-    let query =
-        all_of(&spec.query, &at.name("query"), |spec, at| condition(Place::Query, spec, at, findings));
-    let cookies =
-        all_of(&spec.cookies, &at.name("cookies"), |spec, at| condition(Place::Cookie, spec, at, findings));
+    let methods = methods(&spec.methods, &at.name("methods"), findings);
+    let headers = conditions(Place::Header, &spec.headers, &at.name("headers"), findings);
+    let query = conditions(Place::Query, &spec.query, &at.name("query"), findings);
+    let cookies = conditions(Place::Cookie, &spec.cookies, &at.name("cookies"), findings);
     Some(ValidMatch {
         index,
         hostnames: hostnames?,
@@ -47,6 +44,25 @@ fn one<'a>(
         query: query?,
         cookies: cookies?,
     })
+}
+
+/// The good ones; `None` if none is left.
+pub(super) fn methods<'a>(
+    specs: &'a [String],
+    at: &Field<'_>,
+    findings: &mut Findings,
+) -> Option<Vec<&'a str>> {
+    good_of(specs, at, |text, at| method(text, at, findings))
+}
+
+/// All of them; `None` if one is bad.
+pub(super) fn conditions<'a>(
+    place: Place,
+    specs: &'a [Condition],
+    at: &Field<'_>,
+    findings: &mut Findings,
+) -> Option<Vec<ValidCondition<'a>>> {
+    all_of(specs, at, |spec, at| condition(place, spec, at, findings))
 }
 
 /// The good ones of alternatives; `None` if none is left, as an empty list means any.

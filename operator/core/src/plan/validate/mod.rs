@@ -7,6 +7,7 @@ mod client;
 mod filters;
 mod health;
 mod matches;
+mod predicate;
 mod route;
 mod syntax;
 mod target;

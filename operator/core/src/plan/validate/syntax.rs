@@ -5,7 +5,7 @@ use dataplane_core::condition::parse_method;
 use dataplane_core::health::{CheckUrl, CheckUrlError};
 use dataplane_core::{
     Condition, ConditionError, ExpressionError, FoundRegex, HostError, HostPattern, PathPattern,
-    PatternError, Place, RegexError, Root, RootError,
+    PatternError, Place, RegexError, Root, RootError, parse_network,
 };
 use dataplane_snapshot::wire::{ConditionKind, PathKind};
 
@@ -42,6 +42,10 @@ pub(super) fn check_url(text: &str) -> Result<(), CheckUrlError> {
 
 pub(super) fn found_regex(text: &str) -> Result<(), RegexError> {
     FoundRegex::parse(text).map(drop)
+}
+
+pub(super) fn is_network(text: &str) -> bool {
+    parse_network(text).is_some()
 }
 
 pub(super) fn root(spec: &BackendSpec, at: &Field<'_>, findings: &mut Findings) {

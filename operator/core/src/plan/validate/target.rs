@@ -3,9 +3,9 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 
 use crds::bounds::{MAX_HOSTNAME, MAX_LABEL};
-use crds::{Predicate, PredicateType, Protocol, Target, TlsConfig};
+use crds::{Protocol, Target, TlsConfig};
 
-use super::bounds;
+use super::{bounds, predicate};
 use crate::plan::findings::{Field, Findings};
 use crate::plan::model::{TargetProtocol, ValidTarget};
 
@@ -17,6 +17,7 @@ pub(super) fn target<'a>(
     unsupported(spec, at, findings);
     let protocol = protocol(spec.protocol, &at.name("protocol"), findings);
     let ip_address = ip_address(spec.ip_address.as_deref(), &at.name("ipAddress"), findings);
+    let predicate = predicate::predicate(&spec.predicate, &at.name("predicate"), findings);
     if spec.service.is_some() {
         findings.unsupported(&at.name("service"), "write hostname and port");
         if spec.hostname.is_some() || spec.port.is_some() || spec.ip_address.is_some() {
@@ -43,6 +44,8 @@ pub(super) fn target<'a>(
         weight: spec.weight,
         ip_address: ip_address?,
         protocol: protocol?,
+        backup: spec.backup,
+        predicate: predicate?,
     })
 }
 
@@ -52,27 +55,6 @@ fn unsupported(spec: &Target, at: &Field<'_>, findings: &mut Findings) {
     }
     if spec.tls_config != TlsConfig::default() {
         findings.unsupported(&at.name("tlsConfig"), "leave it out");
-    }
-    predicate(&spec.predicate, &at.name("predicate"), findings);
-    if spec.backup {
-        findings.unsupported(&at.name("backup"), "write false");
-    }
-}
-
-fn predicate(spec: &Predicate, at: &Field<'_>, findings: &mut Findings) {
-    if spec.type_ == PredicateType::NetworkLocationMatch {
-        findings.unsupported(&at.name("type"), "write AlwaysMatch");
-        return;
-    }
-    let patterns = [
-        ("provider", &spec.provider),
-        ("region", &spec.region),
-        ("zone", &spec.zone),
-        ("dataCenter", &spec.data_center),
-        ("rack", &spec.rack),
-    ];
-    for (name, _) in patterns.into_iter().filter(|(_, pattern)| pattern.is_some()) {
-        findings.invalid(&at.name(name), "only goes with type NetworkLocationMatch: leave it out");
     }
 }
 
