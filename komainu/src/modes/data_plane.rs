@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use dataplane_core::BackendStates;
+use dataplane_core::{BackendStates, Location};
 use dataplane_core::subscription::Source;
 use dataplane_proxy::worker::{
     self, Applier, LeaderContact, LeaderUrl, ProxyService, Report, WorkerHealth, WorkerSettings,
@@ -41,7 +41,8 @@ impl DataPlane {
         let proxy = Arc::new(Proxy::start(proxy_settings(settings)?)?);
         registry.register_collector(Box::new(Traffic(proxy.clone())));
         registry.register_collector(Box::new(Targets(proxy.clone())));
-        let service = ProxyService { proxy: proxy.clone(), states: BackendStates::default() };
+        let states = BackendStates::at(location(settings));
+        let service = ProxyService { proxy: proxy.clone(), states };
         let health = watch::Sender::new(WorkerHealth::default());
         registry.register_collector(Box::new(Subscription(health.subscribe())));
         Ok(Self { proxy, applier: Arc::new(Applier::new(service)), health })
@@ -106,6 +107,17 @@ impl DataPlane {
             details.insert("targets".to_owned(), describe_targets(proxy.health()));
             Health { ready: reason.is_none(), reason, details }
         })
+    }
+}
+
+fn location(settings: &Settings) -> Location {
+    let location = settings.instance.location.clone();
+    Location {
+        provider: location.provider,
+        region: location.region,
+        zone: location.zone,
+        data_center: location.data_center,
+        rack: location.rack,
     }
 }
 
@@ -214,4 +226,31 @@ fn identity(settings: &Settings) -> anyhow::Result<Identity> {
 fn host_name() -> Option<String> {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings;
+
+    #[test]
+    fn a_worker_knows_where_it_runs() {
+        let written = settings::Location {
+            provider: "p".to_owned(),
+            region: "r".to_owned(),
+            zone: "z".to_owned(),
+            data_center: "d".to_owned(),
+            rack: "k".to_owned(),
+        };
+        let settings =
+            Settings { instance: settings::Instance { location: written }, ..Settings::default() };
+        let expected = Location {
+            provider: "p".to_owned(),
+            region: "r".to_owned(),
+            zone: "z".to_owned(),
+            data_center: "d".to_owned(),
+            rack: "k".to_owned(),
+        };
+        assert_eq!(location(&settings), expected);
+    }
 }

@@ -26,6 +26,7 @@ pub(crate) struct Settings {
     /// leader's listeners with the same name.
     pub(crate) listeners: Vec<Listener>,
     pub(crate) proxy: Proxy,
+    pub(crate) instance: Instance,
     pub(crate) cluster: Cluster,
     pub(crate) kubernetes: Kubernetes,
     pub(crate) log: Log,
@@ -89,6 +90,24 @@ pub(crate) struct Proxy {
     pub(crate) drain_delay: Millis,
     /// How long open requests may take to end after that.
     pub(crate) drain_timeout: Millis,
+}
+
+/// What is so of this process alone.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Instance {
+    pub(crate) location: Location,
+}
+
+/// Where a worker runs, for the targets that ask for it by a predicate.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Location {
+    pub(crate) provider: String,
+    pub(crate) region: String,
+    pub(crate) zone: String,
+    pub(crate) data_center: String,
+    pub(crate) rack: String,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -189,6 +208,7 @@ impl Default for Settings {
             admin: Admin::default(),
             listeners: Vec::new(),
             proxy: Proxy::default(),
+            instance: Instance::default(),
             cluster: Cluster::default(),
             kubernetes: Kubernetes::default(),
             log: Log::default(),

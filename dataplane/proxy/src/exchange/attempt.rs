@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 
 use bytes::Bytes;
-use dataplane_core::{CompiledTarget, Fault, InFlight};
+use dataplane_core::{CompiledBackend, CompiledTarget, Fault, InFlight};
 use dataplane_snapshot::wire::Protocol;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
@@ -29,6 +29,8 @@ pub(super) struct Attempt<'a> {
     pub(super) persistent: bool,
     /// The target was asked to switch protocols.
     pub(super) upgrade: bool,
+    pub(super) backend: &'a CompiledBackend,
+    pub(super) target: &'a CompiledTarget,
     /// The request is with the target until the response has ended.
     pub(super) in_flight: InFlight,
 }
@@ -116,7 +118,7 @@ impl<'a> Outgoing<'a> {
     pub(super) async fn attempt<S>(
         &self,
         connection: &mut Connection<S>,
-        target: &CompiledTarget,
+        target: &'a CompiledTarget,
         mut side: RequestSide,
         deadlines: &mut Deadlines,
         began: Instant,
@@ -154,6 +156,8 @@ impl<'a> Outgoing<'a> {
                         bytes,
                         persistent,
                         upgrade,
+                        backend: self.matched.backend,
+                        target,
                         in_flight,
                     });
                 }

@@ -54,7 +54,7 @@ where
         let message = "the target switched protocols without being asked";
         return Err(Failure::new(Reason::UpstreamMalformed, message));
     }
-    attempt.upgrade(connection, progress).await
+    attempt.upgrade(connection, &request, progress).await
 }
 
 fn read<'a, S>(

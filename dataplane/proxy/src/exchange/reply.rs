@@ -30,7 +30,8 @@ impl Attempt<'_> {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let Self { mut relay, key, head, bytes, persistent, in_flight: _in_flight, .. } = self;
+        let Self { mut relay, key, head, bytes, persistent, backend, target, in_flight: _in_flight, .. } =
+            self;
         let length = head.body(request.head.method.of(request.bytes) == b"HEAD");
         let reader = BodyReader::of_response(length, &connection.thread.settings.limits);
         reader.check(relay.upstream.stream.unread()).map_err(|error| relay::malformed(&error))?;
@@ -50,7 +51,8 @@ impl Attempt<'_> {
             version: request.head.version,
             edits: progress.filters.map(|filters| local::edits(filters, request.head, request.bytes)),
         };
-        response::head(stream.output.buffer(&stream.buffers), &head, &bytes, ending);
+        let cookie = |out: &mut Vec<u8>| backend.write_cookie(request, target, out);
+        response::head(stream.output.buffer(&stream.buffers), &head, &bytes, cookie, ending);
         progress.status = Some(head.status);
         let reusable = persistent && head.keep_alive && length != ResponseLength::Close;
         // The buffer it is in is wanted for the body.
@@ -73,6 +75,7 @@ impl Attempt<'_> {
     pub(super) async fn upgrade<S>(
         mut self,
         connection: &mut Connection<S>,
+        request: &Request<'_>,
         progress: &mut Progress<'_>,
     ) -> Result<After, Failure>
     where
@@ -81,7 +84,8 @@ impl Attempt<'_> {
         progress.status = Some(self.head.status);
         connection.thread.counters.upgraded.add(1);
         let stream = &mut connection.stream;
-        response::switching(stream.output.buffer(&stream.buffers), &self.head, &self.bytes);
+        let cookie = |out: &mut Vec<u8>| self.backend.write_cookie(request, self.target, out);
+        response::switching(stream.output.buffer(&stream.buffers), &self.head, &self.bytes, cookie);
         poll_fn(|cx| connection.stream.poll_flush(cx))
             .await
             .map_err(|_| Failure::new(Reason::ClientGone, ""))?;

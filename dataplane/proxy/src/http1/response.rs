@@ -86,9 +86,15 @@ impl ResponseEdits<'_> {
     }
 }
 
-/// Appends a whole head: the target's end-to-end fields, and our own framing and connection fields. `bytes` is what
-/// `head` was parsed from.
-pub(crate) fn head(out: &mut Vec<u8>, head: &ResponseHead, bytes: &[u8], ending: Ending<'_>) {
+/// Appends a whole head: the target's end-to-end fields, what `own` adds, and our own framing and connection fields. `bytes`
+/// is what `head` was parsed from.
+pub(crate) fn head(
+    out: &mut Vec<u8>,
+    head: &ResponseHead,
+    bytes: &[u8],
+    own: impl FnOnce(&mut Vec<u8>),
+    ending: Ending<'_>,
+) {
     let Ending { framing, persistence, version, edits } = ending;
     target_line(out, head, bytes);
     for kept in &head.fields {
@@ -110,6 +116,7 @@ pub(crate) fn head(out: &mut Vec<u8>, head: &ResponseHead, bytes: &[u8], ending:
     if let Some(edits) = edits {
         edits.write(out, |name| fields::values(&head.fields, bytes, name).next().is_some());
     }
+    own(out);
     end_of_head(out, framing, persistence, version);
 }
 
@@ -139,9 +146,15 @@ pub(crate) fn interim(out: &mut Vec<u8>, head: &ResponseHead, bytes: &[u8]) {
     out.extend_from_slice(CRLF);
 }
 
-/// Appends the head of a 101 with the target's fields.
-pub(crate) fn switching(out: &mut Vec<u8>, head: &ResponseHead, bytes: &[u8]) {
+/// Appends the head of a 101 with the target's fields, and what `own` adds.
+pub(crate) fn switching(
+    out: &mut Vec<u8>,
+    head: &ResponseHead,
+    bytes: &[u8],
+    own: impl FnOnce(&mut Vec<u8>),
+) {
     bodiless(out, head, bytes);
+    own(out);
     field(out, b"connection", b"upgrade");
     if let Some(protocol) = fields::values(&head.fields, bytes, "upgrade").next() {
         field(out, b"upgrade", protocol);
@@ -245,7 +258,7 @@ mod tests {
         let ending =
             Ending { framing, persistence: Persistence::KeepAlive, version: Version::Http11, edits: None };
         let mut out = Vec::new();
-        head(&mut out, &parsed, text.as_bytes(), ending);
+        head(&mut out, &parsed, text.as_bytes(), |_| {}, ending);
         String::from_utf8(out).unwrap()
     }
 
