@@ -9,9 +9,10 @@ use support::client::Answer;
 use support::{Client, Setup, Upstream, target};
 
 fn setup(balancing: wire::LoadBalancing, upstreams: &[&Upstream]) -> Setup {
-    let mut setup = Setup::new(upstreams[0].address());
+    let targets: Vec<_> = upstreams.iter().map(|upstream| upstream.address()).collect();
+    let mut setup = Setup::new(([127, 0, 0, 1], 1).into());
     setup.backend.load_balancing = Some(balancing);
-    setup.endpoints.targets = upstreams.iter().map(|upstream| target(upstream.address())).collect();
+    setup.endpoints.targets = targets.into_iter().map(target).collect();
     setup
 }
 

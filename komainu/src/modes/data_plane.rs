@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use dataplane_core::{BackendStates, Location};
 use dataplane_core::subscription::Source;
+use dataplane_core::{BackendStates, Location};
 use dataplane_proxy::worker::{
     self, Applier, LeaderContact, LeaderUrl, ProxyService, Report, WorkerHealth, WorkerSettings,
 };
@@ -242,8 +242,7 @@ mod tests {
             data_center: "d".to_owned(),
             rack: "k".to_owned(),
         };
-        let settings =
-            Settings { instance: settings::Instance { location: written }, ..Settings::default() };
+        let settings = Settings { instance: settings::Instance { location: written }, ..Settings::default() };
         let expected = Location {
             provider: "p".to_owned(),
             region: "r".to_owned(),

@@ -70,7 +70,7 @@ fn every_example_is_good_but_the_one_that_is_refused_on_purpose() {
     assert!(others.is_empty() && report.warnings.is_empty(), "{report}");
     let of_the_backend = refused.iter().find(|problem| problem.field == "spec.targets[0].tls");
     let place = of_the_backend.expect("refused").place.as_ref().unwrap();
-    assert_eq!((place.line, place.column), (11, 12), "{report}");
+    assert_eq!((place.line, place.column), (11, 7), "{report}");
     assert!(report.files >= 4, "{report}");
 }
 

@@ -1,7 +1,10 @@
 use dataplane_snapshot::wire::{self, LoadBalancingPolicy};
 
 use super::route::conditions;
-use crate::plan::model::{Balancing, Question, TargetProtocol, Timeouts, ValidBackend, ValidHealthCheck, ValidPredicate, ValidTarget};
+use crate::plan::model::{
+    Balancing, Question, TargetProtocol, Timeouts, ValidBackend, ValidHealthCheck, ValidPredicate,
+    ValidTarget,
+};
 
 pub(in crate::plan) fn backend(backend: &ValidBackend<'_>) -> wire::Backend {
     let custom = backend.custom_timeouts.iter().map(|(path, timeouts)| wire::CustomTimeouts {
