@@ -127,16 +127,17 @@ impl Watched {
     fn log_change(&self, judgement: &Judgement, before: Standing, health: Health) {
         let probe = self.probe.borrow();
         let Judgement { colour, reason } = judgement;
-        let (backend, target) = (&probe.backend, probe.target.as_deref().unwrap_or("all"));
+        // Not `target`: the log has its own field of that name.
+        let (backend, id) = (&probe.backend, probe.target.as_deref().unwrap_or("all"));
         match (before, health.standing) {
             (_, Standing::Out) => {
-                tracing::warn!(%backend, target, %colour, reason, "a target fails its health check and gets no traffic");
+                tracing::warn!(%backend, id, %colour, reason, "a target fails its health check and gets no traffic");
             }
             (Standing::Out, _) => {
-                tracing::info!(%backend, target, %colour, reason, "a target is healthy again and gets traffic");
+                tracing::info!(%backend, id, %colour, reason, "a target is healthy again and gets traffic");
             }
             _ => {
-                tracing::debug!(%backend, target, %colour, reason, "a target was checked for the first time")
+                tracing::debug!(%backend, id, %colour, reason, "a target was checked for the first time")
             }
         }
     }
@@ -144,7 +145,7 @@ impl Watched {
     fn log_colour(&self, judgement: &Judgement) {
         let probe = self.probe.borrow();
         let Judgement { colour, reason } = judgement;
-        let (backend, target) = (&probe.backend, probe.target.as_deref().unwrap_or("all"));
-        tracing::info!(%backend, target, %colour, reason, "a target's health check has another result than before");
+        let (backend, id) = (&probe.backend, probe.target.as_deref().unwrap_or("all"));
+        tracing::info!(%backend, id, %colour, reason, "a target's health check has another result than before");
     }
 }
