@@ -10,7 +10,7 @@ export KOMAINU_CACHE := $(CACHE)
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart build test test-fast tools fmt fmt-check lint deny purity sizes generate bench-proxy \
-	check-instructions update-instructions test-protocols accept-foundation
+	check-instructions update-instructions test-protocols accept-foundation accept-backends
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,3 +72,6 @@ bench-proxy: ## nginx, HAProxy and Komainu side by side (installs Debian's nginx
 
 accept-foundation: ## One line per point that the foundation must show
 	@e2e/accept/foundation
+
+accept-backends: ## One line per point that the data plane must show
+	@e2e/accept/backends

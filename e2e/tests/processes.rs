@@ -11,6 +11,8 @@
 mod cluster;
 #[path = "processes/edits.rs"]
 mod edits;
+#[path = "processes/faults.rs"]
+mod faults;
 #[path = "processes/fixture.rs"]
 mod fixture;
 #[path = "processes/quickstart.rs"]

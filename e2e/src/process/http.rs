@@ -27,6 +27,16 @@ pub fn get(port: u16, path: &str) -> io::Result<Response> {
     request(port, "GET", path, &[], "")
 }
 
+/// `GET path`, whose answer may take that long.
+pub fn request_within(patience: Duration, port: u16, path: &str) -> io::Result<Response> {
+    let mut stream = connect(port)?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.write_all(
+        format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").as_bytes(),
+    )?;
+    read_response(&mut BufReader::new(stream))
+}
+
 /// One request on a connection of its own, which ends with it. The `Host` is `localhost` unless `headers` names one.
 pub fn request(
     port: u16,

@@ -24,12 +24,23 @@ pub struct LoadReport {
 impl Load {
     /// `connections` clients that ask for `paths` by turns on `port`, each waiting `pause` between two requests.
     pub fn start(port: u16, paths: &[&str], connections: usize, pause: Duration) -> Self {
+        Self::of("GET", port, paths, connections, pause)
+    }
+
+    /// The same with POST and a small body.
+    pub fn posts(port: u16, paths: &[&str], connections: usize, pause: Duration) -> Self {
+        Self::of("POST", port, paths, connections, pause)
+    }
+
+    fn of(method: &'static str, port: u16, paths: &[&str], connections: usize, pause: Duration) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let served = Arc::new(AtomicU64::new(0));
         let paths: Arc<Vec<String>> = Arc::new(paths.iter().map(ToString::to_string).collect());
         let client = |number| {
             let (stop, served, paths) = (stop.clone(), served.clone(), paths.clone());
-            std::thread::spawn(move || run(port, &paths, number, pause, &stop, &served))
+            std::thread::spawn(move || {
+                run(Requests { method, port, paths: &paths, pause }, number, &stop, &served)
+            })
         };
         let threads = (0..connections).map(client).collect();
         Self { stop, served, threads }
@@ -54,21 +65,24 @@ impl Drop for Load {
     }
 }
 
-fn run(
+/// What a client asks for.
+#[derive(Clone, Copy)]
+struct Requests<'a> {
+    method: &'static str,
     port: u16,
-    paths: &[String],
-    number: usize,
+    paths: &'a [String],
     pause: Duration,
-    stop: &AtomicBool,
-    served: &AtomicU64,
-) -> Vec<String> {
+}
+
+fn run(requests: Requests<'_>, number: usize, stop: &AtomicBool, served: &AtomicU64) -> Vec<String> {
+    let Requests { method, port, paths, pause } = requests;
     let mut failures = Vec::new();
     let mut connection = None;
     for path in paths.iter().cycle().skip(number) {
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        match exchange(&mut connection, port, path) {
+        match exchange(&mut connection, method, port, path) {
             Ok(200) => {
                 served.fetch_add(1, Ordering::Relaxed);
             }
@@ -90,12 +104,19 @@ fn run(
 
 type Connection = BufReader<std::net::TcpStream>;
 
-fn exchange(connection: &mut Option<Connection>, port: u16, path: &str) -> std::io::Result<u16> {
+fn exchange(
+    connection: &mut Option<Connection>,
+    method: &str,
+    port: u16,
+    path: &str,
+) -> std::io::Result<u16> {
     let stream = match connection {
         Some(stream) => stream,
         None => connection.insert(BufReader::new(http::connect(port)?)),
     };
-    stream.get_mut().write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes())?;
+    let body = if method == "POST" { "content-length: 2\r\n\r\nhi" } else { "\r\n" };
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n{body}");
+    stream.get_mut().write_all(request.as_bytes())?;
     let response = http::read_response(stream)?;
     if response.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close")) {
         *connection = None;

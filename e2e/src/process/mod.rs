@@ -11,12 +11,14 @@
 
 mod figures;
 mod http;
+mod link;
 mod load;
 mod program;
 mod wait;
 
 pub use figures::figure;
-pub use http::{Response, get, request};
+pub use http::{Response, get, request, request_within};
+pub use link::{Fault, Link};
 pub use load::{Load, LoadReport};
 pub use program::{CREDENTIALS, Gateway, Program, free_port};
 pub use wait::{until, within};

@@ -33,10 +33,15 @@ impl Program {
     /// An upstream that answers with `name`, on a free port, ready.
     pub fn echo(name: &str, folder: &Path) -> (Self, u16) {
         let port = free_port();
+        (Self::echo_at(name, port, folder), port)
+    }
+
+    /// The same on this port.
+    pub fn echo_at(name: &str, port: u16, folder: &Path) -> Self {
         let arguments = ["echo", "--name", name, "--listen", &format!("127.0.0.1:{port}")].map(str::to_owned);
         let echo = Self::start(&arguments, &folder.join(format!("echo-{name}.log")));
         until(&format!("echo {name} answers"), || get(port, "/").ok());
-        (echo, port)
+        echo
     }
 
     pub fn log(&self) -> String {
