@@ -1,7 +1,5 @@
 //! docs/properties.md has every property of Otoroshi's Backends page, and the tests that it names exist.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test")]
-
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

@@ -111,7 +111,7 @@ impl<'a> Outgoing<'a> {
         }
         if opened {
             thread.counters.breaker_openings.add(1);
-            tracing::warn!(backend = %backend.key, target = &*target.id, "the circuit breaker opens");
+            tracing::warn!(backend = %backend.key, id = &*target.id, "the circuit breaker opens");
         }
     }
 
