@@ -38,6 +38,7 @@ mod state;
 pub mod subscription;
 mod target;
 mod timeouts;
+mod tls;
 
 pub use backend::CompiledBackend;
 pub use balance::{Latency, Outcome, Schedule, Warmth};
@@ -65,3 +66,6 @@ pub use router::{Compiled, Router};
 pub use state::{BackendStates, InFlight, TargetState};
 pub use target::CompiledTarget;
 pub use timeouts::Timeouts;
+pub use tls::{
+    CertifiedKey, ClientCertificates, ClientTrust, ListenerTls, PrivateKey, TargetTls, TlsIdentity,
+};

@@ -1,6 +1,9 @@
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use dataplane_snapshot::{Key, wire};
+
+use crate::ListenerTls;
 
 /// Which of a router's listeners. It is only valid for that router; ask again by name after a swap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,6 +22,8 @@ pub struct CompiledListener {
     pub protocol: wire::ListenerProtocol,
     /// Each connection begins with a header of the PROXY protocol.
     pub proxy_protocol: bool,
+    /// `None`: clear text.
+    pub tls: Option<Arc<ListenerTls>>,
 }
 
 impl CompiledListener {
@@ -39,7 +44,15 @@ impl CompiledListener {
             _ => return Err(format!("{} is no protocol that this version knows", listener.protocol)),
         };
         let proxy_protocol = listener.proxy_protocol;
-        Ok(Self { name: key.name().into(), address, port, advertised_port, protocol, proxy_protocol })
+        Ok(Self {
+            name: key.name().into(),
+            address,
+            port,
+            advertised_port,
+            protocol,
+            proxy_protocol,
+            tls: None,
+        })
     }
 }
 

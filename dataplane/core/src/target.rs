@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::balance::{Warmth, spread};
 use crate::predicate::Predicate;
-use crate::{BackendStates, Choice, RequestHead, TargetState};
+use crate::{BackendStates, Choice, RequestHead, TargetState, TargetTls};
 
 /// One server that requests can be sent to.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct CompiledTarget {
     pub port: u16,
     pub ip_address: Option<IpAddr>,
     pub protocol: wire::Protocol,
+    /// `None`: clear text.
+    pub tls: Option<Arc<TargetTls>>,
     /// 0: drained, gets no new requests.
     pub(crate) weight: u32,
     /// Only for when no target without this is available.
@@ -84,6 +86,7 @@ impl CompiledTarget {
             port,
             ip_address,
             protocol,
+            tls: None,
             weight: target.weight,
             backup: target.backup,
             predicate: Predicate::parse(target.predicate.as_ref(), states.location())?,

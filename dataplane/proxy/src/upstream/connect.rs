@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use tokio::net::TcpStream;
 
-use super::Upstream;
+use super::{Transport, Upstream};
 use crate::Limits;
 use crate::buffers::Buffers;
 use crate::http1::stream::Stream;
@@ -21,5 +21,5 @@ pub(crate) async fn connect(
 ) -> Result<Box<Upstream>, ConnectError> {
     let stream = TcpStream::connect(address).await.map_err(|error| ConnectError(address, error))?;
     stream.set_nodelay(true).map_err(|error| ConnectError(address, error))?;
-    Ok(Box::new(Upstream::new(Stream::new(stream, buffers, limits))))
+    Ok(Box::new(Upstream::new(Stream::new(Transport::Plain(stream), buffers, limits))))
 }

@@ -4,7 +4,9 @@
 mod connect;
 mod pool;
 mod resolve;
+mod transport;
 
 pub(crate) use connect::connect;
 pub(crate) use pool::{Pool, PoolKey, Upstream};
 pub(crate) use resolve::{Addresses, ResolveError, Resolver};
+pub(crate) use transport::Transport;

@@ -1,35 +1,33 @@
 use std::cell::RefCell;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::Transport;
 use crate::PoolSettings;
 use crate::http1::stream::Stream;
 use crate::stats::Counters;
 
 /// An HTTP/1 connection to a target.
 pub(crate) struct Upstream {
-    pub(crate) stream: Stream<TcpStream>,
+    pub(crate) stream: Stream<Transport>,
     /// A request was sent on it before.
     pub(crate) reused: bool,
     idle_until: Option<Instant>,
 }
 
 impl Upstream {
-    pub(crate) const fn new(stream: Stream<TcpStream>) -> Self {
+    pub(crate) const fn new(stream: Stream<Transport>) -> Self {
         Self { stream, reused: false, idle_until: None }
     }
 
     /// Ready for a next request as far as is known. A target that closed, or says something that nobody asked for, isn't.
     /// This is a system call only if the kernel had something to tell.
     fn is_alive(&self) -> bool {
-        let read = self.stream.io().try_read(&mut [0]);
-        self.stream.is_at_rest() && read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        self.stream.is_at_rest() && self.stream.io().is_quiet()
     }
 }
 

@@ -7,6 +7,7 @@ mod health;
 mod listener;
 mod protocol;
 mod route;
+mod secret;
 
 pub use backend::{
     Backend, Breaker, ClientSettings, CustomTimeouts, Endpoints, LoadBalancing, LoadBalancingPolicy,
@@ -23,6 +24,7 @@ pub use protocol::{
     as_of_from_wire, as_of_to_wire,
 };
 pub use route::{Condition, ConditionKind, Destination, Match, PathKind, PathMatch, Route, Rule};
+pub use secret::{Certificate, Secret, SecretKind};
 
 use crate::Kind;
 
@@ -31,7 +33,7 @@ use crate::Kind;
 pub struct Content {
     #[prost(btree_map = "string, string", tag = "1")]
     pub labels: std::collections::BTreeMap<String, String>,
-    #[prost(oneof = "Payload", tags = "2, 3, 4, 5, 15")]
+    #[prost(oneof = "Payload", tags = "2, 3, 4, 5, 6, 7, 15")]
     pub payload: Option<Payload>,
 }
 
@@ -45,6 +47,10 @@ pub enum Payload {
     Backend(Backend),
     #[prost(message, tag = "5")]
     Endpoints(Endpoints),
+    #[prost(message, tag = "6")]
+    Certificate(Certificate),
+    #[prost(message, tag = "7")]
+    Secret(Secret),
     #[prost(message, tag = "15")]
     Held(Held),
 }
@@ -68,6 +74,8 @@ impl Payload {
             Self::Route(_) => Some(Kind::Route),
             Self::Backend(_) => Some(Kind::Backend),
             Self::Endpoints(_) => Some(Kind::Endpoints),
+            Self::Certificate(_) => Some(Kind::Certificate),
+            Self::Secret(_) => Some(Kind::Secret),
             Self::Held(_) => None,
         }
     }

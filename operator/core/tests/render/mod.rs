@@ -54,6 +54,8 @@ fn object(object: &Object) -> Value {
             "panicThreshold": it.panic_threshold.map(|percent| format!("{percent} %")),
         }),
         wire::Payload::Endpoints(it) => json!({"targets": it.targets.iter().map(target).collect::<Vec<_>>()}),
+        wire::Payload::Certificate(it) => json!({"certificates": it.chain.len()}),
+        wire::Payload::Secret(it) => json!({"secret": format!("{:?}", it.kind)}),
         wire::Payload::Held(it) => json!({"held": it.reason, "route": it.route.as_ref().map(route)}),
     };
     let mut payload = payload;
