@@ -4,6 +4,7 @@ use dataplane_snapshot::{Key, wire};
 use rustc_hash::FxHashSet;
 
 use crate::balance::{Candidates, Panic, Policy};
+use crate::certificates::Lookup;
 use crate::health::HealthCheck;
 use crate::resilience::Resilience;
 use crate::state::Cursor;
@@ -108,6 +109,7 @@ impl Targets {
         backend: &Key,
         endpoints: &wire::Endpoints,
         states: &BackendStates,
+        lookup: &mut Lookup<'_>,
     ) -> Result<Self, String> {
         if endpoints.targets.len() > Schedule::MAX_ENTRIES {
             return Err(format!("more than {} targets", Schedule::MAX_ENTRIES));
@@ -119,7 +121,7 @@ impl Targets {
             if !ids.insert(&target.id) {
                 return Err(at(format!("the id {:?} comes twice", target.id)));
             }
-            list.push(CompiledTarget::compile(backend, index, target, states).map_err(at)?);
+            list.push(CompiledTarget::compile(backend, index, target, states, lookup).map_err(at)?);
         }
         let backup = !list.iter().any(|target| !target.backup && target.weight > 0);
         let turns = |target: &CompiledTarget| if target.backup == backup { target.weight } else { 0 };

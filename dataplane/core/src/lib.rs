@@ -9,6 +9,7 @@ pub mod backend;
 pub mod balance;
 mod breaker;
 mod budget;
+mod certificates;
 mod choice;
 pub mod condition;
 mod cookie;

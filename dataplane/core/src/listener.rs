@@ -4,6 +4,7 @@ use std::sync::Arc;
 use dataplane_snapshot::{Key, wire};
 
 use crate::ListenerTls;
+use crate::certificates::Lookup;
 
 /// Which of a router's listeners. It is only valid for that router; ask again by name after a swap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,7 +28,11 @@ pub struct CompiledListener {
 }
 
 impl CompiledListener {
-    pub(crate) fn compile(key: &Key, listener: &wire::Listener) -> Result<Self, String> {
+    pub(crate) fn compile(
+        key: &Key,
+        listener: &wire::Listener,
+        lookup: &mut Lookup<'_>,
+    ) -> Result<Self, String> {
         let address = match listener.address.as_str() {
             "" => None,
             text => Some(text.parse().map_err(|_| format!("the address {text:?} is not an IP address"))?),
@@ -39,40 +44,56 @@ impl CompiledListener {
             0 => port,
             advertised => advertised,
         };
-        let protocol = match wire::ListenerProtocol::try_from(listener.protocol) {
-            Ok(protocol @ wire::ListenerProtocol::Http) => protocol,
+        let (protocol, tls) = match (wire::ListenerProtocol::try_from(listener.protocol), &listener.tls) {
+            (Ok(protocol @ wire::ListenerProtocol::Http), None) => (protocol, None),
+            (Ok(protocol @ wire::ListenerProtocol::Https), Some(tls)) => {
+                (protocol, Some(Arc::new(ListenerTls::compile(tls, lookup)?)))
+            }
+            (Ok(wire::ListenerProtocol::Http | wire::ListenerProtocol::Https), _) => {
+                return Err("TLS settings are for HTTPS, which needs them".to_owned());
+            }
             _ => return Err(format!("{} is no protocol that this version knows", listener.protocol)),
         };
         let proxy_protocol = listener.proxy_protocol;
-        Ok(Self {
-            name: key.name().into(),
-            address,
-            port,
-            advertised_port,
-            protocol,
-            proxy_protocol,
-            tls: None,
-        })
+        Ok(Self { name: key.name().into(), address, port, advertised_port, protocol, proxy_protocol, tls })
+    }
+
+    /// Takes the TLS settings of the listener with the same name in `previous` if they are the same ones.
+    pub(crate) fn share_tls(&mut self, previous: &[Self]) {
+        let earlier = previous.iter().find(|listener| listener.name == self.name);
+        let earlier = earlier.and_then(|listener| listener.tls.as_ref());
+        if let (Some(earlier), Some(tls)) = (earlier, &mut self.tls)
+            && earlier.identity == tls.identity
+        {
+            *tls = Arc::clone(earlier);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::certificates::Certificates;
 
     #[test]
     fn reads_what_is_whole() {
         let key: Key = "listener/settings/http".parse().unwrap();
         let good = wire::Listener { address: "::1".into(), port: 8080, protocol: 1, ..Default::default() };
-        let listener = CompiledListener::compile(&key, &good).unwrap();
+        let certificates = Certificates::default();
+        let compile = |listener: &wire::Listener| {
+            CompiledListener::compile(&key, listener, &mut Lookup::new(&certificates))
+        };
+        let listener = compile(&good).unwrap();
         assert_eq!((&*listener.name, listener.port, listener.advertised_port), ("http", 8080, 8080));
         for bad in [
             wire::Listener::default(),
             wire::Listener { address: "localhost".into(), ..good.clone() },
             wire::Listener { port: 65_536, ..good.clone() },
             wire::Listener { protocol: 9, ..good.clone() },
+            wire::Listener { protocol: 2, ..good.clone() },
+            wire::Listener { tls: Some(wire::ListenerTls::default()), ..good.clone() },
         ] {
-            assert!(CompiledListener::compile(&key, &bad).is_err(), "{bad:?}");
+            assert!(compile(&bad).is_err(), "{bad:?}");
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use dataplane_snapshot::{AsOf, Key, Object, Snapshot, wire};
 
 use crate::backend::Targets;
+use crate::certificates::{Certificates, Lookup};
 use crate::served::Served;
 use crate::{BackendStates, Choice, CompiledBackend, CompiledTarget, Matched, Moment, RequestHead, Tried};
 
@@ -62,7 +63,8 @@ pub(crate) fn compiled_backend(
 ) -> Result<CompiledBackend, String> {
     let key: Key = "backend/default/users".parse().unwrap();
     let states = BackendStates::new();
-    let targets = Targets::compile(&key, &wire::Endpoints { targets }, &states)?;
+    let (certificates, endpoints) = (Certificates::default(), wire::Endpoints { targets });
+    let targets = Targets::compile(&key, &endpoints, &states, &mut Lookup::new(&certificates))?;
     CompiledBackend::compile(key, backend, Arc::new(targets), &states)
 }
 
@@ -139,6 +141,32 @@ pub(crate) fn backend(name: &str) -> [Object; 2] {
         object(&format!("backend/default/{name}"), wire::Payload::Backend(backend)),
         endpoints(name, &[("t", 1)]),
     ]
+}
+
+/// A certificate of this text with its private key.
+pub(crate) fn certificate(name: &str, text: &str) -> [Object; 2] {
+    let chain = vec![format!("{text} certificate").into(), format!("{text} issuer").into()];
+    let key = wire::SecretKind::PrivateKey(format!("{text} key").into());
+    [
+        object(
+            &format!("certificate/default/{name}"),
+            wire::Payload::Certificate(wire::Certificate { chain }),
+        ),
+        object(&format!("secret/default/{name}"), wire::Payload::Secret(wire::Secret { kind: Some(key) })),
+    ]
+}
+
+pub(crate) fn https_listener(name: &str, tls: wire::ListenerTls) -> Object {
+    let protocol = wire::ListenerProtocol::Https.into();
+    let listener = wire::Listener { port: 8443, protocol, tls: Some(tls), ..Default::default() };
+    object(&format!("listener/settings/{name}"), wire::Payload::Listener(listener))
+}
+
+/// The endpoints of a backend with one target `t` that speaks TLS.
+pub(crate) fn tls_endpoints(name: &str, tls: wire::TargetTls) -> Object {
+    let target = wire::Target { port: 443, tls: Some(tls), ..target("t", 1) };
+    let endpoints = wire::Endpoints { targets: vec![target] };
+    object(&format!("endpoints/default/{name}"), wire::Payload::Endpoints(endpoints))
 }
 
 pub(crate) fn endpoints(name: &str, targets: &[(&str, u32)]) -> Object {

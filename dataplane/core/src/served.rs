@@ -1,6 +1,7 @@
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use dataplane_snapshot::{DecodeError, Key, Kind, Object, Snapshot, diff, wire};
+use dataplane_snapshot::{DecodeError, Diff, Key, Kind, Object, Snapshot, diff, wire};
 
 /// What a worker serves: a snapshot, in which the last good version stands in for each object that is held by the leader
 /// or was rejected by this worker's own compile step, if this worker ever had a good one.
@@ -20,8 +21,8 @@ pub struct Served {
     overlay: BTreeMap<Key, Object>,
 }
 
-/// A good version of an object with the parts that only exist with it: a backend's endpoints, a route's inline backends.
-/// A held object doesn't give its parts, so they would be missing from the snapshot.
+/// A good version of an object with the parts that it is no good without: a backend's endpoints, a route's inline backends,
+/// the certificates that it names. A held object doesn't give its parts, so they would be missing from the snapshot.
 #[derive(Clone, Debug, PartialEq)]
 struct Good {
     object: Object,
@@ -44,7 +45,13 @@ impl Served {
             match served.snapshot.get(key) {
                 Some(current) if is_held(current) => served.retained.insert(key.clone(), good()),
                 Some(current) if current != object => served.fallback.insert(key.clone(), good()),
-                _ => None,
+                // As it was, but something that it names is gone.
+                Some(_) => {
+                    let good = good();
+                    let lost = good.parts.iter().any(|part| served.snapshot.get(part.key()).is_none());
+                    if lost { served.fallback.insert(key.clone(), good) } else { None }
+                }
+                None => None,
             };
         }
         served.make_overlay();
@@ -54,7 +61,8 @@ impl Served {
     /// What is served after `next`, if the compile step rejects nothing. See [`Self::reject`].
     pub fn advance(&self, next: Snapshot) -> Self {
         let changed = diff(&self.snapshot, &next);
-        let candidates = changed.upserts.iter().map(Object::key).chain(self.retained.keys());
+        let users = self.users_of_lost_certificates(&changed);
+        let candidates = changed.upserts.iter().map(Object::key).chain(self.retained.keys()).chain(&users);
         let mut served = Self::new(next);
         for key in candidates {
             let (Some(current), Some(good)) = (served.snapshot.get(key), self.good(key)) else { continue };
@@ -132,13 +140,35 @@ impl Served {
         Some(Good::new(object.clone(), |part| self.object(part).filter(|part| !is_held(part)).cloned()))
     }
 
+    /// What names certificates, if one of those or a private key is gone: it is rejected without having changed itself.
+    fn users_of_lost_certificates(&self, changed: &Diff) -> Vec<Key> {
+        let is_material = |key: &Key| matches!(key.kind(), Kind::Certificate | Kind::Secret);
+        if !changed.removals.iter().any(is_material) {
+            return Vec::new();
+        }
+        let users = [Kind::Listener, Kind::Endpoints].map(|kind| self.snapshot.objects_of(kind));
+        let users = users.into_iter().flatten().filter(|object| !parts_of(object).is_empty());
+        users.map(|object| object.key().clone()).collect()
+    }
+
     fn make_overlay(&mut self) {
         let mut overlay: BTreeMap<_, _> =
             self.retained.iter().map(|(key, good)| (key.clone(), good.object.clone())).collect();
-        for part in self.retained.values().flat_map(|good| &good.parts) {
+        for (good, part) in
+            self.retained.values().flat_map(|good| good.parts.iter().map(move |part| (good, part)))
+        {
             // A part that the snapshot has in good order is the newer one: pods move also while their backend is held.
-            if self.snapshot.get(part.key()).is_none_or(is_held) {
-                overlay.entry(part.key().clone()).or_insert_with(|| part.clone());
+            if self.snapshot.get(part.key()).is_some_and(|now| !is_held(now)) {
+                continue;
+            }
+            let Entry::Vacant(entry) = overlay.entry(part.key().clone()) else { continue };
+            entry.insert(part.clone());
+            // A private key fits its own certificate only.
+            let certificate = part.key().with_kind(Kind::Certificate);
+            if part.key().kind() == Kind::Secret
+                && let Some(certificate) = good.parts.iter().find(|part| *part.key() == certificate)
+            {
+                overlay.insert(certificate.key().clone(), certificate.clone());
             }
         }
         self.overlay = overlay;
@@ -147,12 +177,22 @@ impl Served {
 
 impl Good {
     fn new(object: Object, find: impl Fn(&Key) -> Option<Object>) -> Self {
-        let parts = parts_of(&object).iter().filter_map(find).collect();
+        let mut parts: Vec<Object> = Vec::new();
+        let mut wanted = parts_of(&object);
+        // The parts of parts too: a backend's endpoints name certificates, and those have a private key.
+        while let Some(key) = wanted.pop() {
+            if parts.iter().all(|part| *part.key() != key)
+                && let Some(part) = find(&key)
+            {
+                wanted.extend(parts_of(&part));
+                parts.push(part);
+            }
+        }
         Self { object, parts }
     }
 }
 
-/// The keys of what exists only with `object`.
+/// The keys of what `object` is no good without.
 fn parts_of(object: &Object) -> Vec<Key> {
     match object.decode() {
         Ok(wire::Payload::Backend(_)) => vec![object.key().with_kind(Kind::Endpoints)],
@@ -168,8 +208,21 @@ fn parts_of(object: &Object) -> Vec<Key> {
                 destinations.filter_map(|to| to.backend.parse().ok()).filter(inline).collect();
             backends.into_iter().flat_map(|key| [key.with_kind(Kind::Endpoints), key]).collect()
         }
+        Ok(wire::Payload::Endpoints(endpoints)) => {
+            let tls = endpoints.targets.iter().filter_map(|target| target.tls.as_ref());
+            certificates(tls.flat_map(|tls| tls.client_certificates.iter().chain(&tls.trusted)))
+        }
+        Ok(wire::Payload::Listener(wire::Listener { tls: Some(tls), .. })) => {
+            certificates(tls.certificates.iter().chain(&tls.client_authorities))
+        }
+        Ok(wire::Payload::Certificate(_)) => vec![object.key().with_kind(Kind::Secret)],
         _ => Vec::new(),
     }
+}
+
+fn certificates<'k>(named: impl Iterator<Item = &'k String>) -> Vec<Key> {
+    let keys = named.filter_map(|key| key.parse().ok());
+    keys.filter(|key: &Key| key.kind() == Kind::Certificate).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn is_held(object: &Object) -> bool {

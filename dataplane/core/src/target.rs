@@ -5,6 +5,7 @@ use dataplane_snapshot::{Key, wire};
 use sha2::{Digest as _, Sha256};
 
 use crate::balance::{Warmth, spread};
+use crate::certificates::Lookup;
 use crate::predicate::Predicate;
 use crate::{BackendStates, Choice, RequestHead, TargetState, TargetTls};
 
@@ -29,7 +30,7 @@ pub struct CompiledTarget {
     /// Names it to clients that have to come back, and is what its share of keys goes by. Made of the backend's key and the
     /// target's id, so that all workers have the same.
     pub(crate) token: u64,
-    /// The `Host` of requests that don't keep the client's: host name, and the port unless it is 80.
+    /// The `Host` of requests that don't keep the client's: host name, and the port unless it is 80, or 443 with TLS.
     pub host_header: Box<str>,
     pub state: Arc<TargetState>,
 }
@@ -64,6 +65,7 @@ impl CompiledTarget {
         position: u16,
         target: &wire::Target,
         states: &BackendStates,
+        lookup: &mut Lookup<'_>,
     ) -> Result<Self, String> {
         if target.id.is_empty() {
             return Err("it has no id".to_owned());
@@ -78,7 +80,10 @@ impl CompiledTarget {
         };
         let protocol = wire::Protocol::try_from(target.protocol)
             .map_err(|_| format!("{} is no protocol that this version knows", target.protocol))?;
-        let host_header = host_header(&target.hostname, port)?;
+        let tls = target.tls.as_ref().map(|tls| TargetTls::compile(tls, lookup)).transpose();
+        let tls = tls.map_err(|reason| format!("tls: {reason}"))?.map(Arc::new);
+        let default_port = if tls.is_some() { 443 } else { 80 };
+        let host_header = host_header(&target.hostname, port, default_port)?;
         Ok(Self {
             id: target.id.as_str().into(),
             position,
@@ -86,7 +91,7 @@ impl CompiledTarget {
             port,
             ip_address,
             protocol,
-            tls: None,
+            tls,
             weight: target.weight,
             backup: target.backup,
             predicate: Predicate::parse(target.predicate.as_ref(), states.location())?,
@@ -103,10 +108,10 @@ fn token(backend: &Key, id: &str) -> u64 {
     digest.iter().take(8).fold(0, |token, byte| token << 8 | u64::from(*byte))
 }
 
-/// The `Host` of requests to a server: host name, and the port unless it is 80.
-pub(crate) fn host_header(hostname: &str, port: u16) -> Result<String, String> {
+/// The `Host` of requests to a server: host name, and the port unless it is the default one.
+pub(crate) fn host_header(hostname: &str, port: u16, default_port: u16) -> Result<String, String> {
     let host = host_text(hostname)?;
-    Ok(if port == 80 { host } else { format!("{host}:{port}") })
+    Ok(if port == default_port { host } else { format!("{host}:{port}") })
 }
 
 /// The host name as it stands in a `Host` field. It is written into request heads, so nothing else may be in it.

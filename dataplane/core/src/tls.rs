@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dataplane_snapshot::Key;
+use dataplane_snapshot::{Key, wire};
+use sha2::{Digest as _, Sha256};
+
+use crate::certificates::{Found, Lookup};
 
 /// What distinguishes one set of TLS settings from another: two with the same contents have the same identity, in every
 /// process. Connections that were opened by other settings can't stand in for each other.
@@ -68,4 +71,72 @@ pub struct ClientTrust {
     pub authorities: Vec<Bytes>,
     /// Targets get the client's certificate in the header `Client-Cert` (RFC 9440).
     pub forwarded: bool,
+}
+
+impl TargetTls {
+    pub(crate) fn compile(tls: &wire::TargetTls, lookup: &mut Lookup<'_>) -> Result<Self, String> {
+        let mut digest = Sha256::new_with_prefix("target");
+        digest.update([u8::from(tls.trust_all)]);
+        let client_certificates = certified(&tls.client_certificates, lookup, &mut digest)?;
+        let trusted = trusted(&tls.trusted, lookup, &mut digest)?;
+        Ok(Self { identity: identity(digest), client_certificates, trusted, trust_all: tls.trust_all })
+    }
+}
+
+impl ListenerTls {
+    pub(crate) fn compile(tls: &wire::ListenerTls, lookup: &mut Lookup<'_>) -> Result<Self, String> {
+        let mut digest = Sha256::new_with_prefix("listener");
+        let certificates = certified(&tls.certificates, lookup, &mut digest)?;
+        if certificates.is_empty() {
+            return Err("there is no certificate with a private key for it yet".to_owned());
+        }
+        let asked = wire::ClientCertificates::try_from(tls.client_certificates).map_err(|_| {
+            let asked = tls.client_certificates;
+            format!("{asked} is no way to ask for certificates of clients that this version knows")
+        })?;
+        digest.update([asked as u8, u8::from(tls.forward_client_certificate)]);
+        let authorities = trusted(&tls.client_authorities, lookup, &mut digest)?;
+        if authorities.is_empty() != (asked == wire::ClientCertificates::Ignored) {
+            return Err("authorities and certificates of clients only go together".to_owned());
+        }
+        let trust = ClientTrust { authorities, forwarded: tls.forward_client_certificate };
+        let clients = match asked {
+            wire::ClientCertificates::Ignored => ClientCertificates::Ignored,
+            wire::ClientCertificates::Optional => ClientCertificates::Optional(trust),
+            wire::ClientCertificates::Required => ClientCertificates::Required(trust),
+        };
+        Ok(Self { identity: identity(digest), certificates, clients })
+    }
+}
+
+fn certified(
+    keys: &[String],
+    lookup: &mut Lookup<'_>,
+    digest: &mut Sha256,
+) -> Result<Vec<Arc<CertifiedKey>>, String> {
+    digest.update((keys.len() as u64).to_be_bytes());
+    let mut all = Vec::with_capacity(keys.len());
+    for key in keys {
+        let Found { found, digest: of_key } = lookup.certified(key)?;
+        digest.update(of_key);
+        all.push(found);
+    }
+    Ok(all)
+}
+
+fn trusted(keys: &[String], lookup: &mut Lookup<'_>, digest: &mut Sha256) -> Result<Vec<Bytes>, String> {
+    digest.update((keys.len() as u64).to_be_bytes());
+    let mut all = Vec::new();
+    for key in keys {
+        let Found { found, digest: of_key } = lookup.trusted(key)?;
+        digest.update(of_key);
+        all.extend(found);
+    }
+    Ok(all)
+}
+
+fn identity(digest: Sha256) -> TlsIdentity {
+    let mut identity = [0; 16];
+    identity.iter_mut().zip(digest.finalize()).for_each(|(to, from)| *to = from);
+    TlsIdentity(identity)
 }

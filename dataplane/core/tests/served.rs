@@ -217,3 +217,83 @@ proptest! {
         }
     }
 }
+
+fn certificate(name: &str, text: &'static str) -> [Object; 2] {
+    let chain = vec![text.into()];
+    let certificate = key(&format!("certificate/default/{name}"));
+    let secret = wire::Secret { kind: Some(wire::SecretKind::PrivateKey(text.into())) };
+    [
+        object(&certificate, Payload::Certificate(wire::Certificate { chain })),
+        object(&certificate.with_kind(Kind::Secret), Payload::Secret(secret)),
+    ]
+}
+
+fn https(certificate: &str) -> Object {
+    let tls = wire::ListenerTls { certificates: vec![certificate.into()], ..Default::default() };
+    let listener = wire::Listener { tls: Some(tls), ..Default::default() };
+    object(&key("listener/settings/https"), Payload::Listener(listener))
+}
+
+/// A backend whose target shows the certificate `a`.
+fn tls_backend() -> [Object; 2] {
+    let [backend, _] = backend("b");
+    let tls =
+        wire::TargetTls { client_certificates: vec!["certificate/default/a".into()], ..Default::default() };
+    let target = wire::Target { tls: Some(tls), ..Default::default() };
+    let endpoints = Payload::Endpoints(Endpoints { targets: vec![target] });
+    [backend, object(&key("endpoints/default/b"), endpoints)]
+}
+
+#[test]
+fn a_held_certificate_keeps_its_private_key() {
+    let [good, secret] = certificate("a", "A");
+    let served = Served::new(snapshot([good.clone(), secret.clone()]));
+    let served = served.advance(snapshot([held("certificate/default/a")]));
+    assert_eq!(served.object(good.key()), Some(&good));
+    assert_eq!(served.object(secret.key()), Some(&secret));
+    let served = Served::restore(served.snapshot().clone(), served.retained().cloned());
+    assert_eq!(served.object(secret.key()), Some(&secret), "also from disk");
+    let [renewed, renewed_secret] = certificate("a", "B");
+    let served = served.advance(snapshot([renewed, renewed_secret.clone()]));
+    assert_eq!(served.object(secret.key()), Some(&renewed_secret));
+}
+
+#[test]
+fn a_held_backend_keeps_the_certificates_that_its_targets_name() {
+    let [good, secret] = certificate("a", "A");
+    let served = Served::new(snapshot(tls_backend().into_iter().chain([good, secret])));
+    let served = served.advance(snapshot([held("backend/default/b")]));
+    assert_eq!(
+        keys(&served),
+        ["backend/default/b", "endpoints/default/b", "certificate/default/a", "secret/default/a"]
+    );
+}
+
+#[test]
+fn a_listener_whose_certificate_goes_stays_as_it_was() {
+    let [good, secret] = certificate("a", "A");
+    let listener = https("certificate/default/a");
+    let mut served = Served::new(snapshot([listener.clone(), good.clone(), secret.clone()]));
+    served = served.advance(snapshot([listener.clone()]));
+    assert_eq!(served.object(good.key()), None, "a deletion counts, as long as nobody needs it");
+    assert!(served.reject(&[(listener.key().clone(), "there is no certificate a".into())]));
+    assert_eq!(served.object(good.key()), Some(&good));
+    assert_eq!(served.object(secret.key()), Some(&secret));
+    let mut restored = Served::restore(served.snapshot().clone(), served.retained().cloned());
+    assert!(restored.reject(&[(listener.key().clone(), "there is no certificate a".into())]));
+    assert_eq!(restored.object(secret.key()), Some(&secret), "also from disk");
+    let served = served.advance(snapshot([]));
+    assert_eq!(keys(&served), [] as [&str; 0], "who needed it is gone");
+}
+
+#[test]
+fn a_private_key_never_meets_another_certificate() {
+    let [good, secret] = certificate("a", "A");
+    let [renewed, _] = certificate("a", "B");
+    let listener = https("certificate/default/a");
+    let mut served = Served::new(snapshot([listener.clone(), good.clone(), secret.clone()]));
+    served = served.advance(snapshot([listener.clone(), renewed]));
+    assert!(served.reject(&[(listener.key().clone(), "the private key isn't here".into())]));
+    assert_eq!(served.object(secret.key()), Some(&secret));
+    assert_eq!(served.object(good.key()), Some(&good));
+}

@@ -66,7 +66,7 @@ fn elsewhere(check: &HealthCheck, targets: &[CompiledTarget]) -> Option<Server> 
         hostname: host.clone(),
         port: *port,
         ip_address: None,
-        host_header: host_header(host, *port).unwrap_or_default().into(),
+        host_header: host_header(host, *port, 80).unwrap_or_default().into(),
     })
 }
 

@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::Warmth;
 use crate::backend::Targets;
+use crate::certificates::{Certificates, Lookup};
 
 const KEY: &str = "backend/default/users";
 
@@ -16,7 +17,8 @@ fn backend(count: usize, states: &BackendStates) -> CompiledBackend {
         ..Default::default()
     };
     let endpoints = wire::Endpoints { targets: (0..count).map(target).collect() };
-    let targets = Targets::compile(&key, &endpoints, states).unwrap();
+    let targets =
+        Targets::compile(&key, &endpoints, states, &mut Lookup::new(&Certificates::default())).unwrap();
     let client = wire::ClientSettings {
         retries: Some(wire::Retries { count: 1, ..Default::default() }),
         breaker: Some(wire::Breaker { max_errors: 1, interval: 1000, server_errors: true }),

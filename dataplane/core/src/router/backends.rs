@@ -4,6 +4,7 @@ use dataplane_snapshot::{Key, Object, ObjectHash, wire};
 use rustc_hash::FxHashMap;
 
 use crate::backend::Targets;
+use crate::certificates::{Certificates, Lookup, Used};
 use crate::{BackendStates, CompiledBackend};
 
 /// The backends by slot. A compiled route holds the number of a slot, so that a change of a backend or of its endpoints
@@ -20,6 +21,8 @@ pub(crate) struct Backends {
 struct Slot {
     backend_hash: ObjectHash,
     endpoints_hash: Option<ObjectHash>,
+    /// Those that the targets name.
+    certificates: Used,
     targets: Arc<Targets>,
     /// Or why it can't be served.
     backend: Result<CompiledBackend, Box<str>>,
@@ -59,6 +62,7 @@ impl Backends {
         &mut self,
         objects: impl Iterator<Item = (&'o Object, Option<&'o Object>)>,
         in_use: impl Iterator<Item = usize>,
+        certificates: &Certificates,
         states: &BackendStates,
     ) -> Vec<(Key, String)> {
         let mut old = std::mem::take(&mut self.slots);
@@ -68,8 +72,10 @@ impl Backends {
             let number = self.number(object.key());
             let previous = old.get_mut(number).and_then(Option::take);
             let slot = match previous {
-                Some(slot) if slot.is_of(object, endpoints) => slot,
-                previous => Arc::new(Slot::compile(object, endpoints, previous.as_deref(), states)),
+                Some(slot) if slot.is_of(object, endpoints, certificates) => slot,
+                previous => {
+                    Arc::new(Slot::compile(object, endpoints, previous.as_deref(), certificates, states))
+                }
             };
             rejected.extend(slot.rejected.iter().cloned());
             if let Some(place) = self.slots.get_mut(number) {
@@ -97,14 +103,17 @@ impl Backends {
 }
 
 impl Slot {
-    fn is_of(&self, backend: &Object, endpoints: Option<&Object>) -> bool {
-        self.backend_hash == *backend.hash() && self.endpoints_hash.as_ref() == endpoints.map(Object::hash)
+    fn is_of(&self, backend: &Object, endpoints: Option<&Object>, certificates: &Certificates) -> bool {
+        self.backend_hash == *backend.hash()
+            && self.endpoints_hash.as_ref() == endpoints.map(Object::hash)
+            && self.certificates.is_current(certificates)
     }
 
     fn compile(
         object: &Object,
         endpoints: Option<&Object>,
         previous: Option<&Self>,
+        certificates: &Certificates,
         states: &BackendStates,
     ) -> Self {
         let mut rejected = Vec::new();
@@ -113,13 +122,15 @@ impl Slot {
         // Rejected endpoints are compiled again, so that they are reported again.
         let same_targets = previous
             .filter(|slot| slot.endpoints_hash == endpoints_hash)
+            .filter(|slot| slot.certificates.is_current(certificates))
             .filter(|slot| slot.rejected.iter().all(|(rejected, _)| rejected == key));
+        let mut lookup = Lookup::new(certificates);
         let targets = match (same_targets, endpoints) {
             (Some(slot), _) => Arc::clone(&slot.targets),
             (None, endpoints) => Arc::new(
                 endpoints
                     .and_then(|endpoints| {
-                        compile_targets(key, endpoints, states)
+                        compile_targets(key, endpoints, states, &mut lookup)
                             .map_err(|reason| rejected.push((endpoints.key().clone(), reason)))
                             .ok()?
                     })
@@ -132,14 +143,20 @@ impl Slot {
             }
             _ => compile_backend(object, &targets, states, &mut rejected),
         };
-        Self { backend_hash: *object.hash(), endpoints_hash, targets, backend, rejected }
+        let certificates = same_targets.map_or_else(|| lookup.into_used(), |slot| slot.certificates.clone());
+        Self { backend_hash: *object.hash(), endpoints_hash, certificates, targets, backend, rejected }
     }
 }
 
 /// `None` if the leader holds the endpoints.
-fn compile_targets(key: &Key, object: &Object, states: &BackendStates) -> Result<Option<Targets>, String> {
+fn compile_targets(
+    key: &Key,
+    object: &Object,
+    states: &BackendStates,
+    lookup: &mut Lookup<'_>,
+) -> Result<Option<Targets>, String> {
     match object.decode().map_err(|error| error.to_string())? {
-        wire::Payload::Endpoints(endpoints) => Targets::compile(key, &endpoints, states).map(Some),
+        wire::Payload::Endpoints(endpoints) => Targets::compile(key, &endpoints, states, lookup).map(Some),
         wire::Payload::Held(_) => Ok(None),
         _ => Err("it carries the payload of another kind".to_owned()),
     }

@@ -4,6 +4,7 @@ use dataplane_snapshot::{Key, Kind, Object, wire};
 
 use super::routes::{Regexes, RouteEntry};
 use super::{Compiled, Router};
+use crate::certificates::{Certificates, Lookup};
 use crate::served::Served;
 use crate::{BackendStates, CompiledListener};
 
@@ -21,6 +22,7 @@ impl<'a> Step<'a> {
 
     pub(super) fn run(mut self, served: &Served) -> Compiled {
         let objects: Vec<&Object> = served.iter().map(|(_, object)| object).collect();
+        self.certificates(of_kind(&objects, Kind::Certificate), of_kind(&objects, Kind::Secret));
         self.listeners(of_kind(&objects, Kind::Listener));
         self.routes(of_kind(&objects, Kind::Route));
         self.backends(of_kind(&objects, Kind::Backend), of_kind(&objects, Kind::Endpoints));
@@ -28,11 +30,21 @@ impl<'a> Step<'a> {
         Compiled { router: self.next, rejected: self.rejected }
     }
 
+    /// Before what names them.
+    fn certificates(&mut self, certificates: &[&Object], secrets: &[&Object]) {
+        let previous = &self.next.certificates;
+        let next = Certificates::compile(previous, certificates, secrets, &mut self.rejected);
+        self.next.certificates = next;
+    }
+
     fn listeners(&mut self, objects: &[&Object]) {
         let mut listeners: Vec<CompiledListener> = Vec::new();
         for object in objects {
             let compiled = match object.decode() {
-                Ok(wire::Payload::Listener(listener)) => CompiledListener::compile(object.key(), &listener),
+                Ok(wire::Payload::Listener(listener)) => {
+                    let mut lookup = Lookup::new(&self.next.certificates);
+                    CompiledListener::compile(object.key(), &listener, &mut lookup)
+                }
                 Ok(wire::Payload::Held(_)) => continue,
                 Ok(_) => Err("it carries the payload of another kind".to_owned()),
                 Err(error) => Err(error.to_string()),
@@ -47,6 +59,9 @@ impl<'a> Step<'a> {
             }
         }
         listeners.sort_by(|a, b| a.name.cmp(&b.name));
+        for listener in &mut listeners {
+            listener.share_tls(&self.next.listeners);
+        }
         self.next.listeners = listeners.into();
     }
 
@@ -103,7 +118,7 @@ impl<'a> Step<'a> {
             (*backend, endpoints.next_if(|object| order(object).is_eq()))
         });
         let in_use = self.next.routes.iter().flat_map(|entry| entry.backends.iter().copied());
-        let rejected = self.next.backends.update(pairs, in_use, self.states);
+        let rejected = self.next.backends.update(pairs, in_use, &self.next.certificates, self.states);
         self.rejected.extend(rejected);
     }
 }

@@ -16,6 +16,7 @@ use self::backends::Backends;
 use self::hosts::Hosts;
 use self::placement::{Placement, Request};
 use self::routes::RouteEntry;
+use crate::certificates::Certificates;
 use crate::health::Probe;
 use crate::pattern::ends_with_slash;
 use crate::route::Action;
@@ -31,6 +32,7 @@ use crate::{
 /// [`PathPattern`](crate::PathPattern)), then the one with the lowest precedence.
 #[derive(Clone, Debug, Default)]
 pub struct Router {
+    certificates: Certificates,
     listeners: Arc<[CompiledListener]>,
     hosts: Arc<Hosts>,
     backends: Backends,

@@ -2,6 +2,7 @@ mod hostile;
 mod incremental;
 mod oracle;
 mod rules;
+mod tls;
 
 use dataplane_snapshot::Object;
 

@@ -158,6 +158,23 @@ pub struct Target {
     /// Absent: the target is one for every request.
     #[prost(message, optional, tag = "8")]
     pub predicate: Option<Predicate>,
+    /// Absent: clear text.
+    #[prost(message, optional, tag = "9")]
+    pub tls: Option<TargetTls>,
+}
+
+/// TLS towards a target. Certificates are named by their keys.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct TargetTls {
+    /// Each has a private key. Shown to a target that asks for one: the first that fits.
+    #[prost(string, repeated, tag = "1")]
+    pub client_certificates: Vec<String>,
+    /// What the target's certificate is, or is signed by; empty: the roots that the worker's system trusts.
+    #[prost(string, repeated, tag = "2")]
+    pub trusted: Vec<String>,
+    /// Neither chain nor host name is verified.
+    #[prost(bool, tag = "3")]
+    pub trust_all: bool,
 }
 
 /// Which requests a target is for. One of a kind that a receiver doesn't know is refused.

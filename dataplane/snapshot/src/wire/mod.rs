@@ -11,14 +11,14 @@ mod secret;
 
 pub use backend::{
     Backend, Breaker, ClientSettings, CustomTimeouts, Endpoints, LoadBalancing, LoadBalancingPolicy,
-    NetworkLocation, Predicate, PredicateKind, Protocol, RequestMatch, Retries, Target,
+    NetworkLocation, Predicate, PredicateKind, Protocol, RequestMatch, Retries, Target, TargetTls,
 };
 pub use filter::{
     AddressAccess, Cors, DirectAnswer, Filter, FilterKind, FilterSettings, HeaderEdits, HeaderField,
     Redirect, RequestLimits,
 };
 pub use health::{HealthCheck, HealthCheckKind};
-pub use listener::{Listener, ListenerProtocol};
+pub use listener::{ClientCertificates, Listener, ListenerProtocol, ListenerTls};
 pub use protocol::{
     Ack, FORMAT_VERSION, Member, Rejection, State, StateError, StateObject, WireAsOf, WireSource,
     as_of_from_wire, as_of_to_wire,

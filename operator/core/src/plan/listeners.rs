@@ -43,6 +43,7 @@ fn object(listener: &ListenerSettings) -> Object {
         advertised_port: listener.advertised_port.map_or(0, u32::from),
         protocol: protocol.into(),
         proxy_protocol: listener.proxy_protocol,
+        tls: None,
     });
     Object::encode(Key::new(Kind::Listener, NAMESPACE, &*listener.name), &payload.into())
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::oracle::{self, Given};
 use crate::sample::{self, Head, endpoints, listener, object, on, route, rule, served};
-use crate::{BackendStates, Compiled, Decision, HostPattern, Router};
+use crate::{BackendStates, Compiled, CompiledTarget, Decision, HostPattern, Router};
 
 /// Everything about a router that can be seen, as text.
 fn outline(compiled: &Compiled, objects: &[Object]) -> Vec<String> {
@@ -18,8 +18,10 @@ fn outline(compiled: &Compiled, objects: &[Object]) -> Vec<String> {
         for number in &entry.backends {
             let backend = compiled.router.backends.get(*number);
             let shown = backend.map(|backend| {
-                let targets: Vec<_> =
-                    backend.targets().iter().map(|target| (&target.id, &target.host_header)).collect();
+                let shown = |target: &CompiledTarget| {
+                    format!("{} {} {:?}", target.id, target.host_header, target.tls)
+                };
+                let targets: Vec<_> = backend.targets().iter().map(shown).collect();
                 format!("{:?} {:?} {targets:?}", backend.key, backend.root)
             });
             lines.push(format!("{} -> {shown:?}", entry.key));
@@ -35,31 +37,46 @@ struct World {
     backends: Vec<Option<u8>>,
     bad: Option<u8>,
     other_listener: bool,
+    /// What each says, and whether its private key is there.
+    certificates: Vec<Option<(u8, bool)>>,
 }
 
 fn world() -> impl Strategy<Value = World> {
     let routes = oracle::routes().prop_flat_map(|routes| {
         routes.into_iter().map(|given| prop::option::weighted(0.8, Just(given))).collect::<Vec<_>>()
     });
-    let backends = prop::collection::vec(prop::option::of(0_u8..4), 3);
-    (routes, backends, prop::option::of(0_u8..3), any::<bool>())
-        .prop_map(|(routes, backends, bad, other_listener)| World { routes, backends, bad, other_listener })
+    let backends = prop::collection::vec(prop::option::of(0_u8..6), 3);
+    let certificates = prop::collection::vec(prop::option::of((0_u8..4, prop::bool::weighted(0.8))), 2);
+    (routes, backends, prop::option::of(0_u8..3), any::<bool>(), certificates).prop_map(
+        |(routes, backends, bad, other_listener, certificates)| World {
+            routes,
+            backends,
+            bad,
+            other_listener,
+            certificates,
+        },
+    )
 }
 
 fn objects(world: &World) -> Vec<Object> {
     let mut objects = vec![listener("http")];
+    objects.extend(material(world));
     objects.extend(world.other_listener.then(|| listener("other")));
     for (index, given) in world.routes.iter().enumerate() {
         objects.extend(given.as_ref().map(|given| with_backend(oracle::object(index, given), index % 3)));
     }
     for (index, state) in world.backends.iter().enumerate() {
         let Some(state) = state else { continue };
-        let root = ["/", "/v1", "/${nope}", "/"][usize::from(*state)].to_owned();
+        let root = ["/", "/v1", "/${nope}", "/", "/", "/"][usize::from(*state)].to_owned();
         let backend = wire::Backend { root, ..Default::default() };
         objects.push(object(&format!("backend/default/b{index}"), wire::Payload::Backend(backend)));
         let targets: &[(&str, u32)] =
-            [&[("t", 1)][..], &[], &[("t", 1), ("u", 2)], &[("t", 1), ("t", 1)]][usize::from(*state)];
-        objects.push(endpoints(&format!("b{index}"), targets));
+            [&[("t", 1)][..], &[], &[("t", 1), ("u", 2)], &[("t", 1), ("t", 1)], &[], &[]]
+                [usize::from(*state)];
+        objects.push(match state {
+            4 | 5 => sample::tls_endpoints(&format!("b{index}"), target_tls(*state == 5)),
+            _ => endpoints(&format!("b{index}"), targets),
+        });
     }
     objects.extend(world.bad.map(|bad| {
         let path = ["bad", "/a/**", "/$x<(>"][usize::from(bad)];
@@ -69,6 +86,36 @@ fn objects(world: &World) -> Vec<Object> {
         )
     }));
     objects
+}
+
+/// Certificates, and listeners that name them.
+fn material(world: &World) -> Vec<Object> {
+    let mut objects = Vec::new();
+    for (index, state) in world.certificates.iter().enumerate() {
+        let Some((text, has_key)) = state else { continue };
+        let [certificate, key] = sample::certificate(&format!("c{index}"), &text.to_string());
+        objects.push(match text {
+            3 => object(&certificate.key().to_string(), wire::Payload::Held(wire::Held::default())),
+            _ => certificate,
+        });
+        objects.extend(has_key.then_some(key));
+    }
+    let tls = |certificates: &[&str], asked: wire::ClientCertificates| wire::ListenerTls {
+        certificates: certificates.iter().map(|name| format!("certificate/default/{name}")).collect(),
+        client_certificates: asked.into(),
+        ..Default::default()
+    };
+    objects.push(sample::https_listener("one", tls(&["c0"], wire::ClientCertificates::Ignored)));
+    let authorities = vec!["certificate/default/c0".to_owned()];
+    let two = tls(&["c1", "c0"], wire::ClientCertificates::Optional);
+    objects.push(sample::https_listener("two", wire::ListenerTls { client_authorities: authorities, ..two }));
+    objects
+}
+
+fn target_tls(trusts: bool) -> wire::TargetTls {
+    let named = |name: &str| vec![format!("certificate/default/{name}")];
+    let trusted = if trusts { named("c1") } else { Vec::new() };
+    wire::TargetTls { client_certificates: named("c0"), trusted, trust_all: !trusts }
 }
 
 fn with_backend(route: Object, index: usize) -> Object {

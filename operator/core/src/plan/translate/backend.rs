@@ -93,6 +93,7 @@ fn target(target: &ValidTarget<'_>) -> wire::Target {
         protocol: protocol.into(),
         backup: target.backup,
         predicate: predicate(&target.predicate),
+        tls: None,
     }
 }
 
