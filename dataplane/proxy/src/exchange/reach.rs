@@ -93,7 +93,7 @@ async fn connect_any(
                 }
                 return Ok((key, upstream));
             }
-            Ok(Err(error)) => failure = Some(Failure::new(Reason::ConnectionFailed, error.to_string())),
+            Ok(Err(error)) => failure = Some(Failure::new(error.reason(), error.to_string())),
             Err(late) => failure = Some(late),
         }
     }

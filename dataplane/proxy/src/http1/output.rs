@@ -17,6 +17,8 @@ pub(crate) struct Output {
     written: usize,
     piece: Bytes,
     end: &'static [u8],
+    /// All was handed on, and what carries the bytes still has some of them.
+    flushing: bool,
 }
 
 impl Output {
@@ -39,7 +41,12 @@ impl Output {
         self.piece.is_empty() && self.end.is_empty() && self.buffer.len() < 2 * COPIED
     }
 
+    /// Nothing is left to write, and all was sent.
     pub(crate) fn is_empty(&self) -> bool {
+        self.is_handed_on() && !self.flushing
+    }
+
+    fn is_handed_on(&self) -> bool {
         self.written == self.buffer.len() && self.piece.is_empty() && self.end.is_empty()
     }
 
@@ -65,7 +72,7 @@ impl Output {
     where
         S: AsyncWrite + Unpin,
     {
-        while !self.is_empty() {
+        while !self.is_handed_on() {
             let rest = self.buffer.get(self.written..).unwrap_or_default();
             let written = if self.piece.is_empty() && self.end.is_empty() {
                 ready!(Pin::new(&mut *io).poll_write(cx, rest))?
@@ -83,7 +90,9 @@ impl Output {
         }
         self.written = 0;
         buffers.give_output(std::mem::take(&mut self.buffer));
-        Pin::new(io).poll_flush(cx)
+        let flushed = Pin::new(io).poll_flush(cx);
+        self.flushing = flushed.is_pending();
+        flushed
     }
 
     fn advance(&mut self, mut written: usize) {

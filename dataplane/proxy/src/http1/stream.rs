@@ -232,8 +232,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
         self.input.is_empty() && self.output.is_empty()
     }
 
-    pub(crate) const fn io(&self) -> &S {
-        &self.io
+    pub(crate) const fn io_mut(&mut self) -> &mut S {
+        &mut self.io
     }
 
     /// The byte stream, and what was read ahead, for a tunnel.

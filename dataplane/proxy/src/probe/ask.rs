@@ -9,7 +9,6 @@ use bytes::Bytes;
 use dataplane_core::health::{
     Answer, Colour, HealthCheck, HttpCheck, Judgement, LOGIC_RESULT, LOGIC_TEST, Question, Server,
 };
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::Surroundings;
@@ -17,7 +16,7 @@ use crate::http1::fields;
 use crate::http1::piece::{BodyReader, Piece};
 use crate::http1::response_head::{ResponseError, ResponseHead};
 use crate::http1::stream::{BodyError, ReadError, Stream};
-use crate::upstream::ResolveError;
+use crate::upstream::{DialError, ResolveError, Transport, dial};
 
 /// As in Otoroshi: a target that doesn't answer is asked again before that counts.
 const ATTEMPTS: u32 = 3;
@@ -32,8 +31,10 @@ enum Trouble {
     Resolve(#[from] ResolveError),
     #[error("{0} has no address")]
     NoAddress(Box<str>),
-    #[error("connecting to {0}: {1}")]
-    Connect(SocketAddr, io::Error),
+    #[error("{0}")]
+    Dial(#[from] DialError),
+    #[error("connecting to {0} took too long")]
+    Late(SocketAddr),
     #[error("sending: {0}")]
     Send(io::Error),
     #[error("the answer's head: {0}")]
@@ -68,26 +69,26 @@ async fn attempt(
     deadline: Instant,
     around: &Surroundings,
 ) -> Result<Judgement, Trouble> {
-    let stream = connect(server, deadline, around).await?;
+    let transport = connect(server, deadline, around).await?;
     match &check.question {
         Question::Tcp => Ok(Judgement::new(Colour::Green, "it takes connections")),
-        Question::Http(http) => exchange(stream, server, http, around).await,
+        Question::Http(http) => exchange(transport, server, http, around).await,
     }
 }
 
 /// Connects to the first address that takes it, beginning with the one that traffic uses. Each has an equal share of the
 /// time that is left.
-async fn connect(server: &Server, deadline: Instant, around: &Surroundings) -> Result<TcpStream, Trouble> {
+async fn connect(server: &Server, deadline: Instant, around: &Surroundings) -> Result<Transport, Trouble> {
     let mut trouble = Trouble::NoAddress(server.hostname.clone());
     let addresses = addresses(server, around).await?;
     for (index, ip) in addresses.iter().enumerate() {
         let (address, now) = (SocketAddr::new(*ip, server.port), Instant::now());
         let left = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
         let end = now + deadline.saturating_duration_since(now) / left;
-        match timeout_at(end, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => trouble = Trouble::Connect(address, error),
-            Err(late) => trouble = Trouble::Connect(address, late.into()),
+        match timeout_at(end, dial(address)).await {
+            Ok(Ok(transport)) => return Ok(transport),
+            Ok(Err(error)) => trouble = error.into(),
+            Err(_) => trouble = Trouble::Late(address),
         }
     }
     Err(trouble)
@@ -102,13 +103,13 @@ async fn addresses(server: &Server, around: &Surroundings) -> Result<Vec<IpAddr>
 }
 
 async fn exchange(
-    stream: TcpStream,
+    transport: Transport,
     server: &Server,
     http: &HttpCheck,
     around: &Surroundings,
 ) -> Result<Judgement, Trouble> {
     let number = u32::try_from(around.draw.next() >> 33).unwrap_or_default();
-    let mut stream = Stream::new(stream, around.buffers.clone(), around.limits);
+    let mut stream = Stream::new(transport, around.buffers.clone(), around.limits);
     stream.push(Bytes::from(request(server, http, number)), b"");
     poll_fn(|cx| stream.poll_flush(cx)).await.map_err(Trouble::Send)?;
     let (head, bytes) = final_head(&mut stream).await?;
@@ -130,7 +131,7 @@ fn request(server: &Server, http: &HttpCheck, number: u32) -> String {
 }
 
 async fn final_head(
-    stream: &mut Stream<TcpStream>,
+    stream: &mut Stream<Transport>,
 ) -> Result<(ResponseHead, Bytes), ReadError<ResponseError>> {
     loop {
         let (head, bytes) = poll_fn(|cx| stream.poll_response_head(cx)).await?;
@@ -141,7 +142,7 @@ async fn final_head(
 }
 
 async fn body(
-    stream: &mut Stream<TcpStream>,
+    stream: &mut Stream<Transport>,
     head: &ResponseHead,
     around: &Surroundings,
 ) -> Result<Vec<u8>, BodyError> {

@@ -1,3 +1,5 @@
+//! The one place that opens connections to targets: a request's, and a health check's.
+
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -5,21 +7,39 @@ use std::rc::Rc;
 use tokio::net::TcpStream;
 
 use super::{Transport, Upstream};
-use crate::Limits;
 use crate::buffers::Buffers;
 use crate::http1::stream::Stream;
+use crate::{Limits, Reason};
 
+/// Why a connection couldn't be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("connecting to {0}: {1}")]
-pub(crate) struct ConnectError(SocketAddr, io::Error);
+pub(crate) enum DialError {
+    #[error("connecting to {0}: {1}")]
+    Tcp(SocketAddr, io::Error),
+}
 
-/// Opens a connection. Bounded by the caller's connection timeout.
+impl DialError {
+    pub(crate) const fn reason(&self) -> Reason {
+        match self {
+            Self::Tcp(..) => Reason::ConnectionFailed,
+        }
+    }
+}
+
+/// Opens a connection and all that lies between TCP and what the target speaks. Takes as long as it takes: the caller has
+/// a connection timeout.
+pub(crate) async fn dial(address: SocketAddr) -> Result<Transport, DialError> {
+    let stream = TcpStream::connect(address).await.map_err(|error| DialError::Tcp(address, error))?;
+    stream.set_nodelay(true).map_err(|error| DialError::Tcp(address, error))?;
+    Ok(Transport::Plain(stream))
+}
+
+/// A new connection for requests.
 pub(crate) async fn connect(
     address: SocketAddr,
     buffers: Rc<Buffers>,
     limits: Limits,
-) -> Result<Box<Upstream>, ConnectError> {
-    let stream = TcpStream::connect(address).await.map_err(|error| ConnectError(address, error))?;
-    stream.set_nodelay(true).map_err(|error| ConnectError(address, error))?;
-    Ok(Box::new(Upstream::new(Stream::new(Transport::Plain(stream), buffers, limits))))
+) -> Result<Box<Upstream>, DialError> {
+    let transport = dial(address).await?;
+    Ok(Box::new(Upstream::new(Stream::new(transport, buffers, limits))))
 }

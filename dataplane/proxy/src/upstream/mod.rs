@@ -6,7 +6,7 @@ mod pool;
 mod resolve;
 mod transport;
 
-pub(crate) use connect::connect;
+pub(crate) use connect::{DialError, connect, dial};
 pub(crate) use pool::{Pool, PoolKey, Upstream};
 pub(crate) use resolve::{Addresses, ResolveError, Resolver};
 pub(crate) use transport::Transport;

@@ -26,8 +26,8 @@ impl Upstream {
 
     /// Ready for a next request as far as is known. A target that closed, or says something that nobody asked for, isn't.
     /// This is a system call only if the kernel had something to tell.
-    fn is_alive(&self) -> bool {
-        self.stream.is_at_rest() && self.stream.io().is_quiet()
+    fn is_alive(&mut self) -> bool {
+        self.stream.is_at_rest() && self.stream.io_mut().is_quiet()
     }
 }
 
@@ -90,7 +90,7 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         idle.retain(|_, stack| {
             let before = stack.len();
-            stack.retain(|upstream| {
+            stack.retain_mut(|upstream| {
                 upstream.idle_until.is_some_and(|until| now < until) && upstream.is_alive()
             });
             self.counters.upstream_idle.sub((before - stack.len()) as u64);

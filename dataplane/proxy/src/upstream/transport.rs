@@ -12,7 +12,7 @@ pub(crate) enum Transport {
 
 impl Transport {
     /// Open, and nothing was said that nobody has read. This is a system call only if the kernel had something to tell.
-    pub(crate) fn is_quiet(&self) -> bool {
+    pub(crate) fn is_quiet(&mut self) -> bool {
         let read = match self {
             Self::Plain(stream) => stream.try_read(&mut [0]),
         };
