@@ -9,6 +9,8 @@
 
 #[path = "processes/cluster.rs"]
 mod cluster;
+#[path = "processes/descriptors.rs"]
+mod descriptors;
 #[path = "processes/edits.rs"]
 mod edits;
 #[path = "processes/faults.rs"]

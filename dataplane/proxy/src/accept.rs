@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
 use crate::connection;
 use crate::peer::Peer;
@@ -11,6 +12,9 @@ use crate::thread::{Control, Listening, Thread};
 
 /// How long accepting rests when the process has no free file descriptor; the kernel queues meanwhile.
 const REST: Duration = Duration::from_millis(50);
+/// Failures that are closer together belong to one shortage, which is logged once: between them a connection may well end, and
+/// its descriptor serves the next one.
+const SHORTAGE_GAP: Duration = Duration::from_secs(10);
 
 /// Accepts on `socket` until the listener closes. What the kernel has queued by then is still accepted.
 pub(crate) fn spawn(thread: Rc<Thread>, listening: Rc<Listening>, socket: std::net::TcpListener) {
@@ -24,13 +28,18 @@ pub(crate) fn spawn(thread: Rc<Thread>, listening: Rc<Listening>, socket: std::n
 }
 
 async fn run(thread: Rc<Thread>, listening: Rc<Listening>, socket: TcpListener) {
+    let mut shortage = Shortage::default();
     while !listening.is_closing() {
         let accepted = tokio::select! {
             biased;
             accepted = socket.accept() => accepted,
             () = listening.closed.notified() => break,
         };
-        if !handle(&thread, &listening, accepted) {
+        if let Err(error) = handle(&thread, &listening, accepted) {
+            if shortage.begins(Instant::now()) {
+                tracing::warn!(listener = %listening.listener.name, %error, "can't accept connections, they wait");
+            }
+            thread.counters.accept_pauses.add(1);
             tokio::time::sleep(REST).await;
         }
     }
@@ -49,7 +58,8 @@ fn empty(thread: &Rc<Thread>, listening: &Rc<Listening>, socket: TcpListener) {
         match accepted {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
             accepted => {
-                if !handle(thread, listening, accepted) {
+                if let Err(error) = handle(thread, listening, accepted) {
+                    tracing::warn!(listener = %listening.listener.name, %error, "can't accept the last connections");
                     return;
                 }
             }
@@ -57,27 +67,36 @@ fn empty(thread: &Rc<Thread>, listening: &Rc<Listening>, socket: TcpListener) {
     }
 }
 
-/// `false`: out of a resource, wait a little.
+/// Fails when the process is out of a resource: wait a little.
 fn handle(
     thread: &Rc<Thread>,
     listening: &Rc<Listening>,
     accepted: io::Result<(TcpStream, SocketAddr)>,
-) -> bool {
+) -> io::Result<()> {
     match accepted {
         Ok((stream, address)) => {
             start(thread, listening, stream, address);
-            true
+            Ok(())
         }
         // The client gave up while it was queued.
         Err(error)
             if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) =>
         {
-            true
+            Ok(())
         }
-        Err(error) => {
-            tracing::warn!(listener = %listening.listener.name, %error, "accepting failed");
-            false
-        }
+        Err(error) => Err(error),
+    }
+}
+
+/// When accepting last failed.
+#[derive(Default)]
+struct Shortage(Option<Instant>);
+
+impl Shortage {
+    /// Accepting fails at `now`: whether that is a new shortage.
+    fn begins(&mut self, now: Instant) -> bool {
+        let last = self.0.replace(now);
+        last.is_none_or(|last| now.saturating_duration_since(last) > SHORTAGE_GAP)
     }
 }
 
@@ -125,5 +144,25 @@ impl Drop for Open {
             self.thread.counters.panics.add(1);
         }
         self.thread.forget(self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_close_together_are_one_shortage() {
+        let mut shortage = Shortage::default();
+        let mut now = Instant::now();
+        assert!(shortage.begins(now));
+        for _ in 0..1_000 {
+            now += REST;
+            assert!(!shortage.begins(now));
+        }
+        now += SHORTAGE_GAP;
+        assert!(!shortage.begins(now));
+        now += SHORTAGE_GAP + REST;
+        assert!(shortage.begins(now));
     }
 }

@@ -75,6 +75,7 @@ pub(crate) struct Counters {
     pub(crate) reasons: ByReason,
     pub(crate) accepted: Counter,
     pub(crate) refused: Counter,
+    pub(crate) accept_pauses: Counter,
     pub(crate) active: Counter,
     pub(crate) panics: Counter,
     pub(crate) upgraded: Counter,
@@ -101,6 +102,8 @@ pub struct Stats {
     pub accepted: u64,
     /// Client connections closed at once because of the connection limit.
     pub refused: u64,
+    /// How often accepting rested because the process had no free file descriptor or no memory.
+    pub accept_pauses: u64,
     /// Gauge: client connections open now.
     pub active: u64,
     /// Connections ended by a panic, which is a bug of ours.
@@ -171,6 +174,7 @@ impl Counters {
         let pairs = [
             (&mut sum.accepted, &self.accepted),
             (&mut sum.refused, &self.refused),
+            (&mut sum.accept_pauses, &self.accept_pauses),
             (&mut sum.active, &self.active),
             (&mut sum.panics, &self.panics),
             (&mut sum.upgraded, &self.upgraded),

@@ -37,6 +37,22 @@ pub fn request_within(patience: Duration, port: u16, path: &str) -> io::Result<R
     read_response(&mut BufReader::new(stream))
 }
 
+/// A connection that is kept for several requests.
+pub struct Session(BufReader<TcpStream>);
+
+impl Session {
+    pub fn open(port: u16) -> io::Result<Self> {
+        connect(port).map(BufReader::new).map(Self)
+    }
+
+    /// `GET path`.
+    pub fn get(&mut self, path: &str) -> io::Result<Response> {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        self.0.get_mut().write_all(request.as_bytes())?;
+        read_response(&mut self.0)
+    }
+}
+
 /// One request on a connection of its own, which ends with it. The `Host` is `localhost` unless `headers` names one.
 pub fn request(
     port: u16,

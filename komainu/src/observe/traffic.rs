@@ -46,10 +46,11 @@ impl Collector for Traffic {
     }
 }
 
-fn counters(stats: &Stats) -> [(&'static str, &'static str, u64); 10] {
+fn counters(stats: &Stats) -> [(&'static str, &'static str, u64); 11] {
     [
         ("connections_accepted", "Client connections accepted", stats.accepted),
         ("connections_refused", "Client connections closed because of the limit", stats.refused),
+        ("accept_pauses", "Rests of accepting for want of file descriptors", stats.accept_pauses),
         ("connection_panics", "Connections ended by a bug in the proxy", stats.panics),
         ("upgrades", "Exchanges that became a tunnel, as WebSockets do", stats.upgraded),
         ("received_body_bytes", "Body bytes received from clients", stats.received_bytes),
