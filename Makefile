@@ -67,7 +67,7 @@ update-instructions: ## Write a new baseline of instruction counts
 test-protocols: build ## Send the corpus of valid and broken requests through Komainu, nginx and HAProxy (installs Debian's)
 	@e2e/protocols/run
 
-bench-proxy: ## nginx, HAProxy and Komainu side by side (installs Debian's nginx, haproxy, wrk, nghttp2-client, strace)
+bench-proxy: ## nginx, HAProxy, Envoy and Komainu side by side (installs Debian's nginx, haproxy, wrk, nghttp2-client, strace; needs Go)
 	@benches/proxy/run
 
 accept-foundation: ## One line per point that the foundation must show

@@ -1,5 +1,6 @@
 """What is read from the kernel and from the generators."""
 
+import json
 import os
 import pathlib
 import re
@@ -9,7 +10,7 @@ import subprocess
 import tempfile
 import time
 
-from servers import CLIENT_CORE
+from servers import CLIENT_CORE, LOAD, Missing
 
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -62,7 +63,7 @@ def saturate(server, seconds, connections=32):
     command = ["taskset", "-c", CLIENT_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", server.url]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in text or "Socket errors" in text:
-        raise SystemExit(f"errors while saturating {server.name}:\n{text}")
+        raise Missing(f"errors while saturating {server.name}:\n{text}")
     percentile = {p: microseconds(re.search(rf"^ +{p}% +(\S+)", text, re.M)[1]) for p in ("50", "99")}
     requests = int(re.search(r"(\d+) requests in", text)[1])
     return requests, float(re.search(r"Requests/sec:\s+(\S+)", text)[1]), percentile["50"], percentile["99"]
@@ -73,26 +74,52 @@ def microseconds(text):
     return float(number) * {"us": 1, "ms": 1e3, "s": 1e6}[unit]
 
 
-def at_rate(server, rate, seconds, connections=32):
-    """Open loop by h2load: CPU per request in microseconds (total, user, system) and latencies at that rate."""
+def cost(server, generate):
+    """CPU of the process tree for each thing that `generate` had done, in microseconds, with what `generate` says of it.
+    `generate` gives a dictionary with `count`."""
+    before, switches = cpu_seconds(server), context_switches(server)
+    seen = generate()
+    # What follows the last answer, as closing a connection, belongs to it.
+    time.sleep(0.05)
+    after, switches = cpu_seconds(server), context_switches(server) - switches
+    total, user, system = [(b - a) / seen["count"] * 1e6 for a, b in zip(before, after)]
+    return {"cpu": total, "user": user, "system": system, "switches": switches / seen["count"], **seen}
+
+
+def at_rate(url, rate, seconds, connections=32, arguments=("--h1",)):
+    """Open loop by h2load, as a generator for `cost`: latencies at that rate."""
     per_client = max(1, round(rate / connections))
     count = per_client * connections * seconds
     with tempfile.NamedTemporaryFile() as log:
-        command = ["taskset", "-c", CLIENT_CORE, "h2load", "--h1", "-t1", f"-c{connections}", f"-n{count}",
-                   f"--rps={per_client}", f"--log-file={log.name}", server.url]
-        before, switches = cpu_seconds(server), context_switches(server)
-        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        after, switches = cpu_seconds(server), context_switches(server) - switches
+        h2load(url, count, connections, [*arguments, f"--rps={per_client}", f"--log-file={log.name}"])
         lines = [line.split("\t") for line in pathlib.Path(log.name).read_text().splitlines()]
-    succeeded = int(re.search(r"(\d+) succeeded", text)[1])
-    if succeeded != count or any(line[1] != "200" for line in lines):
-        raise SystemExit(f"errors at the fixed rate through {server.name}:\n{text}")
+    if len(lines) != count or any(line[1] != "200" for line in lines):
+        raise Missing(f"not only 200 through {url}")
     latencies = sorted(int(line[2]) for line in lines)
-    cpu = [(b - a) / count * 1e6 for a, b in zip(before, after)]
-    return {
-        "cpu": cpu[0], "user": cpu[1], "system": cpu[2], "switches": switches / count,
-        "p50": latencies[len(latencies) // 2], "p99": latencies[len(latencies) * 99 // 100], "requests": count,
-    }
+    return {"count": count, "p50": latencies[len(latencies) // 2], "p99": latencies[len(latencies) * 99 // 100]}
+
+
+def ceiling(url, count, connections, arguments):
+    """Requests per second, closed loop by h2load."""
+    return float(re.search(r"finished in \S+, ([\d.]+) req/s", h2load(url, count, connections, arguments))[1])
+
+
+def h2load(url, count, connections, arguments):
+    command = ["taskset", "-c", CLIENT_CORE, "h2load", "-t1", f"-c{connections}", f"-n{count}", *arguments, url]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    statuses = re.search(r"status codes: (\d+) 2xx", text)
+    if not statuses or int(statuses[1]) != count:
+        raise Missing(f"{statuses[1] if statuses else 0} of {count} answers through {url} are good")
+    return text
+
+
+def own_load(*arguments):
+    """Our own client: what it reports."""
+    command = ["taskset", "-c", CLIENT_CORE, LOAD, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise Missing(done.stderr.strip().splitlines()[-1])
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def syscalls(server, seconds=3):

@@ -31,7 +31,7 @@ def main():
             print(f"{one.name}: {problem}")
         failures += bool(problems)
     failures += hold_page(page(cases, peers, outcomes))
-    print(f"{len(cases) - failures} passed, {failures} failed")
+    print(f"corpus: {len(cases) - failures} passed, {failures} failed")
     return failures > 0
 
 

@@ -1,0 +1,3 @@
+module komainu.dev/load
+
+go 1.25
