@@ -38,7 +38,19 @@ def version(*command):
 
 
 def komainu(folder, program):
-    port, target = free_port(), Target()
+    target = Target()
+    port, command = standalone(folder, program, f"{{hostname: 127.0.0.1, port: {target.port}}}")
+    return Proxy("Komainu", version(program, "--version"), port, target, command, folder / "komainu.log")
+
+
+def komainu_alone(folder, program, target):
+    """Komainu in front of `target`, which is as in a Backend. Answers its port."""
+    port, command = standalone(folder, program, target)
+    return Proxy("Komainu", version(program, "--version"), port, None, command, folder / "komainu.log").port
+
+
+def standalone(folder, program, target):
+    port = free_port()
     resources = folder / "resources"
     resources.mkdir()
     (resources / "all.yaml").write_text(f"""
@@ -47,7 +59,7 @@ kind: Route
 metadata: {{name: all}}
 spec:
   matches: [{{}}]
-  backends: [{{inline: {{targets: [{{hostname: 127.0.0.1, port: {target.port}}}]}}}}]
+  backends: [{{inline: {{targets: [{target}]}}}}]
 """)
     settings = {
         "resources": resources,
@@ -59,7 +71,7 @@ spec:
     command = [program, "standalone"]
     for key, value in settings.items():
         command += ["--set", f"{key}={value}"]
-    return Proxy("Komainu", version(program, "--version"), port, target, command, folder / "komainu.log")
+    return port, command
 
 
 def nginx(folder):
