@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::connection;
 use crate::peer::Peer;
 use crate::thread::{Control, Listening, Thread};
+use crate::tls;
 
 /// How long accepting rests when the process has no free file descriptor; the kernel queues meanwhile.
 const REST: Duration = Duration::from_millis(50);
@@ -117,10 +118,18 @@ fn start(thread: &Rc<Thread>, listening: &Rc<Listening>, stream: TcpStream, addr
     let peer = Peer::new(address, &thread.settings.trusted_proxies);
     let connection =
         connection::Connection::new(stream, peer, thread.clone(), listening.clone(), control.clone());
-    let task = tokio::task::spawn_local(async move {
-        let _open = open;
-        connection.serve().await;
-    });
+    let secured = listening.listener.tls.is_some();
+    let task = if secured {
+        tokio::task::spawn_local(async move {
+            let _open = open;
+            tls::secure(connection).await;
+        })
+    } else {
+        tokio::task::spawn_local(async move {
+            let _open = open;
+            connection.serve().await;
+        })
+    };
     thread.register(control, id, task.abort_handle());
 }
 

@@ -47,7 +47,7 @@ pub(crate) enum After {
     Abort,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+impl<S> Connection<S> {
     pub(crate) fn new(
         io: S,
         peer: Peer,
@@ -68,16 +68,53 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
+    /// The same connection, carried by `io` from now on; what carried it, and what of it was read ahead.
+    pub(crate) fn with_io<T>(self, io: T) -> (S, Bytes, Connection<T>) {
+        let Self { stream, timer, peer, thread, listening, forwarded, now, control } = self;
+        let (old, ahead) = stream.into_parts();
+        let stream = Stream::new(io, thread.buffers.clone(), thread.settings.limits);
+        (old, ahead, Connection { stream, timer, peer, thread, listening, forwarded, now, control })
+    }
+
+    /// Ready when the connection has taken too long to come to its first request.
+    pub(crate) fn poll_beginning(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.control.wait(cx);
+        let head = self.thread.settings.timeouts.head;
+        let patience = if self.is_stopping() { head.min(FIRST_REQUEST_GRACE) } else { head };
+        self.timer.poll(self.now + patience, cx)
+    }
+
+    /// No new request is begun on this connection.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.thread.is_draining() || self.listening.is_closing()
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Serves requests until one side closes.
     pub(crate) async fn serve(mut self) {
+        if self.begin().await {
+            self.serve_requests().await;
+        }
+    }
+
+    /// Reads what comes in front of all else, if anything has to. `false`: the connection is to be closed.
+    pub(crate) async fn begin(&mut self) -> bool {
         // On the heap, as few connections have it.
         if self.listening.listener.proxy_protocol && !Box::pin(self.read_proxy_header()).await {
-            return self.thread.counters.reason(Reason::BadProxyHeader);
+            self.thread.counters.reason(Reason::BadProxyHeader);
+            return false;
         }
+        true
+    }
+
+    pub(crate) async fn serve_requests(mut self) {
         let mut first = true;
         loop {
             let after = match self.next_head(first).await {
                 Ok(Some((head, bytes))) => exchange::run(&mut self, &head, bytes).await,
+                // Inside TLS an end is said, so that it can't be forged.
+                Ok(None) if self.listening.listener.tls.is_some() => After::Close,
                 Ok(None) => After::Abort,
                 Err(failure) => self.refuse(&failure),
             };
@@ -105,9 +142,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         true
     }
 
-    /// No new request is begun on this connection.
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.thread.is_draining() || self.listening.is_closing()
+    /// Ends a connection without a request, with an answer or without.
+    pub(crate) async fn dismiss(mut self, failure: Option<&Failure>) {
+        if let Some(failure) = failure {
+            self.refuse(failure);
+        }
+        self.close(After::Linger).await;
+        self.count_bytes();
     }
 
     async fn next_head(&mut self, first: bool) -> Result<Option<(Head, Bytes)>, Failure> {

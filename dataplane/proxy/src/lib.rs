@@ -22,6 +22,7 @@ mod settings;
 mod stats;
 mod thread;
 mod timer;
+mod tls;
 mod upstream;
 pub mod worker;
 

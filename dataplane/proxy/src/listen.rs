@@ -8,6 +8,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::ProxySettings;
 use crate::thread::ListenerName;
+use crate::tls::Handover;
 
 /// Connections that the kernel may complete before they are accepted; it lowers this to its own limit.
 const BACKLOG: i32 = 4096;
@@ -33,6 +34,7 @@ pub(crate) struct Listeners {
 struct Open {
     wanted: Wanted,
     bound: SocketAddr,
+    tls: Option<Handover>,
 }
 
 /// What a listener is opened with. If it changes, the listener is opened anew.
@@ -43,12 +45,13 @@ struct Wanted {
     port: u16,
     advertised_port: u16,
     proxy_protocol: bool,
+    tls: bool,
 }
 
 /// What a new router changes.
 #[derive(Default)]
 pub(crate) struct Changes {
-    /// With one socket per thread.
+    /// With one socket per thread. What has the same name and is open moves there.
     pub(crate) opened: Vec<(Arc<ListenerName>, Vec<TcpListener>)>,
     pub(crate) closed: Vec<Arc<str>>,
     pub(crate) failed: Vec<ListenError>,
@@ -65,17 +68,14 @@ impl Listeners {
         let mut kept = BTreeMap::new();
         for listener in router.listeners() {
             let name: Arc<str> = listener.name.as_ref().into();
-            let current = self.open.remove(&name);
-            match self.place(listener, current.as_ref(), &kept, settings) {
+            let mut current = self.open.remove(&name);
+            match self.place(listener, current.as_mut(), &kept, settings) {
                 Ok(None) => {
                     if let Some(current) = current {
                         kept.insert(name, current);
                     }
                 }
                 Ok(Some((open, sockets))) => {
-                    if current.is_some() {
-                        changes.closed.push(name.clone());
-                    }
                     changes.opened.push((listener_name(&name, &open), sockets));
                     kept.insert(name, open);
                 }
@@ -92,29 +92,34 @@ impl Listeners {
         changes
     }
 
-    /// `None`: it is open already as it should be.
+    /// `None`: it is open already, and as it should be from now on.
     fn place(
         &self,
         listener: &CompiledListener,
-        current: Option<&Open>,
+        mut current: Option<&mut Open>,
         kept: &BTreeMap<Arc<str>, Open>,
         settings: &ProxySettings,
     ) -> Result<Option<(Open, Vec<TcpListener>)>, String> {
         let wanted = wanted(listener, settings)?;
-        if current.is_some_and(|open| open.wanted == wanted) {
-            return Ok(None);
+        if let Some(open) = current.as_deref_mut().filter(|open| open.wanted == wanted) {
+            return open.secure(listener).map(|()| None);
         }
+        let tls = listener.tls.as_deref().map(Handover::new).transpose()?;
         if let Some((other, _)) = kept.iter().find(|(_, open)| open.overlaps(wanted)) {
             return Err(format!(
                 "port {} is that of listener {other}: give each listener its own",
                 wanted.port
             ));
         }
-        let own = current.into_iter().chain(self.open.values()).any(|open| open.bound.port() == wanted.port);
+        let own = current
+            .as_deref()
+            .into_iter()
+            .chain(self.open.values())
+            .any(|open| open.bound.port() == wanted.port);
         let opened = if own { Ok(()) } else { probe(wanted) }.and_then(|()| open(wanted, settings.threads));
         let (bound, sockets) = opened
             .map_err(|error| format!("can't listen on {}: {error}", Shown(wanted.address, wanted.port)))?;
-        Ok(Some((Open { wanted, bound }, sockets)))
+        Ok(Some((Open { wanted, bound, tls }, sockets)))
     }
 
     pub(crate) fn addresses(&self) -> BTreeMap<String, SocketAddr> {
@@ -128,6 +133,14 @@ impl Listeners {
 }
 
 impl Open {
+    /// Goes on with the listener's certificates.
+    fn secure(&mut self, listener: &CompiledListener) -> Result<(), String> {
+        match (&mut self.tls, &listener.tls) {
+            (Some(open), Some(tls)) => open.follow(tls),
+            _ => Ok(()),
+        }
+    }
+
     fn overlaps(&self, wanted: Wanted) -> bool {
         let same = match (self.wanted.address, wanted.address) {
             (Some(one), Some(other)) => one == other,
@@ -156,7 +169,8 @@ fn wanted(listener: &CompiledListener, settings: &ProxySettings) -> Result<Wante
         Some(text) => Some(text.parse().map_err(|_| format!("the address {text:?} is not an IP address"))?),
     };
     let CompiledListener { advertised_port, proxy_protocol, .. } = *listener;
-    Ok(Wanted { address, port: port.unwrap_or(listener.port), advertised_port, proxy_protocol })
+    let (port, tls) = (port.unwrap_or(listener.port), listener.tls.is_some());
+    Ok(Wanted { address, port, advertised_port, proxy_protocol, tls })
 }
 
 fn listener_name(name: &Arc<str>, open: &Open) -> Arc<ListenerName> {
@@ -165,7 +179,8 @@ fn listener_name(name: &Arc<str>, open: &Open) -> Arc<ListenerName> {
         advertised => advertised,
     };
     let proxy_protocol = open.wanted.proxy_protocol;
-    Arc::new(ListenerName { name: name.clone(), port: port.to_string().into(), proxy_protocol })
+    let tls = open.tls.as_ref().map(|tls| tls.current.clone());
+    Arc::new(ListenerName { name: name.clone(), port: port.to_string().into(), proxy_protocol, tls })
 }
 
 /// One socket per thread on the same port; the kernel spreads connections over them.

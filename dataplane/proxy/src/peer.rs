@@ -11,12 +11,15 @@ pub(crate) struct Peer {
     pub(crate) trusted: bool,
     /// `ip` as a field value.
     pub(crate) text: Box<str>,
+    /// The fields by which targets learn of its certificate, none if it has none or they aren't to learn of it. `None`:
+    /// it wasn't asked for one.
+    pub(crate) certificate: Option<Box<[u8]>>,
 }
 
 impl Peer {
     pub(crate) fn new(address: SocketAddr, trusted: &[IpNet]) -> Self {
         let ip = address.ip().to_canonical();
-        Self { ip, trusted: contains(trusted, ip), text: ip.to_string().into() }
+        Self { ip, trusted: contains(trusted, ip), text: ip.to_string().into(), certificate: None }
     }
 
     /// The client of a request: the rightmost address of `X-Forwarded-For` that is no trusted proxy. An entry that is no

@@ -18,6 +18,7 @@ use crate::listen::Listeners;
 use crate::probe::{Board, Prober, Surroundings, TargetHealth};
 use crate::stats::Counters;
 use crate::thread::{self, Command, Parts, Routers};
+use crate::tls;
 use crate::upstream::Resolver;
 use crate::{ListenError, ProxySettings, Stats};
 
@@ -105,6 +106,9 @@ impl Proxy {
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
         let retired = self.routers.swap(Some(router.clone()));
         let changes = listeners.follow(&router, &self.settings);
+        if trusts_the_system(&router) {
+            tls::load_system_roots();
+        }
         let _ = self.probed.send(router);
         for (name, sockets) in changes.opened {
             for (running, socket) in self.threads.iter().zip(sockets) {
@@ -199,6 +203,12 @@ impl Running {
             let _ = commands.send(command);
         }
     }
+}
+
+/// A target's certificate is to be verified by what the worker's system trusts.
+fn trusts_the_system(router: &Router) -> bool {
+    let targets = router.backends().flat_map(CompiledBackend::targets);
+    targets.filter_map(|target| target.tls.as_ref()).any(|tls| !tls.trust_all && tls.trusted.is_empty())
 }
 
 fn spawn(parts: Parts) -> Result<Running, ProxyError> {

@@ -59,6 +59,12 @@ reasons! {
     ClientGone = "client_gone", 499;
     /// The listener expects a header of the PROXY protocol, and the connection begins with something else.
     BadProxyHeader = "bad_proxy_header", 499;
+    /// The client and a listener found no way to speak TLS with each other.
+    TlsHandshakeFailed = "tls_handshake_failed", 499;
+    /// The client didn't get through the handshake in time.
+    TlsHandshakeTimeout = "tls_handshake_timeout", 499;
+    /// The listener speaks TLS, and the client doesn't.
+    PlainHttp = "plain_http", 400;
     /// The client did not read its answer for too long.
     ClientStalled = "client_stalled", 499;
     /// No router has been given yet.
@@ -72,6 +78,8 @@ reasons! {
     BadRewrite = "bad_rewrite", 502;
     ResolveFailed = "resolve_failed", 502;
     ConnectionFailed = "connection_failed", 502;
+    /// TLS with the target failed, or what the backend says about it can't be used.
+    TlsFailed = "tls_failed", 502;
     ConnectionTimeout = "connection_timeout", 504;
     CallTimeout = "call_timeout", 504;
     GlobalTimeout = "global_timeout", 504;

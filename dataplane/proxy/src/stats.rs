@@ -79,6 +79,8 @@ pub(crate) struct Counters {
     pub(crate) active: Counter,
     pub(crate) panics: Counter,
     pub(crate) upgraded: Counter,
+    pub(crate) tls_handshakes: Counter,
+    pub(crate) tls_resumptions: Counter,
     pub(crate) received_bytes: Counter,
     pub(crate) sent_bytes: Counter,
     pub(crate) upstream_connects: Counter,
@@ -110,6 +112,10 @@ pub struct Stats {
     pub panics: u64,
     /// Exchanges that became a tunnel (WebSocket).
     pub upgraded: u64,
+    /// TLS handshakes with clients that began from nothing.
+    pub tls_handshakes: u64,
+    /// TLS handshakes with clients that resumed an earlier session.
+    pub tls_resumptions: u64,
     /// Body bytes received from clients.
     pub received_bytes: u64,
     /// Bytes sent to clients.
@@ -178,6 +184,8 @@ impl Counters {
             (&mut sum.active, &self.active),
             (&mut sum.panics, &self.panics),
             (&mut sum.upgraded, &self.upgraded),
+            (&mut sum.tls_handshakes, &self.tls_handshakes),
+            (&mut sum.tls_resumptions, &self.tls_resumptions),
             (&mut sum.received_bytes, &self.received_bytes),
             (&mut sum.sent_bytes, &self.sent_bytes),
             (&mut sum.upstream_connects, &self.upstream_connects),

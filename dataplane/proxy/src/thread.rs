@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
 use arc_swap::cache::Cache;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use dataplane_core::{Moment, Router};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::AbortHandle;
@@ -17,6 +17,7 @@ use crate::accept;
 use crate::buffers::Buffers;
 use crate::draw::Draw;
 use crate::stats::Counters;
+use crate::tls::{Acceptor, Connectors};
 use crate::upstream::{Pool, Resolver};
 use crate::{ProxySettings, Reason};
 
@@ -25,6 +26,7 @@ pub(crate) type Routers = Arc<ArcSwapOption<Router>>;
 
 /// What a thread is told. It arrives between requests.
 pub(crate) enum Command {
+    /// A listener of the same name closes.
     Open {
         listener: Arc<ListenerName>,
         socket: TcpListener,
@@ -47,6 +49,8 @@ pub(crate) struct ListenerName {
     pub(crate) port: Box<str>,
     /// Connections begin with a header of the PROXY protocol.
     pub(crate) proxy_protocol: bool,
+    /// What clients are greeted with now; `None`: clear text.
+    pub(crate) tls: Option<Arc<ArcSwap<Acceptor>>>,
 }
 
 /// A listening socket of one thread.
@@ -76,6 +80,7 @@ pub(crate) struct Thread {
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) pool: Pool,
     pub(crate) resolver: Resolver,
+    pub(crate) connectors: Connectors,
     routers: RefCell<Cache<Routers, Option<Arc<Router>>>>,
     pinned: RefCell<Option<Rc<Pinned>>>,
     retired: mpsc::UnboundedSender<Arc<Router>>,
@@ -142,6 +147,7 @@ impl Thread {
             buffers: Rc::default(),
             pool,
             resolver: parts.resolver,
+            connectors: Connectors::default(),
             routers: RefCell::new(Cache::new(parts.routers)),
             pinned: RefCell::new(None),
             retired: parts.retired,
@@ -222,7 +228,9 @@ pub(crate) async fn run(parts: Parts, mut commands: mpsc::UnboundedReceiver<Comm
         let command = tokio::select! {
             command = commands.recv() => command,
             _ = sweep.tick() => {
-                thread.pool.sweep(Instant::now());
+                let now = Instant::now();
+                thread.pool.sweep(now);
+                thread.connectors.sweep(now);
                 continue;
             }
         };
@@ -234,8 +242,12 @@ pub(crate) async fn run(parts: Parts, mut commands: mpsc::UnboundedReceiver<Comm
                     closing: Cell::new(false),
                     closed: Notify::new(),
                 });
-                listening.insert(listener.name.clone(), entry.clone());
+                let moved = listening.insert(listener.name.clone(), entry.clone());
                 accept::spawn(thread.clone(), entry, socket);
+                if moved.is_some() {
+                    close(moved);
+                    thread.wake_all();
+                }
             }
             Some(Command::Close { name }) => {
                 close(listening.remove(&name));

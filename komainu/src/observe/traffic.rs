@@ -46,13 +46,15 @@ impl Collector for Traffic {
     }
 }
 
-fn counters(stats: &Stats) -> [(&'static str, &'static str, u64); 11] {
+fn counters(stats: &Stats) -> [(&'static str, &'static str, u64); 13] {
     [
         ("connections_accepted", "Client connections accepted", stats.accepted),
         ("connections_refused", "Client connections closed because of the limit", stats.refused),
         ("accept_pauses", "Rests of accepting for want of file descriptors", stats.accept_pauses),
         ("connection_panics", "Connections ended by a bug in the proxy", stats.panics),
         ("upgrades", "Exchanges that became a tunnel, as WebSockets do", stats.upgraded),
+        ("tls_handshakes", "TLS handshakes with clients that began from nothing", stats.tls_handshakes),
+        ("tls_resumptions", "TLS handshakes with clients that resumed a session", stats.tls_resumptions),
         ("received_body_bytes", "Body bytes received from clients", stats.received_bytes),
         ("sent_bytes", "Bytes sent to clients", stats.sent_bytes),
         ("upstream_connects", "Connections opened to targets", stats.upstream_connects),

@@ -5,7 +5,7 @@ use dataplane_snapshot::Key;
 
 use super::{CheckUrl, HealthCheck, Question};
 use crate::target::host_header;
-use crate::{CompiledBackend, CompiledTarget, TargetState};
+use crate::{CompiledBackend, CompiledTarget, TargetState, TargetTls};
 
 /// One server to ask regularly, and whom its answers are about.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub struct Server {
     pub port: u16,
     pub ip_address: Option<IpAddr>,
     pub host_header: Box<str>,
+    /// `None`: clear text.
+    pub tls: Option<Arc<TargetTls>>,
 }
 
 impl CompiledBackend {
@@ -67,6 +69,7 @@ fn elsewhere(check: &HealthCheck, targets: &[CompiledTarget]) -> Option<Server> 
         port: *port,
         ip_address: None,
         host_header: host_header(host, *port, 80).unwrap_or_default().into(),
+        tls: None,
     })
 }
 
@@ -77,6 +80,7 @@ impl From<&CompiledTarget> for Server {
             port: target.port,
             ip_address: target.ip_address,
             host_header: target.host_header.clone(),
+            tls: target.tls.clone(),
         }
     }
 }

@@ -71,6 +71,7 @@ impl<'a> Ended<'a> {
         match failure.reason {
             Reason::ResolveFailed
             | Reason::ConnectionFailed
+            | Reason::TlsFailed
             | Reason::ConnectionTimeout
             | Reason::CallTimeout
             | Reason::CallAndStreamTimeout
@@ -102,6 +103,7 @@ pub(super) const fn blames_target(reason: Reason) -> bool {
         reason,
         Reason::ResolveFailed
             | Reason::ConnectionFailed
+            | Reason::TlsFailed
             | Reason::ConnectionTimeout
             | Reason::CallTimeout
             | Reason::CallAndStreamTimeout

@@ -17,6 +17,7 @@ use crate::http1::fields;
 use crate::http1::framing::BodyLength;
 use crate::http1::head::Head;
 use crate::http1::piece::{BodyReader, Coding};
+use crate::thread::ListenerName;
 
 /// Routes a request, sends it to a target and its response to the client.
 pub(super) async fn forward<'r, S>(
@@ -31,7 +32,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let listening = connection.listening.clone();
-    let request = read(connection, head, bytes, &listening.listener.name)?;
+    let request = read(connection, head, bytes, &listening.listener)?;
     progress.id = Some(request.id);
     let matched = match find(router, &request, progress)? {
         Routed::Forward(matched) => matched,
@@ -61,7 +62,7 @@ fn read<'a, S>(
     connection: &Connection<S>,
     head: &'a Head,
     bytes: &'a Bytes,
-    listener: &'a str,
+    listener: &'a ListenerName,
 ) -> Result<Request<'a>, Failure> {
     let trusted = &connection.thread.settings.trusted_proxies;
     let client = if connection.peer.trusted {

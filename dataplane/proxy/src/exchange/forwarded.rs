@@ -12,18 +12,18 @@ pub(crate) struct Forwarded {
 }
 
 impl Forwarded {
-    /// Makes the text for a request. `peer` and `port` are those of the connection and never change.
-    pub(crate) fn follow(&mut self, peer: &str, port: &str, host: &[u8]) {
+    /// Makes the text for a request. All but `host` are the connection's and never change.
+    pub(crate) fn follow(&mut self, peer: &str, port: &str, scheme: &str, host: &[u8]) {
         if !self.block.is_empty() && self.host == host {
             return;
         }
         self.host.clear();
         self.host.extend_from_slice(host);
         self.element.clear();
-        element(&mut self.element, peer, host);
+        element(&mut self.element, peer, scheme, host);
         self.block.clear();
         field(&mut self.block, b"x-forwarded-for", peer.as_bytes());
-        field(&mut self.block, b"x-forwarded-proto", b"http");
+        field(&mut self.block, b"x-forwarded-proto", scheme.as_bytes());
         field(&mut self.block, b"x-forwarded-port", port.as_bytes());
         if !host.is_empty() {
             field(&mut self.block, b"x-forwarded-host", host);
@@ -41,7 +41,7 @@ impl Forwarded {
 }
 
 /// Appends the element for `peer`, as [`crate::peer::Peer`] writes it; `host` may be empty.
-fn element(out: &mut Vec<u8>, peer: &str, host: &[u8]) {
+fn element(out: &mut Vec<u8>, peer: &str, scheme: &str, host: &[u8]) {
     // An IPv6 address has brackets and therefore quotes, and so has a host with a port (RFC 7239 section 6).
     let (before, after): (&[u8], &[u8]) =
         if peer.contains(':') { (b"for=\"[", b"]\"") } else { (b"for=", b"") };
@@ -54,7 +54,8 @@ fn element(out: &mut Vec<u8>, peer: &str, host: &[u8]) {
             out.extend_from_slice(part);
         }
     }
-    out.extend_from_slice(b";proto=http");
+    out.extend_from_slice(b";proto=");
+    out.extend_from_slice(scheme.as_bytes());
 }
 
 #[cfg(test)]
@@ -63,7 +64,7 @@ mod tests {
 
     fn text(peer: &str, host: &[u8]) -> String {
         let mut forwarded = Forwarded::default();
-        forwarded.follow(peer, "80", host);
+        forwarded.follow(peer, "80", "http", host);
         String::from_utf8(forwarded.element().to_vec()).unwrap()
     }
 
@@ -78,7 +79,7 @@ mod tests {
     fn follows_the_host() {
         let mut forwarded = Forwarded::default();
         for host in ["a", "b", "b", ""] {
-            forwarded.follow("1.2.3.4", "80", host.as_bytes());
+            forwarded.follow("1.2.3.4", "80", "http", host.as_bytes());
             let host_fields = if host.is_empty() {
                 "forwarded: for=1.2.3.4;proto=http\r\n".to_owned()
             } else {

@@ -21,6 +21,10 @@ pub(crate) struct Sources<'a> {
     pub(crate) peer: &'a str,
     /// The port that clients see.
     pub(crate) port: &'a str,
+    /// How the client came: `http` or `https`.
+    pub(crate) scheme: &'a str,
+    /// The fields about the client's certificate; `None`: it wasn't asked for one.
+    pub(crate) certificate: Option<&'a [u8]>,
     pub(crate) forwarded: &'a Forwarded,
     /// Instead of the client's `Host`.
     pub(crate) host: Option<&'a str>,
@@ -28,6 +32,14 @@ pub(crate) struct Sources<'a> {
     pub(crate) upgrade: Option<&'a [u8]>,
     /// What the route changes.
     pub(crate) edits: Option<&'a HeaderEdits>,
+}
+
+impl Sources<'_> {
+    /// What a request says about a client's certificate is believed: of a proxy that took one, where none is taken here
+    /// (RFC 9440 section 2.4).
+    const fn may_certify(&self) -> bool {
+        self.trusted && self.certificate.is_none()
+    }
 }
 
 /// Appends the HTTP version of the target's protocol, the client's end-to-end fields, what the proxy adds, and the empty
@@ -42,7 +54,7 @@ pub(crate) fn write(out: &mut Vec<u8>, request: &Request<'_>, protocol: Protocol
     }
     for kept in &head.fields {
         let name = kept.name.of(request.bytes);
-        let dropped = is_dropped(name, head.body, sources.trusted);
+        let dropped = is_dropped(name, head.body, sources);
         let edited = sources.edits.is_some_and(|edits| edits.drops(name));
         if dropped || edited || (head.nominates && is_nominated(request, name)) {
             continue;
@@ -56,6 +68,7 @@ pub(crate) fn write(out: &mut Vec<u8>, request: &Request<'_>, protocol: Protocol
         out.extend_from_slice(b"transfer-encoding: chunked\r\n");
     }
     connection(out, request, sources.upgrade);
+    out.extend_from_slice(sources.certificate.unwrap_or_default());
     if sources.trusted {
         extend_forwarded(out, request, sources);
     } else {
@@ -65,7 +78,7 @@ pub(crate) fn write(out: &mut Vec<u8>, request: &Request<'_>, protocol: Protocol
 }
 
 /// For this hop only, written anew, or forged.
-fn is_dropped(name: &[u8], body: BodyLength, trusted: bool) -> bool {
+fn is_dropped(name: &[u8], body: BodyLength, sources: Sources<'_>) -> bool {
     if is_hop_by_hop(name) {
         return true;
     }
@@ -76,7 +89,9 @@ fn is_dropped(name: &[u8], body: BodyLength, trusted: bool) -> bool {
         9 => name.eq_ignore_ascii_case(b"forwarded"),
         14 => name.eq_ignore_ascii_case(b"http2-settings"),
         15 if name.eq_ignore_ascii_case(FORWARDED_FOR.as_bytes()) => true,
-        12.. => !trusted && starts_with_forwarded(name),
+        11 => !sources.may_certify() && name.eq_ignore_ascii_case(b"client-cert"),
+        17 if !sources.may_certify() && name.eq_ignore_ascii_case(b"client-cert-chain") => true,
+        12.. => !sources.trusted && starts_with_forwarded(name),
         _ => false,
     }
 }
@@ -126,7 +141,7 @@ fn extend_forwarded(out: &mut Vec<u8>, request: &Request<'_>, sources: Sources<'
     extend(out, request, "forwarded", sources.forwarded.element());
     let host = request.head.host.of(request.bytes);
     for (name, value) in [
-        ("x-forwarded-proto", &b"http"[..]),
+        ("x-forwarded-proto", sources.scheme.as_bytes()),
         ("x-forwarded-port", sources.port.as_bytes()),
         ("x-forwarded-host", host),
     ] {

@@ -34,7 +34,8 @@ impl<'a> Outgoing<'a> {
             return Err(Failure::new(Reason::LengthRequired, message));
         }
         let Connection { thread, peer, listening, forwarded, .. } = connection;
-        forwarded.follow(&peer.text, &listening.listener.port, head.host.of(self.request.bytes));
+        let scheme = if self.request.secured { "https" } else { "http" };
+        forwarded.follow(&peer.text, &listening.listener.port, scheme, head.host.of(self.request.bytes));
         let mut out = thread.buffers.take_output();
         out.extend_from_slice(head.method.of(self.request.bytes));
         out.push(b' ');
@@ -43,6 +44,8 @@ impl<'a> Outgoing<'a> {
             trusted: peer.trusted,
             peer: &peer.text,
             port: &listening.listener.port,
+            scheme,
+            certificate: peer.certificate.as_deref(),
             forwarded,
             host: self.matched.host(target, !head.host.is_empty()),
             upgrade: self.upgrade(target),

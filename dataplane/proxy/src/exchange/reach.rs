@@ -3,6 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -14,6 +15,7 @@ use crate::Reason;
 use crate::answer::Failure;
 use crate::thread::Thread;
 use crate::timer::Timer;
+use crate::tls::Connector;
 use crate::upstream::{Addresses, PoolKey, Upstream, connect};
 
 /// Whether an idle connection may be used.
@@ -33,18 +35,20 @@ pub(super) async fn reach(
     deadlines: &Deadlines,
     freshness: Freshness,
 ) -> Result<(PoolKey, Box<Upstream>), Failure> {
+    let tls = connector(thread, target)?;
+    let tls = tls.as_deref();
     let candidates = match literal(target) {
         Some(ip) => Candidates::One(ip),
         None => Candidates::Named(resolve(thread, timer, target, timeouts, deadlines).await?),
     };
-    let key = candidates.key(0, target.port)?;
+    let key = candidates.key(0, target.port, tls)?;
     if freshness == Freshness::Any
         && let Some(upstream) = thread.pool.take(key)
     {
         thread.counters.upstream_reuses.add(1);
         return Ok((key, upstream));
     }
-    connect_any(thread, timer, target, &candidates, connecting(timeouts, deadlines)).await
+    connect_any(thread, timer, (target.port, tls), &candidates, connecting(timeouts, deadlines)).await
 }
 
 /// Where a target may be.
@@ -61,13 +65,13 @@ impl Candidates {
         }
     }
 
-    fn key(&self, distance: usize, port: u16) -> Result<PoolKey, Failure> {
+    fn key(&self, distance: usize, port: u16, tls: Option<&Connector>) -> Result<PoolKey, Failure> {
         let ip = match self {
             Self::One(ip) => Some(*ip),
             Self::Named(addresses) => addresses.at(distance),
         };
         let ip = ip.ok_or_else(|| Failure::new(Reason::ResolveFailed, "no address"))?;
-        Ok(PoolKey { address: SocketAddr::new(ip, port) })
+        Ok(PoolKey { address: SocketAddr::new(ip, port), tls: tls.map(|tls| tls.id) })
     }
 }
 
@@ -75,17 +79,17 @@ impl Candidates {
 async fn connect_any(
     thread: &Thread,
     timer: &mut Timer,
-    target: &CompiledTarget,
+    (port, tls): (u16, Option<&Connector>),
     candidates: &Candidates,
     limit: Option<(Instant, Reason)>,
 ) -> Result<(PoolKey, Box<Upstream>), Failure> {
     let mut failure = None;
     for distance in 0..candidates.count() {
-        let key = candidates.key(distance, target.port)?;
+        let key = candidates.key(distance, port, tls)?;
         let share = limit.map(|(at, reason)| (share(at, candidates.count() - distance), reason));
         thread.counters.upstream_connects.add(1);
         // On the heap: it is large, rare, and would be part of every connection's memory.
-        let connecting = Box::pin(connect(key.address, thread.buffers.clone(), thread.settings.limits));
+        let connecting = Box::pin(connect(key.address, tls, thread.buffers.clone(), thread.settings.limits));
         match within(timer, share, connecting).await {
             Ok(Ok(upstream)) => {
                 if let (Candidates::Named(addresses), 1..) = (candidates, distance) {
@@ -104,6 +108,13 @@ async fn connect_any(
 fn share(at: Instant, left: usize) -> Instant {
     let now = Instant::now();
     now + at.saturating_duration_since(now) / u32::try_from(left.max(1)).unwrap_or(u32::MAX)
+}
+
+/// How TLS with the target begins; `None`: it is spoken to in clear text.
+fn connector(thread: &Thread, target: &CompiledTarget) -> Result<Option<Rc<Connector>>, Failure> {
+    let Some(tls) = &target.tls else { return Ok(None) };
+    let connector = thread.connectors.find(tls, &target.hostname, target.protocol);
+    connector.map(Some).map_err(|reason| Failure::new(Reason::TlsFailed, reason.to_string()))
 }
 
 fn literal(target: &CompiledTarget) -> Option<IpAddr> {

@@ -16,6 +16,7 @@ use crate::http1::piece::{BodyReader, Coding, Piece};
 use crate::http1::response::{self, Framing};
 use crate::http1::response_head::{ResponseError, ResponseHead};
 use crate::http1::stream::{BodyError, ReadError, Stream};
+use crate::tls;
 use crate::upstream::{PoolKey, Upstream};
 
 /// One request on its way to one target and back. Everything is driven by the task of the client's connection: what one
@@ -377,6 +378,12 @@ pub(super) fn malformed(error: &dyn Display) -> Failure {
 }
 
 pub(super) fn upstream_failure(error: &ReadError<ResponseError>) -> Failure {
+    // Since TLS 1.3 a target may refuse a client certificate only now.
+    if let ReadError::Io(io) = error
+        && let Some(why) = tls::explain(io)
+    {
+        return Failure::new(Reason::TlsFailed, format!("TLS with the target broke off: {why}"));
+    }
     match error {
         ReadError::Head(error) => malformed(error),
         ReadError::Closed | ReadError::Io(_) => {

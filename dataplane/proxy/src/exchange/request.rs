@@ -7,6 +7,7 @@ use dataplane_core::{BadPath, RequestHead, path};
 
 use crate::http1::fields;
 use crate::http1::head::{Head, Version};
+use crate::thread::ListenerName;
 
 /// A request as the router reads it.
 pub(crate) struct Request<'a> {
@@ -16,6 +17,8 @@ pub(crate) struct Request<'a> {
     path: Cow<'a, str>,
     pub(crate) client_ip: IpAddr,
     pub(crate) listener: &'a str,
+    /// The client came over TLS.
+    pub(crate) secured: bool,
     /// Unique in this process.
     pub(crate) id: RequestId,
 }
@@ -36,7 +39,7 @@ impl<'a> Request<'a> {
     pub(crate) fn new(
         head: &'a Head,
         bytes: &'a Bytes,
-        listener: &'a str,
+        listener: &'a ListenerName,
         client_ip: IpAddr,
         id: RequestId,
     ) -> Result<Self, BadPath> {
@@ -44,7 +47,8 @@ impl<'a> Request<'a> {
             Some(span) => path::normalize(span.text(bytes))?,
             None => Cow::Borrowed("/"),
         };
-        Ok(Self { head, bytes, host: host(head.host.text(bytes)), path, client_ip, listener, id })
+        let (host, secured) = (host(head.host.text(bytes)), listener.tls.is_some());
+        Ok(Self { head, bytes, host, path, client_ip, listener: &listener.name, secured, id })
     }
 
     /// Doing it twice is the same as doing it once (RFC 9110 section 9.2.2).
@@ -108,7 +112,7 @@ impl RequestHead for Request<'_> {
     }
 
     fn secured(&self) -> bool {
-        false
+        self.secured
     }
 
     fn client_ip(&self) -> IpAddr {

@@ -56,7 +56,7 @@ pub(crate) enum BodyError {
     Io(#[from] io::Error),
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
+impl<S> Stream<S> {
     pub(crate) fn new(io: S, buffers: Rc<Buffers>, limits: Limits) -> Self {
         Self {
             io,
@@ -70,6 +70,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
         }
     }
 
+    /// The byte stream, and what was read ahead.
+    pub(crate) fn into_parts(self) -> (S, Bytes) {
+        (self.io, self.input.freeze())
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     /// No byte of a next request is here yet.
     pub(crate) fn is_idle(&self) -> bool {
         self.input.is_empty()
@@ -120,6 +127,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
                 return Poll::Ready(None);
             }
         }
+    }
+
+    /// The first byte that is here, without taking it. `None`: the client closed before.
+    pub(crate) fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<Option<u8>> {
+        if self.input.is_empty() && !matches!(ready!(self.poll_fill(cx)), Ok(1..)) {
+            return Poll::Ready(None);
+        }
+        Poll::Ready(self.input.first().copied())
     }
 
     /// The next request head with its bytes; `None`: the client closed between two requests.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use dataplane_core::health::{
     Answer, Colour, HealthCheck, HttpCheck, Judgement, LOGIC_RESULT, LOGIC_TEST, Question, Server,
 };
+use dataplane_snapshot::wire::Protocol;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::Surroundings;
@@ -35,6 +36,8 @@ enum Trouble {
     Dial(#[from] DialError),
     #[error("connecting to {0} took too long")]
     Late(SocketAddr),
+    #[error("{0}")]
+    Settings(String),
     #[error("sending: {0}")]
     Send(io::Error),
     #[error("the answer's head: {0}")]
@@ -81,11 +84,18 @@ async fn attempt(
 async fn connect(server: &Server, deadline: Instant, around: &Surroundings) -> Result<Transport, Trouble> {
     let mut trouble = Trouble::NoAddress(server.hostname.clone());
     let addresses = addresses(server, around).await?;
+    let tls = match &server.tls {
+        None => None,
+        Some(tls) => {
+            let found = around.connectors.find(tls, &server.hostname, Protocol::Http11);
+            Some(found.map_err(|reason| Trouble::Settings(reason.to_string()))?)
+        }
+    };
     for (index, ip) in addresses.iter().enumerate() {
         let (address, now) = (SocketAddr::new(*ip, server.port), Instant::now());
         let left = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
         let end = now + deadline.saturating_duration_since(now) / left;
-        match timeout_at(end, dial(address)).await {
+        match timeout_at(end, dial(address, tls.as_deref())).await {
             Ok(Ok(transport)) => return Ok(transport),
             Ok(Err(error)) => trouble = error.into(),
             Err(_) => trouble = Trouble::Late(address),

@@ -18,6 +18,7 @@ pub(crate) use prober::Prober;
 use crate::Limits;
 use crate::buffers::Buffers;
 use crate::draw::Draw;
+use crate::tls::Connectors;
 use crate::upstream::Resolver;
 
 /// What all probes share.
@@ -28,6 +29,7 @@ pub(crate) struct Surroundings {
     pub(crate) epoch: Instant,
     pub(crate) draw: Draw,
     pub(crate) board: Board,
+    pub(crate) connectors: Connectors,
     buffers: Rc<Buffers>,
     /// One for each probe that is under way.
     permits: Semaphore,
@@ -40,7 +42,16 @@ impl Surroundings {
 
     pub(crate) fn new(resolver: Resolver, limits: Limits, epoch: Instant, draw: Draw, board: Board) -> Self {
         let permits = Semaphore::new(Self::AT_ONCE);
-        Self { resolver, limits, epoch, draw, board, buffers: Rc::default(), permits }
+        Self {
+            resolver,
+            limits,
+            epoch,
+            draw,
+            board,
+            connectors: Connectors::default(),
+            buffers: Rc::default(),
+            permits,
+        }
     }
 
     fn now(&self) -> Moment {

@@ -6,6 +6,7 @@ use dataplane_core::Router;
 use dataplane_core::health::Probe;
 use dataplane_snapshot::Key;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::Surroundings;
 use super::watch::Watch;
@@ -45,6 +46,7 @@ impl Prober {
         });
         let targets: BTreeSet<_> = probes.values().flat_map(targets).collect();
         self.around.board.keep(&targets);
+        self.around.connectors.sweep(Instant::now());
         for (subject, probe) in probes {
             let previous = self.watches.get(&subject);
             if !previous.is_some_and(|watch| watch.goes_on(&probe)) {

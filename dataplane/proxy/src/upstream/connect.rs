@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use super::{Transport, Upstream};
 use crate::buffers::Buffers;
 use crate::http1::stream::Stream;
+use crate::tls::{Connector, TlsTrouble};
 use crate::{Limits, Reason};
 
 /// Why a connection couldn't be opened.
@@ -16,30 +17,38 @@ use crate::{Limits, Reason};
 pub(crate) enum DialError {
     #[error("connecting to {0}: {1}")]
     Tcp(SocketAddr, io::Error),
+    #[error("{0}")]
+    Tls(#[from] TlsTrouble),
 }
 
 impl DialError {
     pub(crate) const fn reason(&self) -> Reason {
         match self {
             Self::Tcp(..) => Reason::ConnectionFailed,
+            Self::Tls(_) => Reason::TlsFailed,
         }
     }
 }
 
 /// Opens a connection and all that lies between TCP and what the target speaks. Takes as long as it takes: the caller has
 /// a connection timeout.
-pub(crate) async fn dial(address: SocketAddr) -> Result<Transport, DialError> {
+pub(crate) async fn dial(address: SocketAddr, tls: Option<&Connector>) -> Result<Transport, DialError> {
     let stream = TcpStream::connect(address).await.map_err(|error| DialError::Tcp(address, error))?;
     stream.set_nodelay(true).map_err(|error| DialError::Tcp(address, error))?;
-    Ok(Transport::Plain(stream))
+    let transport = Transport::Plain(stream);
+    Ok(match tls {
+        None => transport,
+        Some(tls) => Transport::Tls(Box::new(tls.connect(transport).await?)),
+    })
 }
 
 /// A new connection for requests.
 pub(crate) async fn connect(
     address: SocketAddr,
+    tls: Option<&Connector>,
     buffers: Rc<Buffers>,
     limits: Limits,
 ) -> Result<Box<Upstream>, DialError> {
-    let transport = dial(address).await?;
+    let transport = dial(address, tls).await?;
     Ok(Box::new(Upstream::new(Stream::new(transport, buffers, limits))))
 }

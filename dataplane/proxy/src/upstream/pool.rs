@@ -1,5 +1,6 @@
 use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,10 +32,12 @@ impl Upstream {
     }
 }
 
-/// Which connections can stand in for each other. What else distinguishes them (TLS, proxies) belongs here when it comes.
+/// Which connections can stand in for each other. What else distinguishes them (proxies) belongs here when it comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct PoolKey {
     pub(crate) address: SocketAddr,
+    /// The connector's id; `None`: clear text.
+    pub(crate) tls: Option<NonZeroU64>,
 }
 
 /// The idle upstream connections of a thread, last used first.

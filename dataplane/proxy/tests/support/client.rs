@@ -1,11 +1,11 @@
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use super::{PATIENCE, field, message};
 
 /// A client that sends what it is told to, byte for byte.
-pub struct Client {
-    stream: TcpStream,
+pub struct Client<S = TcpStream> {
+    stream: S,
     received: Vec<u8>,
 }
 
@@ -39,7 +39,22 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
+        Self::over(stream)
+    }
+
+    pub fn finish(&mut self) -> &mut Self {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+        self
+    }
+}
+
+impl<S: Read + Write> Client<S> {
+    pub fn over(stream: S) -> Self {
         Self { stream, received: Vec::new() }
+    }
+
+    pub fn stream(&mut self) -> &mut S {
+        &mut self.stream
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
@@ -115,10 +130,5 @@ impl Client {
     pub fn assert_closed(&mut self) {
         let rest = self.rest();
         assert!(rest.is_empty(), "unexpected {:?}", String::from_utf8_lossy(&rest));
-    }
-
-    pub fn finish(&mut self) -> &mut Self {
-        self.stream.shutdown(Shutdown::Write).unwrap();
-        self
     }
 }

@@ -9,6 +9,7 @@
 )]
 
 pub mod client;
+pub mod tls;
 pub mod upstream;
 
 use std::net::SocketAddr;
@@ -33,6 +34,8 @@ pub struct Setup {
     pub backend: wire::Backend,
     pub endpoints: wire::Endpoints,
     pub settings: ProxySettings,
+    /// By name, for whatever names them by [`tls::Identity::key_of`].
+    pub certificates: Vec<(&'static str, tls::Identity)>,
     /// What lives on from one router to the next.
     pub states: BackendStates,
 }
@@ -66,6 +69,7 @@ impl Setup {
             backend: wire::Backend { name: "users".into(), root: "/".into(), ..Default::default() },
             endpoints: wire::Endpoints { targets: vec![target(upstream)] },
             settings: ProxySettings { threads: 1, ..ProxySettings::default() },
+            certificates: Vec::new(),
             states: BackendStates::new(),
         }
     }
@@ -111,6 +115,7 @@ impl Setup {
             objects
                 .push(Object::encode(key, &wire::Content::from(wire::Payload::Listener(listener.clone()))));
         }
+        objects.extend(self.certificates.iter().flat_map(|(name, identity)| identity.objects(name)));
         let served = Served::new(Snapshot::new(objects, AsOf::default()));
         let compiled = Router::compile(&served, None, &self.states);
         assert_eq!(compiled.rejected, [], "the test's objects are good");
