@@ -9,7 +9,7 @@ export KOMAINU_BIN ?= $(BIN)
 export KOMAINU_CACHE := $(CACHE)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart build test test-fast tools fmt fmt-check lint deny purity sizes generate bench-proxy \
+.PHONY: help quickstart build test test-fast test-loom tools fmt fmt-check lint deny purity sizes generate bench-proxy \
 	check-instructions update-instructions test-protocols accept-foundation accept-backends
 
 help: ## List the targets
@@ -22,8 +22,11 @@ build: ## Build the program (profile ci)
 	@echo "building komainu (profile $(PROFILE)); the first time takes some minutes"
 	@$(CARGO) build --locked --profile $(PROFILE) --package komainu
 
-test: needs tools build ## Run all tests (needs Rust, Go >= 1.25, a C compiler, root for namespaces)
+test: needs tools build test-loom ## Run all tests (needs Rust, Go >= 1.25, a C compiler, root for namespaces)
 	$(CARGO) test --locked --profile $(PROFILE) --workspace --no-fail-fast
+
+test-loom: ## Try every order in which threads can touch our own atomics
+	RUSTFLAGS="--cfg loom" $(CARGO) test --locked --package komainu-dataplane-core --lib --target-dir target/loom loom_tests
 
 test-fast: build ## Run the tests that need no root and no cluster
 	$(CARGO) test --locked --profile $(PROFILE) --workspace --exclude komainu-e2e --no-fail-fast

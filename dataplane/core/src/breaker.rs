@@ -2,12 +2,13 @@
 //! outcome decides. Otoroshi's Backends page names the two numbers, its code says that the errors come in a row and that
 //! `sample_interval` is how long the breaker stays open.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use dataplane_snapshot::wire;
 
 use crate::Moment;
+use crate::atomic::AtomicU64;
+use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 /// When a breaker opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub enum BreakerState {
 /// One word, so that each change is one compare-and-swap: two bits of state, twenty for the errors in a row, and
 /// milliseconds of [`Moment`]'s clock. All zero: closed, no error. Who holds the permit of a trial is the only one to
 /// leave that state, so no change is ever made by a holder that came too late.
+///
+/// Who reads a state also sees what its writer did before: that the target has to warm up.
 #[derive(Debug, Default)]
 pub struct Breaker(AtomicU64);
 
@@ -98,12 +101,12 @@ impl Word {
 
 impl Breaker {
     fn load(&self) -> Word {
-        Word::unpack(self.0.load(Relaxed))
+        Word::unpack(self.0.load(Acquire))
     }
 
     /// Puts `new` in the place of `old`, unless another thread was faster.
     fn replace(&self, old: Word, new: Word) -> bool {
-        self.0.compare_exchange(old.pack(), new.pack(), Relaxed, Relaxed).is_ok()
+        self.0.compare_exchange(old.pack(), new.pack(), AcqRel, Relaxed).is_ok()
     }
 
     pub fn state(&self) -> BreakerState {
@@ -138,11 +141,12 @@ impl Breaker {
         }
     }
 
-    /// The request of `permit` went well. `true`: that closed the breaker.
+    /// The request of `permit` went well. A trial closes the breaker.
     #[inline]
-    pub(crate) fn succeed(&self, mut permit: Permit<'_>) -> bool {
+    pub(crate) fn succeed(&self, mut permit: Permit<'_>) {
         if let Some((breaker, trying)) = permit.trial.take() {
-            return breaker.replace(trying, Word::Closed { errors: 0, since: 0 });
+            breaker.replace(trying, Word::Closed { errors: 0, since: 0 });
+            return;
         }
         // Requests from before the breaker opened say nothing about the target of now.
         while let closed @ Word::Closed { errors: 1.., .. } = self.load() {
@@ -150,7 +154,6 @@ impl Breaker {
                 break;
             }
         }
-        false
     }
 
     /// The request of `permit` failed. `true`: that opened the breaker. It is opened only if `may_open`, which is asked
@@ -196,6 +199,11 @@ pub struct Permit<'t> {
 impl Permit<'_> {
     /// Where there is no breaker.
     pub(crate) const FREE: Self = Self { trial: None };
+
+    /// The request decides whether the breaker closes.
+    pub(crate) const fn is_trial(&self) -> bool {
+        self.trial.is_some()
+    }
 }
 
 impl Drop for Permit<'_> {
@@ -211,5 +219,7 @@ const fn millis(moment: Moment) -> u64 {
     if millis > MILLIS { MILLIS } else { millis }
 }
 
+#[cfg(all(test, loom))]
+mod loom_tests;
 #[cfg(test)]
 mod tests;

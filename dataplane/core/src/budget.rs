@@ -1,15 +1,15 @@
 //! How much retries may add to what a backend has to do: without a bound, a backend that is slow from load gets the load
 //! of its clients several times over.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
 use crate::Moment;
+use crate::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The retries of one backend, of all threads and over swaps of the router: in any ten seconds at most a fifth of the
 /// requests, or ten a second where that is more.
 ///
 /// Time is cut into windows of ten seconds. What the last one had counts by the part of it that still lies within ten
-/// seconds, as if it had been spread evenly.
+/// seconds, as if it had been spread evenly. The bound is exact within a window. At its turn, each thread whose clock still
+/// was in the one before can take one retry more.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct RetryBudget {
@@ -111,5 +111,7 @@ const fn place(now: Moment) -> (u64, u64) {
     (if number > u64::MAX >> 40 { u64::MAX >> 40 } else { number }, micros % RetryBudget::WINDOW)
 }
 
+#[cfg(all(test, loom))]
+mod loom_tests;
 #[cfg(test)]
 mod tests;

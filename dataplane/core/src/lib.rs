@@ -5,6 +5,7 @@
 //!
 //! This crate is pure: no clock, no socket, no randomness.
 
+mod atomic;
 pub mod backend;
 pub mod balance;
 mod breaker;

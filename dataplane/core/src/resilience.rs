@@ -78,9 +78,11 @@ impl CompiledBackend {
         match &self.resilience.breaker {
             Some(rule) if rule.is_error(status) => self.failed(target, permit, now()),
             Some(_) => {
-                if target.state.breaker.succeed(permit) {
+                if permit.is_trial() {
+                    // Before the breaker closes, or a thread that sees it closed could give the target its whole share.
                     target.state.warmth.begin(now());
                 }
+                target.state.breaker.succeed(permit);
                 false
             }
             None => false,
@@ -108,5 +110,7 @@ impl CompiledBackend {
     }
 }
 
+#[cfg(all(test, loom))]
+mod loom_tests;
 #[cfg(test)]
 mod tests;

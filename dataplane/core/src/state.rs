@@ -1,9 +1,9 @@
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use dataplane_snapshot::Key;
 use rustc_hash::FxHashMap;
 
+use crate::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use crate::health::{Health, HealthState, Standing};
 use crate::{Breaker, Latency, Location, Moment, RetryBudget, Warmth};
 
@@ -83,6 +83,7 @@ impl TargetState {
             return;
         }
         if (before.standing, health.standing) == (Standing::Out, Standing::In) {
+            // Before the health, so that nobody who sees it healthy gives it its whole share.
             self.warmth.begin(health.since);
         }
         self.health.store(health);
@@ -173,6 +174,8 @@ fn revive<T: Default>(slot: &mut Weak<T>) -> Arc<T> {
     })
 }
 
+#[cfg(all(test, loom))]
+mod loom_tests;
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::Moment;
+use crate::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// How long a target takes to answer: a peak-sensitive moving average, as Finagle's "peak EWMA". A slower answer counts at
 /// once and in full; faster ones pull the average down by the time that passed, over about ten seconds.

@@ -2,6 +2,8 @@
 
 mod candidates;
 mod latency;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod policy;
 #[cfg(test)]
 mod policy_tests;

@@ -1,7 +1,7 @@
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::Moment;
+use crate::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// How much of its share a target takes. All of it, but for the minute after it came back from being unhealthy or from an
 /// open breaker: then it begins with a twentieth, and its share rises, slowly at first, with the square of time.

@@ -1,6 +1,6 @@
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
 use crate::Moment;
+use crate::atomic::AtomicU64;
+use crate::atomic::Ordering::{Acquire, Release};
 
 /// Where a target stands after the checks so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,7 +20,8 @@ pub struct Health {
     pub since: Moment,
 }
 
-/// The health of one target, written by its probe and read by every choice of a target.
+/// The health of one target, written by its probe and read by every choice of a target. Who reads it also sees what was
+/// written before it: that the target has to warm up.
 #[derive(Debug, Default)]
 pub struct HealthState(AtomicU64);
 
@@ -31,14 +32,14 @@ const IN: u64 = 1;
 const OUT: u64 = 2;
 
 impl HealthState {
-    /// Costs one relaxed load.
+    /// Costs one load.
     #[inline]
     pub fn is_out(&self) -> bool {
-        self.0.load(Relaxed) & MASK == OUT
+        self.0.load(Acquire) & MASK == OUT
     }
 
     pub fn load(&self) -> Health {
-        let word = self.0.load(Relaxed);
+        let word = self.0.load(Acquire);
         let standing = match word & MASK {
             IN => Standing::In,
             OUT => Standing::Out,
@@ -55,6 +56,6 @@ impl HealthState {
             Standing::Out => OUT,
         };
         let since = health.since.as_micros().min(u64::MAX >> BITS);
-        self.0.store(since << BITS | standing, Relaxed);
+        self.0.store(since << BITS | standing, Release);
     }
 }

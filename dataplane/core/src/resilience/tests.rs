@@ -7,7 +7,7 @@ use crate::certificates::{Certificates, Lookup};
 
 const KEY: &str = "backend/default/users";
 
-fn backend(count: usize, states: &BackendStates) -> CompiledBackend {
+pub(super) fn backend(count: usize, states: &BackendStates) -> CompiledBackend {
     let key: Key = KEY.parse().unwrap();
     let target = |index: usize| wire::Target {
         id: index.to_string(),
