@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use dataplane_snapshot::wire;
 
-use crate::Moment;
 use crate::atomic::AtomicU64;
 use crate::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use crate::{Moment, Warmth};
 
 /// When a breaker opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,14 @@ impl BreakerRule {
         let interval = Duration::from_millis(*interval);
         let rule = Self { max_errors: *max_errors, interval, server_errors: *server_errors };
         Ok((!interval.is_zero()).then_some(rule))
+    }
+
+    /// For a target that takes this much of its share, of [`Warmth::FULL`]: it takes as much longer to make as many errors. A
+    /// quarter of them at least, as a few may be late ones of when it was away.
+    pub(crate) fn for_share(self, share: u32) -> Self {
+        let share = u64::from(share.max(Warmth::FULL / 4));
+        let errors = (u64::from(self.max_errors) * share).div_ceil(u64::from(Warmth::FULL));
+        Self { max_errors: u32::try_from(errors).unwrap_or(self.max_errors), ..self }
     }
 
     /// Whether an answer with this status is an error.

@@ -92,7 +92,8 @@ impl CompiledBackend {
     /// The request of `permit` wasn't answered, by the target's fault. `true`: that opened its circuit breaker.
     pub fn failed(&self, target: &CompiledTarget, permit: Permit<'_>, now: Moment) -> bool {
         let Some(rule) = &self.resilience.breaker else { return false };
-        target.state.breaker.fail(permit, rule, now, || self.may_open(target, now))
+        let rule = rule.for_share(target.state.warmth.share(now));
+        target.state.breaker.fail(permit, &rule, now, || self.may_open(target, now))
     }
 
     /// Whether some target with a share is kept from requests by its circuit breaker.

@@ -119,6 +119,13 @@ fn rules() {
     assert!(RULE.is_error(500) && RULE.is_error(599) && !RULE.is_error(499));
 }
 
+#[test]
+fn a_part_of_the_share_makes_a_part_of_the_errors_enough() {
+    let errors = |max_errors, share| BreakerRule { max_errors, ..RULE }.for_share(share).max_errors;
+    assert_eq!([Warmth::FULL, Warmth::FULL / 2, 51, 0].map(|share| errors(20, share)), [20, 10, 5, 5]);
+    assert_eq!([1, 2, 3, 5].map(|max_errors| errors(max_errors, 51)), [1, 1, 1, 2]);
+}
+
 /// Eight threads, each time a breaker whose time is over: one of them is let through, whoever it is.
 #[test]
 fn threads_get_one_trial_between_them() {

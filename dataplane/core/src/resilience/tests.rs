@@ -73,6 +73,24 @@ fn answers_from_500_are_errors() {
 }
 
 #[test]
+fn a_target_that_came_back_is_given_up_sooner() {
+    let states = BackendStates::new();
+    let mut backend = backend(1, &states);
+    backend.resilience.breaker =
+        BreakerRule::parse(Some(&wire::Breaker { max_errors: 8, interval: 100_000, server_errors: true }))
+            .unwrap();
+    let [target] = backend.targets() else { panic!("one") };
+    let errors = |now| (1..).find(|_| backend.failed(target, backend.admit(target, now).unwrap(), now));
+    assert_eq!(errors(Moment::default()), Some(8));
+    let back = Moment::default().after(Duration::from_secs(100));
+    assert!(!backend.answered(target, backend.admit(target, back).unwrap(), 200, || back));
+    assert_eq!(errors(back), Some(2), "it takes next to nothing of its share");
+    let later = back.after(Duration::from_secs(100));
+    assert!(!backend.answered(target, backend.admit(target, later).unwrap(), 200, || later));
+    assert_eq!(errors(later.after(Warmth::RAMP)), Some(8), "warm");
+}
+
+#[test]
 fn breakers_and_budget_outlive_the_backend() {
     let states = BackendStates::new();
     let old = backend(1, &states);
