@@ -23,6 +23,8 @@ pub struct CompiledListener {
     pub protocol: wire::ListenerProtocol,
     /// Each connection begins with a header of the PROXY protocol.
     pub proxy_protocol: bool,
+    /// Clients may speak HTTP/2.
+    pub http2: bool,
     /// `None`: clear text.
     pub tls: Option<Arc<ListenerTls>>,
 }
@@ -55,7 +57,8 @@ impl CompiledListener {
             _ => return Err(format!("{} is no protocol that this version knows", listener.protocol)),
         };
         let proxy_protocol = listener.proxy_protocol;
-        Ok(Self { name: key.name().into(), address, port, advertised_port, protocol, proxy_protocol, tls })
+        let (name, http2) = (key.name().into(), !listener.http1_only);
+        Ok(Self { name, address, port, advertised_port, protocol, proxy_protocol, http2, tls })
     }
 
     /// Takes the TLS settings of the listener with the same name in `previous` if they are the same ones.

@@ -115,7 +115,7 @@ fn start(thread: &Rc<Thread>, listening: &Rc<Listening>, stream: TcpStream, addr
     let id = thread.next_id();
     let control = Rc::new(Control::default());
     let open = Open::new(thread.clone(), id);
-    let peer = Peer::new(address, &thread.settings.trusted_proxies);
+    let peer = Rc::new(Peer::new(address, &thread.settings.trusted_proxies));
     let connection =
         connection::Connection::new(stream, peer, thread.clone(), listening.clone(), control.clone());
     let secured = listening.listener.tls.is_some();

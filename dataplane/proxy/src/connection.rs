@@ -3,7 +3,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
@@ -11,8 +11,9 @@ use crate::Reason;
 use crate::answer::{self, Failure};
 use crate::exchange;
 use crate::exchange::forwarded::Forwarded;
-use crate::http1::head::Head;
+use crate::http1::head::{Head, HeadError};
 use crate::http1::stream::{ReadError, Stream};
+use crate::http2::{self, AsHttp1};
 use crate::peer::Peer;
 use crate::thread::{Control, Listening, Thread};
 use crate::timer::Timer;
@@ -26,12 +27,14 @@ const LINGER_BYTES: usize = 1024 * 1024;
 pub(crate) struct Connection<S> {
     pub(crate) stream: Stream<S>,
     pub(crate) timer: Timer,
-    pub(crate) peer: Peer,
+    pub(crate) peer: Rc<Peer>,
     pub(crate) thread: Rc<Thread>,
     pub(crate) listening: Rc<Listening>,
     pub(crate) forwarded: Forwarded,
     /// When the last exchange began or, once it is over, ended; the clock is asked no more often than that.
     pub(crate) now: Instant,
+    /// It is one stream of a connection of HTTP/2.
+    pub(crate) multiplexed: bool,
     control: Rc<Control>,
 }
 
@@ -47,10 +50,37 @@ pub(crate) enum After {
     Abort,
 }
 
+/// Why there is no head of a request.
+enum Unread {
+    Failed(Failure),
+    /// The client speaks HTTP/2.
+    Http2,
+}
+
+impl Connection<AsHttp1> {
+    /// Serves the one request of a stream of HTTP/2, whose head is `head`. The stream ends by what was written, or is
+    /// reset. `true`: the client abandoned it.
+    pub(crate) async fn serve_stream(mut self, head: BytesMut) -> bool {
+        self.multiplexed = true;
+        self.stream.unread_head(head);
+        let after = match self.next_head(false).await {
+            Ok(Some((head, bytes))) => exchange::run(&mut self, &head, bytes).await,
+            Err(Unread::Failed(failure)) => self.refuse(&failure),
+            Ok(None) | Err(Unread::Http2) => After::Abort,
+        };
+        if after != After::Abort {
+            let deadline = Instant::now() + self.thread.settings.timeouts.body_progress;
+            self.flush(deadline).await;
+        }
+        self.count_bytes();
+        self.stream.io().is_abandoned()
+    }
+}
+
 impl<S> Connection<S> {
     pub(crate) fn new(
         io: S,
-        peer: Peer,
+        peer: Rc<Peer>,
         thread: Rc<Thread>,
         listening: Rc<Listening>,
         control: Rc<Control>,
@@ -64,16 +94,19 @@ impl<S> Connection<S> {
             listening,
             forwarded: Forwarded::default(),
             now: Instant::now(),
+            multiplexed: false,
             control,
         }
     }
 
     /// The same connection, carried by `io` from now on; what carried it, and what of it was read ahead.
     pub(crate) fn with_io<T>(self, io: T) -> (S, Bytes, Connection<T>) {
-        let Self { stream, timer, peer, thread, listening, forwarded, now, control } = self;
+        let Self { stream, timer, peer, thread, listening, forwarded, now, multiplexed, control } = self;
         let (old, ahead) = stream.into_parts();
         let stream = Stream::new(io, thread.buffers.clone(), thread.settings.limits);
-        (old, ahead, Connection { stream, timer, peer, thread, listening, forwarded, now, control })
+        let connection =
+            Connection { stream, timer, peer, thread, listening, forwarded, now, multiplexed, control };
+        (old, ahead, connection)
     }
 
     /// Ready when the connection has taken too long to come to its first request.
@@ -116,7 +149,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 // Inside TLS an end is said, so that it can't be forged.
                 Ok(None) if self.listening.listener.tls.is_some() => After::Close,
                 Ok(None) => After::Abort,
-                Err(failure) => self.refuse(&failure),
+                // On the heap, as its memory would be part of that of every connection.
+                Err(Unread::Http2) => return Box::pin(self.serve_http2()).await,
+                Err(Unread::Failed(failure)) => self.refuse(&failure),
             };
             first = false;
             self.count_bytes();
@@ -128,6 +163,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
+    /// Serves a client that speaks HTTP/2.
+    pub(crate) async fn serve_http2(self) {
+        let Self { stream, peer, thread, listening, control, .. } = self;
+        let (io, early) = stream.into_parts();
+        http2::serve(io, early, http2::Client { peer, thread, listening, control }).await;
+    }
+
     /// Reads who the client is, in front of all requests. `false`: nobody has said so in time.
     async fn read_proxy_header(&mut self) -> bool {
         let deadline = self.now + self.thread.settings.timeouts.head;
@@ -137,7 +179,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         });
         let Some(header) = header.await else { return false };
         if let Some(client) = header.client {
-            self.peer = Peer::new(client, &self.thread.settings.trusted_proxies);
+            self.peer = Rc::new(Peer::new(client, &self.thread.settings.trusted_proxies));
         }
         true
     }
@@ -151,7 +193,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.count_bytes();
     }
 
-    async fn next_head(&mut self, first: bool) -> Result<Option<(Head, Bytes)>, Failure> {
+    async fn next_head(&mut self, first: bool) -> Result<Option<(Head, Bytes)>, Unread> {
         let since = self.now;
         let mut begun = None;
         poll_fn(|cx| self.poll_next_head(first, since, &mut begun, cx)).await
@@ -163,12 +205,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         since: Instant,
         begun: &mut Option<Instant>,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<(Head, Bytes)>, Failure>> {
+    ) -> Poll<Result<Option<(Head, Bytes)>, Unread>> {
         if let Poll::Ready(read) = self.stream.poll_head(cx) {
             return Poll::Ready(match read {
                 Ok(head) => Ok(head),
-                Err(ReadError::Head(error)) => Err(Failure::new(error.reason(), error.to_string())),
-                Err(ReadError::Closed) => Err(Failure::new(Reason::ClientGone, "")),
+                Err(ReadError::Head(HeadError::Version)) if first && self.is_http2() => Err(Unread::Http2),
+                Err(ReadError::Head(error)) => {
+                    Err(Unread::Failed(Failure::new(error.reason(), error.to_string())))
+                }
+                Err(ReadError::Closed) => Err(Unread::Failed(Failure::new(Reason::ClientGone, ""))),
                 // A reset between two requests is how some clients close.
                 Err(ReadError::Io(_)) => Ok(None),
             });
@@ -195,8 +240,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Poll::Ready(if idle {
             Ok(None)
         } else {
-            Err(Failure::new(Reason::HeadTimeout, "the head of the request took too long"))
+            let message = "the head of the request took too long";
+            Err(Unread::Failed(Failure::new(Reason::HeadTimeout, message)))
         })
+    }
+
+    /// What is no request of HTTP/1 is the preface of HTTP/2. Inside TLS a client says in the handshake what it speaks.
+    fn is_http2(&self) -> bool {
+        let listener = &self.listening.listener;
+        listener.http2 && listener.tls.is_none() && self.stream.unread().starts_with(http2::PREFACE_HEAD)
     }
 
     /// Answers what couldn't be read as a request.
@@ -217,16 +269,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             return;
         }
         let deadline = Instant::now() + self.thread.settings.timeouts.body_progress;
-        let written = poll_fn(|cx| match self.stream.poll_flush(cx) {
-            Poll::Ready(written) => Poll::Ready(written.is_ok()),
-            Poll::Pending => self.timer.poll(deadline, cx).map(|()| false),
-        });
-        if !written.await || poll_fn(|cx| self.stream.poll_shutdown(cx)).await.is_err() {
+        if !self.flush(deadline).await || poll_fn(|cx| self.stream.poll_shutdown(cx)).await.is_err() {
             return;
         }
         if after == After::Linger {
             self.linger().await;
         }
+    }
+
+    /// `false`: what was to be written couldn't be by `deadline`.
+    async fn flush(&mut self, deadline: Instant) -> bool {
+        poll_fn(|cx| match self.stream.poll_flush(cx) {
+            Poll::Ready(written) => Poll::Ready(written.is_ok()),
+            Poll::Pending => self.timer.poll(deadline, cx).map(|()| false),
+        })
+        .await
     }
 
     async fn linger(&mut self) {

@@ -1,4 +1,4 @@
-//! The worker's side of the traffic: listeners, the HTTP/1 codec towards clients, and connections to targets.
+//! The worker's side of the traffic: listeners, HTTP/1 and HTTP/2 towards clients, and connections to targets.
 //!
 //! [`Proxy`] runs one OS thread per core. A connection lives on the thread that accepted it, with that thread's upstream
 //! pools, buffers and counters, so that a request never locks and never waits for another thread. What is served is a
@@ -11,6 +11,7 @@ mod connection;
 mod draw;
 mod exchange;
 pub mod http1;
+mod http2;
 mod listen;
 mod page;
 mod peer;

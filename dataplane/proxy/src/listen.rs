@@ -46,6 +46,7 @@ struct Wanted {
     advertised_port: u16,
     proxy_protocol: bool,
     tls: bool,
+    http2: bool,
 }
 
 /// What a new router changes.
@@ -104,7 +105,7 @@ impl Listeners {
         if let Some(open) = current.as_deref_mut().filter(|open| open.wanted == wanted) {
             return open.secure(listener).map(|()| None);
         }
-        let tls = listener.tls.as_deref().map(Handover::new).transpose()?;
+        let tls = listener.tls.as_deref().map(|tls| Handover::new(tls, listener.http2)).transpose()?;
         if let Some((other, _)) = kept.iter().find(|(_, open)| open.overlaps(wanted)) {
             return Err(format!(
                 "port {} is that of listener {other}: give each listener its own",
@@ -168,9 +169,9 @@ fn wanted(listener: &CompiledListener, settings: &ProxySettings) -> Result<Wante
         Some("") => None,
         Some(text) => Some(text.parse().map_err(|_| format!("the address {text:?} is not an IP address"))?),
     };
-    let CompiledListener { advertised_port, proxy_protocol, .. } = *listener;
+    let CompiledListener { advertised_port, proxy_protocol, http2, .. } = *listener;
     let (port, tls) = (port.unwrap_or(listener.port), listener.tls.is_some());
-    Ok(Wanted { address, port, advertised_port, proxy_protocol, tls })
+    Ok(Wanted { address, port, advertised_port, proxy_protocol, http2, tls })
 }
 
 fn listener_name(name: &Arc<str>, open: &Open) -> Arc<ListenerName> {
@@ -178,9 +179,9 @@ fn listener_name(name: &Arc<str>, open: &Open) -> Arc<ListenerName> {
         0 => open.bound.port(),
         advertised => advertised,
     };
-    let proxy_protocol = open.wanted.proxy_protocol;
+    let Wanted { proxy_protocol, http2, .. } = open.wanted;
     let tls = open.tls.as_ref().map(|tls| tls.current.clone());
-    Arc::new(ListenerName { name: name.clone(), port: port.to_string().into(), proxy_protocol, tls })
+    Arc::new(ListenerName { name: name.clone(), port: port.to_string().into(), proxy_protocol, http2, tls })
 }
 
 /// One socket per thread on the same port; the kernel spreads connections over them.

@@ -5,6 +5,7 @@ use ipnet::IpNet;
 use crate::http1::fields;
 
 /// The other end of a client connection, with what requests need of it made ready once.
+#[derive(Clone)]
 pub(crate) struct Peer {
     pub(crate) ip: IpAddr,
     /// It is a proxy whose `X-Forwarded-*` and `Forwarded` fields are believed.

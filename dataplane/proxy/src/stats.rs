@@ -77,6 +77,8 @@ pub(crate) struct Counters {
     pub(crate) refused: Counter,
     pub(crate) accept_pauses: Counter,
     pub(crate) active: Counter,
+    pub(crate) http2_connections: Counter,
+    pub(crate) http2_streams: Counter,
     pub(crate) panics: Counter,
     pub(crate) upgraded: Counter,
     pub(crate) tls_handshakes: Counter,
@@ -108,6 +110,10 @@ pub struct Stats {
     pub accept_pauses: u64,
     /// Gauge: client connections open now.
     pub active: u64,
+    /// Client connections that turned out to be HTTP/2.
+    pub http2_connections: u64,
+    /// Gauge: requests open now on connections of HTTP/2.
+    pub http2_streams: u64,
     /// Connections ended by a panic, which is a bug of ours.
     pub panics: u64,
     /// Exchanges that became a tunnel (WebSocket).
@@ -182,6 +188,8 @@ impl Counters {
             (&mut sum.refused, &self.refused),
             (&mut sum.accept_pauses, &self.accept_pauses),
             (&mut sum.active, &self.active),
+            (&mut sum.http2_connections, &self.http2_connections),
+            (&mut sum.http2_streams, &self.http2_streams),
             (&mut sum.panics, &self.panics),
             (&mut sum.upgraded, &self.upgraded),
             (&mut sum.tls_handshakes, &self.tls_handshakes),

@@ -51,6 +51,8 @@ pub(crate) struct ListenerName {
     pub(crate) proxy_protocol: bool,
     /// What clients are greeted with now; `None`: clear text.
     pub(crate) tls: Option<Arc<ArcSwap<Acceptor>>>,
+    /// Clients may speak HTTP/2.
+    pub(crate) http2: bool,
 }
 
 /// A listening socket of one thread.

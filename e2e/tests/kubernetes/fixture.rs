@@ -117,6 +117,7 @@ async fn judge(
         advertised_port: None,
         protocol: ListenerProtocol::Http,
         proxy_protocol: false,
+        http2: true,
     };
     let listeners = Arc::new(vec![listener]);
     let (mut memo, mut ledger) = (Memo::default(), Ledger::default());

@@ -164,9 +164,10 @@ fn listeners_of(settings: &Settings) -> anyhow::Result<Vec<ListenerSettings>> {
                     )
                 }
             };
-            let settings::Listener { name, address, port, advertised_port, proxy_protocol, .. } = listener;
+            let settings::Listener { name, address, port, advertised_port, proxy_protocol, http2, .. } =
+                listener;
             let port = port.unwrap_or(DEFAULT_PORT);
-            Ok(ListenerSettings { name, address, port, advertised_port, protocol, proxy_protocol })
+            Ok(ListenerSettings { name, address, port, advertised_port, protocol, proxy_protocol, http2 })
         })
         .collect()
 }

@@ -46,11 +46,12 @@ impl Collector for Traffic {
     }
 }
 
-fn counters(stats: &Stats) -> [(&'static str, &'static str, u64); 13] {
+fn counters(stats: &Stats) -> [(&'static str, &'static str, u64); 14] {
     [
         ("connections_accepted", "Client connections accepted", stats.accepted),
         ("connections_refused", "Client connections closed because of the limit", stats.refused),
         ("accept_pauses", "Rests of accepting for want of file descriptors", stats.accept_pauses),
+        ("connections_http2", "Connections of clients that spoke HTTP/2", stats.http2_connections),
         ("connection_panics", "Connections ended by a bug in the proxy", stats.panics),
         ("upgrades", "Exchanges that became a tunnel, as WebSockets do", stats.upgraded),
         ("tls_handshakes", "TLS handshakes with clients that began from nothing", stats.tls_handshakes),
@@ -64,9 +65,10 @@ fn counters(stats: &Stats) -> [(&'static str, &'static str, u64); 13] {
     ]
 }
 
-fn gauges(stats: &Stats) -> [(&'static str, &'static str, u64); 2] {
+fn gauges(stats: &Stats) -> [(&'static str, &'static str, u64); 3] {
     [
         ("connections_active", "Client connections open now", stats.active),
+        ("http2_requests_active", "Requests open now on HTTP/2 connections", stats.http2_streams),
         ("upstream_idle_connections", "Idle connections to targets", stats.upstream_idle),
     ]
 }

@@ -63,6 +63,13 @@ pub(crate) struct Listener {
     /// Each connection begins with a header of the PROXY protocol, which is believed.
     #[serde(default, deserialize_with = "written::plain")]
     pub(crate) proxy_protocol: bool,
+    /// Clients may speak HTTP/2, too.
+    #[serde(default = "http2", deserialize_with = "written::plain")]
+    pub(crate) http2: bool,
+}
+
+const fn http2() -> bool {
+    true
 }
 
 fn default_listener() -> String {
@@ -192,6 +199,7 @@ impl Settings {
             advertised_port: None,
             protocol: ListenerProtocol::Http,
             proxy_protocol: false,
+            http2: http2(),
         }]
     }
 

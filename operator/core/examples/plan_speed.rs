@@ -29,6 +29,7 @@ fn main() {
         advertised_port: None,
         protocol: ListenerProtocol::Http,
         proxy_protocol: false,
+        http2: true,
     }]);
     let world = World::join(listeners.clone(), [&view]);
     report("cold", &measure(|_| ((), ()), |()| plan(&world, &Memo::default())));

@@ -129,6 +129,8 @@ pub struct ListenerSettings {
     pub protocol: ListenerProtocol,
     /// Connections begin with a header of the PROXY protocol, which is believed.
     pub proxy_protocol: bool,
+    /// Clients may speak HTTP/2, too.
+    pub http2: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -136,6 +136,7 @@ fn named_listeners(source: &FolderSource) -> Vec<ListenerSettings> {
         advertised_port: None,
         protocol: ListenerProtocol::Http,
         proxy_protocol: false,
+        http2: true,
     };
     names.into_iter().map(listener).collect()
 }

@@ -78,6 +78,7 @@ fn listeners_are_judged_by_the_settings_if_there_are_any() {
         advertised_port: None,
         protocol: ListenerProtocol::Http,
         proxy_protocol: false,
+        http2: true,
     };
     let told = checked(&[("a.yaml", BACKEND), ("b.yaml", ROUTE)], Some(Arc::new(vec![http])));
     assert!(told.starts_with("b.yaml:6:15: spec.listeners[0]: "), "{told}");

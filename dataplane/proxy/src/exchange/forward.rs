@@ -72,7 +72,7 @@ fn read<'a, S>(
         connection.peer.ip
     };
     let id = RequestId { process: connection.thread.process, number: connection.thread.next_id() };
-    Request::new(head, bytes, listener, client, id)
+    Request::new(head, bytes, listener, client, connection.multiplexed, id)
         .map_err(|error| Failure::new(Reason::BadPath, error.to_string()))
 }
 

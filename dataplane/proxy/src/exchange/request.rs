@@ -19,6 +19,8 @@ pub(crate) struct Request<'a> {
     pub(crate) listener: &'a str,
     /// The client came over TLS.
     pub(crate) secured: bool,
+    /// It came over HTTP/2.
+    pub(crate) multiplexed: bool,
     /// Unique in this process.
     pub(crate) id: RequestId,
 }
@@ -41,6 +43,7 @@ impl<'a> Request<'a> {
         bytes: &'a Bytes,
         listener: &'a ListenerName,
         client_ip: IpAddr,
+        multiplexed: bool,
         id: RequestId,
     ) -> Result<Self, BadPath> {
         let path = match head.target.path {
@@ -48,7 +51,7 @@ impl<'a> Request<'a> {
             None => Cow::Borrowed("/"),
         };
         let (host, secured) = (host(head.host.text(bytes)), listener.tls.is_some());
-        Ok(Self { head, bytes, host, path, client_ip, listener: &listener.name, secured, id })
+        Ok(Self { head, bytes, host, path, client_ip, listener: &listener.name, secured, multiplexed, id })
     }
 
     /// Doing it twice is the same as doing it once (RFC 9110 section 9.2.2).
@@ -106,6 +109,7 @@ impl RequestHead for Request<'_> {
 
     fn version(&self) -> &str {
         match self.head.version {
+            _ if self.multiplexed => "HTTP/2",
             Version::Http10 => "HTTP/1.0",
             Version::Http11 => "HTTP/1.1",
         }

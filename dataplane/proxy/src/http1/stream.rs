@@ -74,6 +74,15 @@ impl<S> Stream<S> {
     pub(crate) fn into_parts(self) -> (S, Bytes) {
         (self.io, self.input.freeze())
     }
+
+    pub(crate) const fn io(&self) -> &S {
+        &self.io
+    }
+
+    /// Takes `head` for what was read first. Nothing was read so far.
+    pub(crate) fn unread_head(&mut self, head: BytesMut) {
+        self.input = head;
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {

@@ -9,7 +9,7 @@ use rustls::server::{NoClientAuth, NoServerSessionStorage, ProducesTickets, WebP
 use rustls::{RootCertStore, ServerConfig};
 
 use super::names::Names;
-use super::{SERVED, certified, provider};
+use super::{HTTP2, SERVED, certified, provider};
 
 /// What a listener greets its clients with.
 pub(crate) struct Acceptor {
@@ -21,16 +21,18 @@ pub(crate) struct Acceptor {
 pub(crate) struct Handover {
     identity: TlsIdentity,
     clients: ClientCertificates,
+    /// Clients may speak HTTP/2.
+    http2: bool,
     tickets: Arc<dyn ProducesTickets>,
     pub(crate) current: Arc<ArcSwap<Acceptor>>,
 }
 
 impl Handover {
     /// Fails with a sentence about what can't be used.
-    pub(crate) fn new(tls: &ListenerTls) -> Result<Self, String> {
+    pub(crate) fn new(tls: &ListenerTls, http2: bool) -> Result<Self, String> {
         let tickets = tickets()?;
-        let current = Arc::new(ArcSwap::from_pointee(acceptor(tls, tickets.clone())?));
-        Ok(Self { identity: tls.identity, clients: tls.clients.clone(), tickets, current })
+        let current = Arc::new(ArcSwap::from_pointee(acceptor(tls, http2, tickets.clone())?));
+        Ok(Self { identity: tls.identity, clients: tls.clients.clone(), http2, tickets, current })
     }
 
     /// Goes on with `tls`. What it was stays if that fails.
@@ -40,7 +42,7 @@ impl Handover {
         }
         // A ticket says that its client was let in. It mustn't outlive the rule that it was let in by.
         let tickets = if self.clients == tls.clients { self.tickets.clone() } else { tickets()? };
-        self.current.store(Arc::new(acceptor(tls, tickets.clone())?));
+        self.current.store(Arc::new(acceptor(tls, self.http2, tickets.clone())?));
         (self.identity, self.tickets) = (tls.identity, tickets);
         self.clients.clone_from(&tls.clients);
         Ok(())
@@ -52,7 +54,7 @@ fn tickets() -> Result<Arc<dyn ProducesTickets>, String> {
     Ticketer::new().map_err(|error| format!("no keys for session tickets: {error}"))
 }
 
-fn acceptor(tls: &ListenerTls, tickets: Arc<dyn ProducesTickets>) -> Result<Acceptor, String> {
+fn acceptor(tls: &ListenerTls, http2: bool, tickets: Arc<dyn ProducesTickets>) -> Result<Acceptor, String> {
     let mut certificates = Vec::with_capacity(tls.certificates.len());
     for certificate in &tls.certificates {
         certificates.push(Arc::new(certified(certificate)?));
@@ -62,7 +64,11 @@ fn acceptor(tls: &ListenerTls, tickets: Arc<dyn ProducesTickets>) -> Result<Acce
         .map_err(|error| error.to_string())?
         .with_client_cert_verifier(verifier(&tls.clients)?)
         .with_cert_resolver(Arc::new(Names::new(certificates)?));
-    config.alpn_protocols = SERVED.iter().map(|protocol| protocol.to_vec()).collect();
+    config.alpn_protocols = SERVED
+        .iter()
+        .filter(|protocol| http2 || **protocol != HTTP2)
+        .map(|protocol| protocol.to_vec())
+        .collect();
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.ticketer = tickets;
     Ok(Acceptor { config: Arc::new(config), clients: tls.clients.clone() })

@@ -25,8 +25,11 @@ pub(crate) use secure::secure;
 pub(crate) use stream::TlsStream;
 pub(crate) use trouble::{TlsTrouble, explain};
 
+/// HTTP/2 as handshakes name it (RFC 9113 section 3.2).
+const HTTP2: &[u8] = b"h2";
+
 /// What clients may go on in inside TLS, best first (RFC 7301).
-const SERVED: &[&[u8]] = &[b"http/1.1"];
+const SERVED: &[&[u8]] = &[HTTP2, b"http/1.1"];
 
 /// The cryptography of all connections. The process' default is left to whoever sets it.
 fn provider() -> &'static Arc<CryptoProvider> {

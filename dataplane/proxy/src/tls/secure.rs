@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::rc::Rc;
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use dataplane_core::ClientCertificates;
 use rustls::ServerConnection;
 use tokio::net::TcpStream;
 
-use super::{Acceptor, TlsStream, client_certificate};
+use super::{Acceptor, HTTP2, TlsStream, client_certificate};
 use crate::Reason;
 use crate::answer::Failure;
 use crate::connection::Connection;
@@ -65,9 +66,15 @@ async fn shake_hands(connection: Connection<TcpStream>, acceptor: &Acceptor) {
     let counter =
         if stream.is_resumed() { &thread.counters.tls_resumptions } else { &thread.counters.tls_handshakes };
     counter.add(1);
-    connection.peer.certificate = certificate(&stream, &acceptor.clients);
+    Rc::make_mut(&mut connection.peer).certificate = certificate(&stream, &acceptor.clients);
+    let http2 = stream.protocol() == Some(HTTP2);
     let (_, _, connection) = connection.with_io(stream);
-    connection.serve_requests().await;
+    if http2 {
+        // On the heap, as its memory would be part of that of every connection.
+        Box::pin(connection.serve_http2()).await;
+    } else {
+        connection.serve_requests().await;
+    }
 }
 
 async fn shaken(

@@ -55,6 +55,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> TlsStream<T> {
         self.session.peer_certificates().unwrap_or_default()
     }
 
+    /// What both sides agreed to go on in (RFC 7301).
+    pub(super) fn protocol(&self) -> Option<&[u8]> {
+        self.session.alpn_protocol()
+    }
+
     /// The handshake went on where an earlier connection had been.
     pub(super) fn is_resumed(&self) -> bool {
         self.session.handshake_kind() == Some(rustls::HandshakeKind::Resumed)

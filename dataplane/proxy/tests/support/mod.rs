@@ -9,6 +9,8 @@
 )]
 
 pub mod client;
+pub mod frames;
+pub mod http2;
 pub mod tls;
 pub mod upstream;
 

@@ -8,7 +8,7 @@ use super::{PATIENCE, eventually, message};
 /// A server that does what a test says and remembers every byte that it got.
 pub struct Upstream {
     address: SocketAddr,
-    seen: Arc<Mutex<Seen>>,
+    pub seen: Arc<Mutex<Seen>>,
 }
 
 #[derive(Default, Clone)]

@@ -18,6 +18,9 @@ pub struct Listener {
     /// For HTTPS, and only for it.
     #[prost(message, optional, tag = "6")]
     pub tls: Option<ListenerTls>,
+    /// Clients may not speak HTTP/2.
+    #[prost(bool, tag = "7")]
+    pub http1_only: bool,
 }
 
 /// TLS towards clients. Certificates are named by their keys.
@@ -49,7 +52,7 @@ pub enum ClientCertificates {
 #[repr(i32)]
 pub enum ListenerProtocol {
     Unspecified = 0,
-    /// Clear-text HTTP/1.1.
+    /// Clear text: HTTP/1.1, and HTTP/2 unless [`Listener::http1_only`].
     Http = 1,
     /// HTTP over TLS.
     Https = 2,

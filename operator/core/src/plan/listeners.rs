@@ -44,6 +44,7 @@ fn object(listener: &ListenerSettings) -> Object {
         protocol: protocol.into(),
         proxy_protocol: listener.proxy_protocol,
         tls: None,
+        http1_only: !listener.http2,
     });
     Object::encode(Key::new(Kind::Listener, NAMESPACE, &*listener.name), &payload.into())
 }

@@ -43,6 +43,7 @@ fn listener(settings: &Value) -> ListenerSettings {
         advertised_port: settings["advertisedPort"].as_u64().map(|port| port.try_into().unwrap()),
         protocol: ListenerProtocol::Http,
         proxy_protocol: settings["proxyProtocol"] == true,
+        http2: settings["http2"] != false,
     }
 }
 

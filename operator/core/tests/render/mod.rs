@@ -44,7 +44,7 @@ fn object(object: &Object) -> Value {
     let payload = match object.decode().unwrap() {
         wire::Payload::Listener(it) => json!({
             "address": it.address, "port": it.port, "advertisedPort": it.advertised_port, "protocol": it.protocol,
-            "proxyProtocol": it.proxy_protocol,
+            "proxyProtocol": it.proxy_protocol, "http1Only": it.http1_only,
         }),
         wire::Payload::Route(it) => route(&it),
         wire::Payload::Backend(it) => json!({

@@ -231,5 +231,6 @@ fn listener(name: &'static str) -> ListenerSettings {
         advertised_port: None,
         protocol: ListenerProtocol::Http,
         proxy_protocol: false,
+        http2: true,
     }
 }

@@ -1,0 +1,65 @@
+"""Runs h2spec against Komainu in clear text and holds what fails to the list of exceptions."""
+
+import pathlib
+import subprocess
+import sys
+import tempfile
+import tomllib
+import xml.etree.ElementTree
+
+import proxies
+
+EXCEPTIONS = pathlib.Path(__file__).parent / "h2spec.toml"
+PAGE = pathlib.Path("docs/http2.md")
+# All that h2spec 2.2.1 has without its strict ones.
+COUNT = 146
+
+
+def main():
+    program, h2spec = sys.argv[1:]
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        peer = proxies.komainu(folder, program)
+        peer.target.prepare(None, False)
+        report = folder / "report.xml"
+        command = [h2spec, "-p", str(peer.port), "-j", report]
+        output = subprocess.run(list(map(str, command)), capture_output=True, text=True).stdout
+        if not report.exists():
+            print(output)
+            return True
+        results = dict(read(report))
+    exceptions = tomllib.loads(EXCEPTIONS.read_text())["exceptions"]
+    page = PAGE.read_text()
+    problems = []
+    if len(results) != COUNT:
+        problems.append(f"{len(results)} tests ran, not {COUNT}")
+    for name, failure in results.items():
+        if failure and name not in exceptions:
+            problems.append(f"{name}: {failure}")
+        if not failure and name in exceptions:
+            problems.append(f"{name} passes: it is no exception any more")
+    for name in exceptions:
+        if name not in results:
+            problems.append(f"there is no test {name}")
+        if name not in page:
+            problems.append(f"{PAGE} doesn't name the exception {name}")
+    for problem in problems:
+        print(problem)
+    failed = sum(1 for failure in results.values() if failure)
+    print(f"h2spec: {len(results) - failed} of {len(results)} passed, {len(exceptions)} exceptions")
+    return bool(problems)
+
+
+def read(report):
+    """Each test as its section and its place there, with what went wrong, if anything did."""
+    for suite in xml.etree.ElementTree.parse(report).getroot().iter("testsuite"):
+        for number, test in enumerate(suite.iter("testcase"), 1):
+            failure = test.find("failure")
+            failure = test.find("error") if failure is None else failure
+            skipped = test.find("skipped") is not None
+            text = "skipped" if skipped else None if failure is None else " ".join((failure.text or "").split())
+            yield f"{test.get('package')}/{number}", text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
