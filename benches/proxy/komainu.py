@@ -2,6 +2,7 @@
 
 import pathlib
 import shutil
+import socket
 import urllib.error
 import urllib.request
 
@@ -82,6 +83,8 @@ def run(name, folder, program, port, clear, extra=None, **ports):
 
     def is_ready(_):
         try:
+            for opened in ports.values():
+                socket.create_connection(("127.0.0.1", opened)).close()
             return urllib.request.urlopen(f"http://127.0.0.1:{port + 1000}/ready", timeout=2).status == 200
         except (urllib.error.URLError, ConnectionError, OSError):
             return False
