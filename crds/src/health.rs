@@ -32,7 +32,7 @@ pub struct HealthCheck {
     #[serde(default, rename = "type")]
     pub type_: HealthCheckType,
     /// What is requested: a path, of every target, or a URL. Of a URL whose host and port are those of a target, the path is
-    /// requested of every target; that of another server speaks for all targets. https is not supported yet.
+    /// requested of every target; that of another server speaks for all targets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048))]
     #[x_kube(validation = Rule::new("self.startsWith('/') || self.startsWith('http://') || self.startsWith('https://')")

@@ -74,6 +74,12 @@ pub struct ClientTrust {
 }
 
 impl TargetTls {
+    /// As a target without any settings of its own: its certificate is verified by what the worker's system trusts.
+    pub(crate) fn of_the_system() -> Self {
+        let identity = identity(Sha256::new_with_prefix("system"));
+        Self { identity, client_certificates: Vec::new(), trusted: Vec::new(), trust_all: false }
+    }
+
     pub(crate) fn compile(tls: &wire::TargetTls, lookup: &mut Lookup<'_>) -> Result<Self, String> {
         let mut digest = Sha256::new_with_prefix("target");
         digest.update([u8::from(tls.trust_all)]);

@@ -3,6 +3,7 @@
 
 mod support;
 
+use dataplane_core::health::Colour;
 use dataplane_proxy::Reason;
 use dataplane_snapshot::wire;
 use rustls::HandshakeKind;
@@ -263,4 +264,42 @@ fn what_fails_in_tls_is_tried_elsewhere() {
     }
     assert_eq!(good.seen().requests.len(), 4);
     assert!(bad.seen().requests.is_empty());
+}
+
+#[test]
+fn health_checks_ask_over_tls_where_requests_do() {
+    let authority = Authority::new("ca");
+    let good = TlsUpstream::start(&authority.issue(&[NAME]), ServerSettings::default());
+    let bad = TlsUpstream::start(&Authority::new("other").issue(&[NAME]), ServerSettings::default());
+    let mut setup = Setup::new(good.address()).target(bad.address());
+    for target in &mut setup.endpoints.targets {
+        target.ip_address = std::mem::replace(&mut target.hostname, NAME.to_owned());
+        target.tls = Some(trusting("trusted"));
+    }
+    setup.certificates.push(("trusted", authority.identity()));
+    let check = |url: String| wire::HealthCheck { url, interval: 20, timeout: 2_000, ..Default::default() };
+    setup.backend.health_check = Some(check("/health".to_owned()).into());
+    let mut gateway = setup.start();
+    let of = |gateway: &Gateway, address: std::net::SocketAddr, colour: Colour| {
+        support::eventually(|| {
+            let all = gateway.proxy.health().into_iter();
+            all.filter(|health| health.colour == colour).find(|health| *health.target == address.to_string())
+        })
+    };
+    of(&gateway, good.address(), Colour::Green);
+    assert!(good.seen().requests[0].starts_with("GET /health "));
+    assert_eq!(good.seen().names[0].as_deref(), Some(NAME));
+    let reason = of(&gateway, bad.address(), Colour::Black).reason;
+    assert!(reason.contains("its certificate isn't signed by a trusted authority"), "{reason}");
+    for _ in 0..4 {
+        assert_eq!(outcome(&gateway), Ok(200), "the other one gets no traffic");
+    }
+    // Another server isn't believed for the sake of the targets' settings.
+    let elsewhere = TlsUpstream::start(&authority.issue(&["127.0.0.1"]), ServerSettings::default());
+    gateway.swap(|setup| {
+        setup.backend.health_check = Some(check(format!("https://{}/health", elsewhere.address())).into());
+    });
+    let reason = of(&gateway, good.address(), Colour::Black).reason;
+    assert!(reason.starts_with("TLS with 127.0.0.1: ") || reason.contains("trusts no authority"), "{reason}");
+    assert!(elsewhere.seen().requests.is_empty());
 }

@@ -63,13 +63,13 @@ impl CompiledBackend {
 /// The server of a URL whose host and port are those of none of the targets.
 fn elsewhere(check: &HealthCheck, targets: &[CompiledTarget]) -> Option<Server> {
     let Question::Http(http) = &check.question else { return None };
-    let CheckUrl::Absolute { host, port, .. } = &http.url else { return None };
+    let CheckUrl::Absolute { host, port, secured, .. } = &http.url else { return None };
     (!targets.iter().any(|target| http.url.is_of(target))).then(|| Server {
         hostname: host.clone(),
         port: *port,
         ip_address: None,
-        host_header: host_header(host, *port, 80).unwrap_or_default().into(),
-        tls: None,
+        host_header: host_header(host, *port, if *secured { 443 } else { 80 }).unwrap_or_default().into(),
+        tls: secured.then(|| Arc::new(TargetTls::of_the_system())),
     })
 }
 

@@ -96,16 +96,21 @@ fn expressions_look_at_textual_bodies_only() {
 }
 
 #[test]
-fn a_url_is_a_path_or_plain_http() {
-    let absolute =
-        |host: &str, port, path: &str| Ok(CheckUrl::Absolute { host: host.into(), port, path: path.into() });
+fn a_url_is_a_path_or_of_a_server() {
+    let of = |secured: bool| {
+        move |host: &str, port, path: &str| {
+            Ok(CheckUrl::Absolute { host: host.into(), port, path: path.into(), secured })
+        }
+    };
+    let (absolute, secured) = (of(false), of(true));
     assert_eq!(CheckUrl::parse("/a?b=c"), Ok(CheckUrl::Path("/a?b=c".into())));
     assert_eq!(CheckUrl::parse("http://a.test:8080/x"), absolute("a.test", 8080, "/x"));
     assert_eq!(CheckUrl::parse("HTTP://a.test"), absolute("a.test", 80, "/"));
     assert_eq!(CheckUrl::parse("http://a.test?x"), absolute("a.test", 80, "/?x"));
     assert_eq!(CheckUrl::parse("http://[::1]:81/"), absolute("::1", 81, "/"));
     assert_eq!(CheckUrl::parse("http://[::1]"), absolute("::1", 80, "/"));
-    assert_eq!(CheckUrl::parse("https://a.test/"), Err(CheckUrlError::NotSupported));
+    assert_eq!(CheckUrl::parse("https://a.test"), secured("a.test", 443, "/"));
+    assert_eq!(CheckUrl::parse("https://a.test:8443/x"), secured("a.test", 8443, "/x"));
     for bad in [
         "",
         "health",

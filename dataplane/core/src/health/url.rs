@@ -13,14 +13,14 @@ pub enum CheckUrl {
         port: u16,
         /// With the query, never empty.
         path: Box<str>,
+        /// The scheme is https.
+        secured: bool,
     },
 }
 
 /// Why a text is no [`CheckUrl`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckUrlError {
-    #[error("https is not supported yet: write a URL that starts with http://, or a path such as /health")]
-    NotSupported,
     #[error("{0:?} is neither a path such as /health nor a URL such as http://users.example.com:8080/health")]
     Neither(Box<str>),
     #[error("it has {0} bytes: write at most {max}", max = CheckUrl::MAX_BYTES)]
@@ -37,7 +37,8 @@ impl CheckUrl {
     /// The longest text, in bytes.
     pub const MAX_BYTES: usize = 2048;
 
-    /// A URL is one of RFC 3986 with the scheme http, without user information and fragment; without a port it is 80.
+    /// A URL is one of RFC 3986 with the scheme http or https, without user information and fragment. Without a port it is
+    /// 80 or 443.
     pub fn parse(text: &str) -> Result<Self, CheckUrlError> {
         if text.len() > Self::MAX_BYTES {
             return Err(CheckUrlError::TooLong(text.len()));
@@ -50,18 +51,18 @@ impl CheckUrl {
             return Ok(Self::Path(text.into()));
         }
         match text.split_once("://") {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => Self::absolute(rest),
-            Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => Err(CheckUrlError::NotSupported),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => Self::absolute(rest, false),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => Self::absolute(rest, true),
             _ => Err(CheckUrlError::Neither(text.into())),
         }
     }
 
-    fn absolute(rest: &str) -> Result<Self, CheckUrlError> {
+    fn absolute(rest: &str, secured: bool) -> Result<Self, CheckUrlError> {
         let (authority, tail) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         let error = || CheckUrlError::Authority(authority.into());
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => (host, port.parse().map_err(|_| error())?),
-            _ => (authority, 80),
+            _ => (authority, if secured { 443 } else { 80 }),
         };
         let host = match host.strip_prefix('[') {
             Some(address) => address.strip_suffix(']').filter(|it| it.contains(':')).ok_or_else(error)?,
@@ -72,7 +73,7 @@ impl CheckUrl {
             return Err(error());
         }
         let path = if tail.starts_with('/') { tail.into() } else { format!("/{tail}").into() };
-        Ok(Self::Absolute { host: host.into(), port, path })
+        Ok(Self::Absolute { host: host.into(), port, path, secured })
     }
 
     pub fn path(&self) -> &str {
@@ -81,7 +82,8 @@ impl CheckUrl {
         }
     }
 
-    /// Whether its host and port are those of `target`. A host is compared as it is written, without looking it up.
+    /// Whether its host and port are those of `target`, which then says itself whether it speaks TLS. A host is compared as
+    /// it is written, without looking it up.
     pub(super) fn is_of(&self, target: &CompiledTarget) -> bool {
         match self {
             Self::Path(_) => true,

@@ -1,6 +1,5 @@
 use crds::bounds::{MAX_JITTER, MAX_THRESHOLD};
 use crds::{Duration, HealthCheck, HealthCheckType};
-use dataplane_core::health::CheckUrlError;
 
 use super::syntax;
 use crate::plan::findings::{Field, Findings};
@@ -78,9 +77,6 @@ fn url<'a>(spec: &'a HealthCheck, at: &Field<'_>, findings: &mut Findings) -> Op
     };
     match syntax::check_url(url) {
         Ok(()) => return Some(url),
-        // The sentence says itself that it isn't supported yet.
-        Err(error @ CheckUrlError::NotSupported) if spec.enabled => findings.unsupported_as_said(at, error),
-        Err(CheckUrlError::NotSupported) => {}
         Err(error) => findings.invalid(at, error.to_string()),
     }
     None
