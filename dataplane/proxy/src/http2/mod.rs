@@ -12,6 +12,8 @@ mod request;
 pub(crate) mod send;
 mod serve;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 pub(crate) use self::serve::{Client, PREFACE_HEAD, serve};
