@@ -183,6 +183,8 @@ fn sessions_with_targets_are_resumed() {
             assert_eq!(outcome(&gateway), Ok(200), "the one that was closed isn't used again");
             upstream.wait(|seen| seen.handshakes.len() == count);
         }
+        // A closed connection is seen to be closed before a request is lost on it.
+        assert_eq!(gateway.proxy.stats().upstream_resends, 0);
         let resumed = HandshakeKind::Resumed;
         assert_eq!(upstream.seen().handshakes, [HandshakeKind::Full, resumed, resumed]);
     }

@@ -308,11 +308,13 @@ fn serve(
     loop {
         if let Some((head, _)) = message(&mut received, false) {
             seen.lock().unwrap().requests.push(head);
-            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")?;
+            stream.conn.writer().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")?;
             if closes {
+                // In one piece, so that whoever has read the answer can know.
                 stream.conn.send_close_notify();
                 return stream.flush();
             }
+            stream.flush()?;
         }
         let mut buffer = [0; 16 * 1024];
         let read = stream.read(&mut buffer)?;
