@@ -102,7 +102,7 @@ impl CompiledTarget {
     }
 }
 
-/// A client that sees it can't tell the target's id from it, nor the token of another target.
+/// A client that sees it can't tell the target's id from it, nor the token of another target whose id it doesn't know.
 fn token(backend: &Key, id: &str) -> u64 {
     let digest = Sha256::digest(format!("komainu target\0{backend}\0{id}"));
     digest.iter().take(8).fold(0, |token, byte| token << 8 | u64::from(*byte))

@@ -103,6 +103,26 @@ impl Reason {
         self.code() != 499
     }
 
+    /// It says something about the target that this happened.
+    pub(crate) const fn blames_target(self) -> bool {
+        self.is_retryable() || matches!(self, Self::GlobalTimeout | Self::UpstreamMalformed)
+    }
+
+    /// Another attempt may end better: not where there is no time left, nor where what the target said is wrong.
+    pub(crate) const fn is_retryable(self) -> bool {
+        matches!(
+            self,
+            Self::ResolveFailed
+                | Self::ConnectionFailed
+                | Self::TlsFailed
+                | Self::ConnectionTimeout
+                | Self::CallTimeout
+                | Self::CallAndStreamTimeout
+                | Self::IdleTimeout
+                | Self::UpstreamClosed
+        )
+    }
+
     pub(crate) const fn index(self) -> usize {
         self as usize
     }

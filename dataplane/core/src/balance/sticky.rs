@@ -7,7 +7,8 @@ use crate::condition::is_token;
 use crate::{CompiledTarget, RequestHead, cookie};
 
 /// A cookie that brings a client back to its target. There is no table of clients: the value names the target by its
-/// token, which tells nothing of the target and which a client can't make up.
+/// token, which tells nothing of the target. Who knows the names of a backend and of its targets can make the token up, as it is
+/// made of them without a secret: with it, a client chooses among the targets that it may be sent to anyway, and no other.
 #[derive(Clone, Debug)]
 pub(crate) struct Sticky {
     name: Box<str>,

@@ -12,7 +12,6 @@ use super::deadlines::Deadlines;
 use super::outgoing::Outgoing;
 use super::reach::{Freshness, reach};
 use super::relay::{self, NoResponse, Relay, RequestSide};
-use crate::Reason;
 use crate::answer::Failure;
 use crate::connection::Connection;
 use crate::http1::head::Version;
@@ -68,16 +67,10 @@ impl<'a> Ended<'a> {
             Self::Answered(attempt) => return Some(Fault::Answered(attempt.head.status)),
             Self::Failed(Unanswered { failure, sent, .. }) => (failure, *sent),
         };
-        match failure.reason {
-            Reason::ResolveFailed
-            | Reason::ConnectionFailed
-            | Reason::TlsFailed
-            | Reason::ConnectionTimeout
-            | Reason::CallTimeout
-            | Reason::CallAndStreamTimeout
-            | Reason::IdleTimeout
-            | Reason::UpstreamClosed => Some(if sent { Fault::Unanswered } else { Fault::Unsent }),
-            _ => None,
+        match (failure.reason.is_retryable(), sent) {
+            (true, true) => Some(Fault::Unanswered),
+            (true, false) => Some(Fault::Unsent),
+            (false, _) => None,
         }
     }
 
@@ -95,23 +88,6 @@ impl<'a> Ended<'a> {
             Self::Failed(unanswered) => unanswered.side,
         }
     }
-}
-
-/// It says something about the target that this failed.
-pub(super) const fn blames_target(reason: Reason) -> bool {
-    matches!(
-        reason,
-        Reason::ResolveFailed
-            | Reason::ConnectionFailed
-            | Reason::TlsFailed
-            | Reason::ConnectionTimeout
-            | Reason::CallTimeout
-            | Reason::CallAndStreamTimeout
-            | Reason::GlobalTimeout
-            | Reason::IdleTimeout
-            | Reason::UpstreamClosed
-            | Reason::UpstreamMalformed
-    )
 }
 
 impl<'a> Outgoing<'a> {

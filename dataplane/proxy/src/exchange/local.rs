@@ -8,14 +8,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::request::Request;
-use super::{Progress, finish};
+use super::{Progress, finish, persistence};
 use crate::Reason;
 use crate::answer::Failure;
 use crate::connection::{After, Connection};
 use crate::http1::fields;
 use crate::http1::framing::BodyLength;
 use crate::http1::head::Head;
-use crate::http1::response::{self, Framing, Persistence, ResponseEdits};
+use crate::http1::response::{self, Framing, ResponseEdits};
 
 /// An answer that is made here.
 pub(super) struct Local<'r> {
@@ -57,8 +57,7 @@ impl Local<'_> {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let head = request.head;
-        let keeps = progress.consumed && head.keep_alive && !connection.is_stopping();
-        let persistence = if keeps { Persistence::KeepAlive } else { Persistence::Close };
+        let persistence = persistence(connection, head, progress.consumed);
         let edits = progress.filters.map(|filters| edits(filters, head, request.bytes));
         let mut out = connection.thread.buffers.take_output();
         let (status, body) = self.write(&mut out, request, edits)?;
@@ -72,7 +71,7 @@ impl Local<'_> {
         let stream = &mut connection.stream;
         stream.output.buffer(&stream.buffers).extend_from_slice(&out);
         connection.thread.buffers.give_output(out);
-        let after = finish(connection, keeps).await;
+        let after = finish(connection, persistence).await;
         connection.now = Instant::now();
         Ok(after)
     }

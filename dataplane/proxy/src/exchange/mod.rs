@@ -97,8 +97,7 @@ where
     // A request that is itself wrong says that its sender can't be trusted to frame the next one.
     let sound = matches!(failure.reason, Reason::NoRoute | Reason::AddressDenied | Reason::BodyTooLarge);
     let trusted = status.is_server_error() || sound;
-    let keeps = trusted && progress.consumed && head.keep_alive && !connection.is_stopping();
-    let persistence = if keeps { Persistence::KeepAlive } else { Persistence::Close };
+    let persistence = persistence(connection, head, trusted && progress.consumed);
     let form = Form {
         version: head.version,
         persistence,
@@ -109,15 +108,27 @@ where
     progress.status = Some(status.as_u16());
     let stream = &mut connection.stream;
     answer::write(stream.output.buffer(&stream.buffers), failure, progress.place, progress.id, form);
-    finish(connection, keeps).await
+    finish(connection, persistence).await
 }
 
-/// Ends an exchange whose answer is written.
-async fn finish<S>(connection: &mut Connection<S>, keeps: bool) -> After
+/// Whether the connection takes a next request after this one. `framed`: where this one ends, and its answer, is certain.
+fn persistence<S>(connection: &Connection<S>, head: &Head, framed: bool) -> Persistence
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    if !keeps {
+    if framed && head.keep_alive && !connection.is_stopping() {
+        Persistence::KeepAlive
+    } else {
+        Persistence::Close
+    }
+}
+
+/// Ends an exchange whose answer is written.
+async fn finish<S>(connection: &mut Connection<S>, persistence: Persistence) -> After
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    if persistence == Persistence::Close {
         return After::Linger;
     }
     let deadline = Instant::now() + connection.thread.settings.timeouts.body_progress;

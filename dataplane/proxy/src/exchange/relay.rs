@@ -211,6 +211,11 @@ impl<'t> Relay<'t> {
         Ok(())
     }
 
+    /// Something but idleness and its two ends may cut the response.
+    pub(super) const fn is_limited(&self) -> bool {
+        self.deadlines.stream.is_some()
+    }
+
     /// The response is a stream without an end in sight: only idleness and its two ends cut it.
     pub(super) const fn unlimit(&mut self) {
         self.deadlines.stream = None;

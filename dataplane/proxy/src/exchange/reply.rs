@@ -9,7 +9,7 @@ use super::attempt::Attempt;
 use super::local;
 use super::relay::{self, ResponseSide};
 use super::request::Request;
-use super::{Progress, tunnel};
+use super::{Progress, persistence, tunnel};
 use crate::Reason;
 use crate::answer::Failure;
 use crate::connection::{After, Connection};
@@ -35,15 +35,12 @@ impl Attempt<'_> {
         let length = head.body(request.head.method.of(request.bytes) == b"HEAD");
         let reader = BodyReader::of_response(length, &connection.thread.settings.limits);
         reader.check(relay.upstream.stream.unread()).map_err(|error| relay::malformed(&error))?;
-        if is_endless(&head, &bytes) {
+        if relay.is_limited() && is_endless(&head, &bytes) {
             relay.unlimit();
         }
         let framing = framing(length, request.head.version);
-        let keeps = request.head.keep_alive
-            && framing != Framing::Close
-            && relay.request.reader.is_done()
-            && !connection.is_stopping();
-        let persistence = if keeps { Persistence::KeepAlive } else { Persistence::Close };
+        let framed = framing != Framing::Close && relay.request.reader.is_done();
+        let persistence = persistence(connection, request.head, framed);
         let stream = &mut connection.stream;
         let ending = response::Ending {
             framing,
@@ -64,10 +61,10 @@ impl Attempt<'_> {
         if reusable {
             relay.keep_upstream(connection, key);
         }
-        Ok(match (keeps, progress.consumed) {
-            (true, _) => After::KeepAlive,
-            (false, true) => After::Close,
-            (false, false) => After::Linger,
+        Ok(match (persistence, progress.consumed) {
+            (Persistence::KeepAlive, _) => After::KeepAlive,
+            (Persistence::Close, true) => After::Close,
+            (Persistence::Close, false) => After::Linger,
         })
     }
 

@@ -7,7 +7,7 @@ use dataplane_core::{Choice, CompiledTarget, Outcome, Permit, Retries, Tried};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
-use super::attempt::{Attempt, Ended, Unanswered, blames_target};
+use super::attempt::{Attempt, Ended, Unanswered};
 use super::deadlines::Deadlines;
 use super::outgoing::Outgoing;
 use super::relay::RequestSide;
@@ -99,7 +99,7 @@ impl<'a> Outgoing<'a> {
                 let outcome = if status >= 500 { Outcome::Failed } else { Outcome::Answered };
                 (outcome, backend.answered(target, permit, status, now))
             }
-            Ended::Failed(Unanswered { failure, .. }) if blames_target(failure.reason) => {
+            Ended::Failed(Unanswered { failure, .. }) if failure.reason.blames_target() => {
                 (Outcome::Lost, backend.failed(target, permit, now()))
             }
             Ended::Failed(_) => return,
