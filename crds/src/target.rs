@@ -37,7 +37,7 @@ pub struct Target {
     /// A Kubernetes Service, followed to its pods. Not supported yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceReference>,
-    /// Call the target by HTTPS. Default: false. Not supported yet.
+    /// Call the target by HTTPS: its certificate has to be trusted and made for `hostname`. Default: false.
     #[serde(default)]
     pub tls: bool,
     /// The share of requests in proportion to the other targets' weights; 0 drains the target. Default: 1.
@@ -56,7 +56,7 @@ pub struct Target {
     #[schemars(length(min = 2, max = 45))]
     #[x_kube(validation = Rule::new("isIP(self)").message("ipAddress is an IPv4 or IPv6 address, for instance 10.0.0.7"))]
     pub ip_address: Option<String>,
-    /// TLS settings of this target. Not supported yet.
+    /// TLS settings of this target; they count with `tls: true`.
     #[serde(default)]
     pub tls_config: TlsConfig,
     /// Use the target only while no target without `backup` is available. Default: false.
@@ -209,20 +209,23 @@ pub enum PredicateType {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TlsConfig {
-    /// Use these settings instead of the gateway's own. Default: false.
+    /// Use the settings below; without it they count for nothing, and the target is verified by what the worker's system
+    /// trusts. Default: false.
     #[serde(default)]
     pub enabled: bool,
-    /// As on Otoroshi's page: block every TLS configuration that isn't trusted. Default: false.
+    /// Verify the target in any case: takes `trustAll` back. Default: false.
     #[serde(default)]
     pub loose: bool,
-    /// Take any certificate of the target, also a self-signed one. Default: false.
+    /// Take any certificate of the target, also a self-signed one or one for another name. Default: false.
     #[serde(default)]
     pub trust_all: bool,
-    /// Client certificates shown to the target: names of Secrets in a cluster, of file pairs elsewhere.
+    /// Client certificates shown to a target that asks for one, the first that fits: names of files `certificates/NAME.crt`
+    /// with their `NAME.key`. Secrets of a cluster are not read yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "crate::bounds::certificates")]
     pub certs: Vec<String>,
-    /// Certificates that the target's one has to be, or to be signed by: names of Secrets in a cluster, of files elsewhere.
+    /// Certificates that the target's one has to be, or to be signed by: names of files `certificates/NAME.crt`. Empty: what
+    /// the worker's system trusts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "crate::bounds::certificates")]
     pub trusted_certs: Vec<String>,

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use bytes::Bytes;
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
@@ -9,7 +11,7 @@ pub type ObjectHash = [u8; 32];
 
 /// One object of a snapshot: its key and its encoded payload. The bytes are what the maker encoded; a receiver keeps and
 /// hashes them as they came and never encodes again, so an older peer passes on fields that it doesn't know.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Object {
     key: Key,
     bytes: Bytes,
@@ -25,6 +27,14 @@ pub enum DecodeError {
     Unknown { key: Key },
     #[error("{key} carries the payload of another kind")]
     WrongKind { key: Key },
+}
+
+impl fmt::Debug for Object {
+    /// Without the bytes, which may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hash = self.hash.iter().take(8).fold(0_u64, |hash, byte| hash << 8 | u64::from(*byte));
+        write!(f, "{} ({} bytes, {hash:016x})", self.key, self.bytes.len())
+    }
 }
 
 impl Object {

@@ -66,6 +66,12 @@ impl Snapshot {
         Self { as_of, ..self.clone() }
     }
 
+    /// The same objects but for [`Kind::Secret`], for those who may not have them. Its root is another one if there are any.
+    pub fn without_secrets(&self) -> Self {
+        let secrets: Vec<_> = self.objects_of(Kind::Secret).map(|object| object.key().clone()).collect();
+        if secrets.is_empty() { self.clone() } else { self.edit([], &secrets, self.as_of.clone()) }
+    }
+
     /// This snapshot with some objects put and some removed. The root costs one hash per changed object.
     pub fn edit(&self, upserts: impl IntoIterator<Item = Object>, removals: &[Key], as_of: AsOf) -> Self {
         let mut next = self.clone();

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use dataplane_snapshot::Snapshot;
+use operator_core::Owner;
 use operator_core::programmed::{Counted, Verdicts};
-use operator_core::{ListenerProtocol, ListenerSettings, Owner, check_listeners};
 use operator_files::{Numbering, Watching};
 use operator_kubernetes::{KubernetesSettings, Links};
 use operator_server::admin::{self, Admin};
@@ -16,14 +16,11 @@ use prometheus_client::registry::Registry;
 use serde_json::json;
 use tokio::sync::watch;
 
-use super::problems;
+use super::{listeners, problems};
 use crate::credentials::Credentials;
 use crate::observe::{Health, Look, Workers};
-use crate::settings::{self, Settings};
+use crate::settings::Settings;
 use crate::shutdown;
-
-/// Where traffic comes in if the settings don't say.
-const DEFAULT_PORT: u16 = 8080;
 
 const STORE_FILE: &str = "store.redb";
 
@@ -51,7 +48,7 @@ pub(super) async fn start(
         sources.push(views);
     }
 
-    let planning = Leader::start(listeners(settings)?, sources, Metrics::register(registry));
+    let planning = Leader::start(listeners::of(settings)?, sources, Metrics::register(registry));
     tokio::spawn(problems::log_of_objects(planning.planned.clone()));
     let server_credentials = operator_server::Credentials::new(&credentials.id, &credentials.secret);
     let cluster = Cluster::new(ClusterSettings::new(server_credentials.clone()));
@@ -141,35 +138,6 @@ async fn watch_kubernetes(
     let kubernetes = KubernetesSettings { namespaces, ..KubernetesSettings::default() };
     tokio::spawn(operator_kubernetes::run(client, kubernetes, links, shutdown::asked(stop)));
     Ok(())
-}
-
-fn listeners(settings: &Settings) -> anyhow::Result<Vec<ListenerSettings>> {
-    let listeners = listeners_of(settings)?;
-    let problems: Vec<_> = check_listeners(&listeners).iter().map(ToString::to_string).collect();
-    anyhow::ensure!(problems.is_empty(), "setting listeners: {}", problems.join("; "));
-    Ok(listeners)
-}
-
-fn listeners_of(settings: &Settings) -> anyhow::Result<Vec<ListenerSettings>> {
-    settings
-        .listeners()
-        .into_iter()
-        .map(|listener| {
-            let protocol = match listener.protocol {
-                settings::ListenerProtocol::Http => ListenerProtocol::Http,
-                settings::ListenerProtocol::Https => {
-                    anyhow::bail!(
-                        "setting listeners: {}: protocol HTTPS is not supported yet; use HTTP",
-                        listener.name
-                    )
-                }
-            };
-            let settings::Listener { name, address, port, advertised_port, proxy_protocol, http2, .. } =
-                listener;
-            let port = port.unwrap_or(DEFAULT_PORT);
-            Ok(ListenerSettings { name, address, port, advertised_port, protocol, proxy_protocol, http2 })
-        })
-        .collect()
 }
 
 fn router(

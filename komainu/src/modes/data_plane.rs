@@ -184,6 +184,7 @@ fn proxy_settings(settings: &Settings) -> anyhow::Result<ProxySettings> {
             anyhow::ensure!(
                 listener.advertised_port.is_none()
                     && listener.protocol == ListenerProtocol::Http
+                    && listener.tls.is_none()
                     && !listener.proxy_protocol
                     && listener.http2,
                 "setting listeners: {}: a worker changes only address and port; the leader's settings say the rest",

@@ -2,6 +2,7 @@
 
 use anyhow::Context as _;
 use axum::Router;
+use operator_server::cluster::Ends;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -24,7 +25,8 @@ pub(super) async fn bind(settings: &Settings) -> anyhow::Result<Port> {
 impl Port {
     /// Serves until a stop was asked for and open requests have ended, or for a while after it.
     pub(super) async fn serve(self, router: Router, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
-        let serving = axum::serve(self.0, router).with_graceful_shutdown(shutdown::asked(stop.clone()));
+        let service = router.into_make_service_with_connect_info::<Ends>();
+        let serving = axum::serve(self.0, service).with_graceful_shutdown(shutdown::asked(stop.clone()));
         let late = async {
             shutdown::asked(stop).await;
             tokio::time::sleep(ADMIN_STOP).await;

@@ -3,6 +3,7 @@
 mod control_plane;
 mod data_plane;
 mod listen;
+mod listeners;
 mod problems;
 
 use std::process::ExitCode;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use dataplane_snapshot::Kind;
 use operator_core::{Observed, Problem};
 use operator_server::leader::Planned;
 use tokio::sync::watch;
@@ -25,7 +26,7 @@ pub(super) async fn log_of_source(mut problems: watch::Receiver<Arc<Vec<Problem>
     }
 }
 
-/// Logs the problems of every object that planning refused.
+/// Logs the problems of every object that planning refused, and what speaks against a certificate.
 pub(super) async fn log_of_objects(mut planned: watch::Receiver<Option<Arc<Planned>>>) {
     let mut known: BTreeMap<String, String> = BTreeMap::new();
     loop {
@@ -53,10 +54,15 @@ fn refused(planned: &Planned) -> BTreeMap<String, String> {
             let problems = match (&status.accepted, &status.resolved_refs) {
                 (Err(refusal), _) => &refusal.problems,
                 (Ok(_), Err(unresolved)) => &unresolved.problems,
+                // Nobody looks into the status of a file.
+                (Ok(_), Ok(())) if status.key.kind() == Kind::Certificate && !status.warnings.is_empty() => {
+                    &status.warnings
+                }
                 (Ok(_), Ok(())) => return None,
             };
-            let observed =
-                planned.world.routes.get(&status.key).or_else(|| planned.world.backends.get(&status.key));
+            let world = &planned.world;
+            let mut objects = [&world.routes, &world.backends, &world.certificates].into_iter();
+            let observed = objects.find_map(|objects| objects.get(&status.key));
             let texts: Vec<_> =
                 problems.iter().map(|problem| placed(problem, observed).to_string()).collect();
             Some((status.key.to_string(), texts.join("; ")))

@@ -1,6 +1,7 @@
 //! The settings of a process: defaults, then the file, then the environment, then the command line.
 
 mod environment;
+mod listener;
 mod millis;
 mod sources;
 mod written;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use listener::{ClientCertificates, Listener, ListenerProtocol, ListenerTls};
 pub(crate) use millis::Millis;
 pub(crate) use sources::load;
 
@@ -41,48 +43,6 @@ pub(crate) struct Admin {
     /// Default 9000; 9001 on a worker.
     #[serde(deserialize_with = "written::optional")]
     pub(crate) port: Option<u16>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Listener {
-    /// Default `http`.
-    #[serde(default = "default_listener")]
-    pub(crate) name: String,
-    /// An IP address; empty: all.
-    #[serde(default)]
-    pub(crate) address: String,
-    /// Default 8080; on a worker the leader's.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "written::optional")]
-    pub(crate) port: Option<u16>,
-    /// The port that clients see, if another.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "written::optional")]
-    pub(crate) advertised_port: Option<u16>,
-    #[serde(default)]
-    pub(crate) protocol: ListenerProtocol,
-    /// Each connection begins with a header of the PROXY protocol, which is believed.
-    #[serde(default, deserialize_with = "written::plain")]
-    pub(crate) proxy_protocol: bool,
-    /// Clients may speak HTTP/2, too.
-    #[serde(default = "http2", deserialize_with = "written::plain")]
-    pub(crate) http2: bool,
-}
-
-const fn http2() -> bool {
-    true
-}
-
-fn default_listener() -> String {
-    "http".to_owned()
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum ListenerProtocol {
-    #[default]
-    #[serde(rename = "HTTP")]
-    Http,
-    #[serde(rename = "HTTPS")]
-    Https,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -192,15 +152,7 @@ impl Settings {
         if !self.listeners.is_empty() {
             return self.listeners.clone();
         }
-        vec![Listener {
-            name: default_listener(),
-            address: String::new(),
-            port: None,
-            advertised_port: None,
-            protocol: ListenerProtocol::Http,
-            proxy_protocol: false,
-            http2: http2(),
-        }]
+        vec![Listener::default()]
     }
 
     pub(crate) fn admin_port(&self) -> u16 {

@@ -13,6 +13,6 @@ mod world;
 pub use plan::{Memo, Plan, check_listeners, plan};
 pub use status::{Acceptance, ObjectStatus, Refusal, RefusalReason, Statuses, Unresolved, UnresolvedReason};
 pub use world::{
-    Claim, ListenerProtocol, ListenerSettings, Observed, Origin, Owner, Place, Problem, SourceView, Spec,
-    World,
+    CertificateSpec, Claim, ClientCertificates, ClientTrust, ListenerProtocol, ListenerSettings, ListenerTls,
+    Observed, Origin, Owner, Place, PrivateKey, Problem, SourceView, Spec, World,
 };

@@ -58,10 +58,14 @@ pub struct Unresolved {
 pub enum UnresolvedReason {
     /// None of its backends exists, and the route is held: without a backend it can't be planned.
     BackendNotFound,
+    /// A certificate, or its private key, doesn't exist, and who names it is held.
+    CertificateNotFound,
     /// Others of its backends exist: the route is planned, and the requests that are this one's share are answered with 503.
     SomeBackendNotFound,
     /// The backend exists but is refused; the route is planned, and answers by the backend's last good version or 503.
     BackendNotAccepted,
+    /// The certificate exists but is refused; who names it is planned, and goes by its last good version.
+    CertificateNotAccepted,
     /// The route is planned for the listeners that exist.
     ListenerNotFound,
 }
@@ -69,8 +73,10 @@ pub enum UnresolvedReason {
 impl ObjectStatus {
     /// Whether the snapshot has it as [`Held`](dataplane_snapshot::wire::Held) instead of as it is written.
     pub fn is_held(&self) -> bool {
-        let without_backend = matches!(&self.resolved_refs, Err(unresolved) if unresolved.reason == UnresolvedReason::BackendNotFound);
-        !self.objects.is_empty() && (self.accepted.is_err() || without_backend)
+        let unresolved = self.resolved_refs.as_ref().err();
+        let is_held =
+            self.accepted.is_err() || unresolved.is_some_and(|unresolved| unresolved.reason.holds());
+        !self.objects.is_empty() && is_held
     }
 }
 
@@ -86,11 +92,18 @@ impl RefusalReason {
 }
 
 impl UnresolvedReason {
+    /// Whether the object can't be planned for it.
+    pub const fn holds(self) -> bool {
+        matches!(self, Self::BackendNotFound | Self::CertificateNotFound)
+    }
+
     /// The `reason` of the condition.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::BackendNotFound | Self::SomeBackendNotFound => "BackendNotFound",
             Self::BackendNotAccepted => "BackendNotAccepted",
+            Self::CertificateNotFound => "CertificateNotFound",
+            Self::CertificateNotAccepted => "CertificateNotAccepted",
             Self::ListenerNotFound => "ListenerNotFound",
         }
     }

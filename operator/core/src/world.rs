@@ -3,7 +3,9 @@ use std::collections::btree_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use crds::{BackendSpec, RouteSpec};
+pub use dataplane_core::PrivateKey;
 use dataplane_snapshot::{AsOf, Key, Kind, SourceAsOf};
 
 /// Who owns an object and may change it. The order is the order of precedence when two claim one key.
@@ -49,8 +51,20 @@ pub struct Observed {
 pub enum Spec {
     Backend(Arc<BackendSpec>),
     Route(Arc<RouteSpec>),
+    Certificate(Arc<CertificateSpec>),
     /// Its key is known, but it isn't of its type.
     Invalid(Vec<Problem>),
+}
+
+/// A certificate, and its private key if the source has it: without one it is for being trusted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CertificateSpec {
+    /// DER (RFC 5280), the certificate itself first; at least one.
+    pub chain: Vec<Bytes>,
+    /// The one that the first certificate was made for: the source has compared them.
+    pub key: Option<PrivateKey>,
+    /// What the source says of it, which has a clock: that it is expired, for instance.
+    pub warnings: Vec<Problem>,
 }
 
 /// Where an object came from, for people.
@@ -133,9 +147,37 @@ pub struct ListenerSettings {
     pub http2: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenerProtocol {
     Http,
+    Https(Arc<ListenerTls>),
+}
+
+/// TLS towards clients. Certificates are named within the namespace `default`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListenerTls {
+    /// Chosen by server name; the first is for clients that name none that another is for. Empty: all that have a private
+    /// key, in the order of their names.
+    pub certificates: Vec<String>,
+    pub clients: ClientCertificates,
+}
+
+/// What is asked of clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ClientCertificates {
+    #[default]
+    Ignored,
+    /// A client without a certificate is served, too.
+    Optional(ClientTrust),
+    Required(ClientTrust),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientTrust {
+    /// What certificates of clients are, or are signed by; at least one.
+    pub authorities: Vec<String>,
+    /// Targets get the client's certificate in the header `Client-Cert` (RFC 9440).
+    pub forwarded: bool,
 }
 
 /// Everything that `plan` looks at.
@@ -144,6 +186,7 @@ pub struct World {
     pub listeners: Arc<Vec<ListenerSettings>>,
     pub backends: BTreeMap<Key, Arc<Observed>>,
     pub routes: BTreeMap<Key, Arc<Observed>>,
+    pub certificates: BTreeMap<Key, Arc<Observed>>,
     /// Objects whose key a source of higher precedence claims too.
     pub conflicts: Vec<Claim>,
     pub as_of: AsOf,
@@ -169,6 +212,7 @@ impl World {
             world.as_of.0.insert(view.owner.to_string(), view.as_of.clone());
             claim(&mut world.backends, &mut world.conflicts, view.objects_of(Kind::Backend));
             claim(&mut world.routes, &mut world.conflicts, view.objects_of(Kind::Route));
+            claim(&mut world.certificates, &mut world.conflicts, view.objects_of(Kind::Certificate));
         }
         world
     }

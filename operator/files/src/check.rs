@@ -25,6 +25,7 @@ pub struct Report {
     pub files: usize,
     pub backends: usize,
     pub routes: usize,
+    pub certificates: usize,
 }
 
 impl Report {
@@ -48,7 +49,11 @@ impl fmt::Display for Report {
             count => format!("{count} {thing}s"),
         };
         let (files, backends) = (count(self.files, "file"), count(self.backends, "backend"));
-        write!(f, "{files}: {backends} and {}, ", count(self.routes, "route"))?;
+        let routes = count(self.routes, "route");
+        match self.certificates {
+            0 => write!(f, "{files}: {backends} and {routes}, ")?,
+            some => write!(f, "{files}: {backends}, {routes} and {}, ", count(some, "certificate"))?,
+        }
         write!(f, "{}, {}", count(self.problems.len(), "problem"), count(self.warnings.len(), "warning"))
     }
 }
@@ -71,6 +76,7 @@ pub fn check(paths: &[PathBuf], listeners: Option<Arc<Vec<ListenerSettings>>>) -
     for (key, observed) in source.objects() {
         match key.kind() {
             Kind::Backend => report.backends += 1,
+            Kind::Certificate => report.certificates += 1,
             _ => report.routes += 1,
         }
         if let Some(status) = plan.statuses.get(key) {

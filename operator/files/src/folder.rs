@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use dataplane_snapshot::Kind;
 use operator_core::{Place, Problem};
 
+use crate::certificate::{self, Files, Material, Pairs, Role, stem};
 use crate::locate::locate;
 use crate::merge::{self, Objects};
 use crate::parse::{Parsed, file_problem, parse};
@@ -40,6 +42,7 @@ pub struct FolderSource {
     root: PathBuf,
     files: BTreeMap<PathBuf, File>,
     objects: Objects,
+    certificates: Pairs,
     /// Problems of the folder itself, as of the last listing.
     unavailable: Vec<Problem>,
     /// Whether something was read or left out since the files were last joined.
@@ -86,7 +89,14 @@ impl FolderSource {
     }
 
     fn empty(root: PathBuf) -> Self {
-        Self { root, files: BTreeMap::new(), objects: Objects::new(), unavailable: Vec::new(), touched: true }
+        Self {
+            root,
+            files: BTreeMap::new(),
+            objects: Objects::new(),
+            certificates: Pairs::default(),
+            unavailable: Vec::new(),
+            touched: true,
+        }
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -178,12 +188,18 @@ impl FolderSource {
         next: &mut dyn FnMut() -> u64,
     ) -> (Vec<Problem>, BTreeMap<Kind, u64>) {
         self.touched = false;
+        let (certificates, of_certificates) = self.certificates.join(&pairs(&self.files));
+        let certificates = Parsed::of(certificates);
         let (gone, here): (Vec<_>, Vec<_>) =
             self.files.iter().partition(|(path, _)| missing.contains_key(*path));
-        let merged = merge::merge(&parsed(&here), &parsed(&gone), &self.objects, next);
+        let mut joined = parsed(&here);
+        joined.push(&certificates);
+        let merged = merge::merge(&joined, &parsed(&gone), &self.objects, next);
         self.objects = merged.objects;
-        let of_files = here.iter().flat_map(|(_, file)| file.problems.iter().chain(&file.parsed.problems));
+        let of_files = here.iter().filter(|(path, _)| Role::of(path).is_none());
+        let of_files = of_files.flat_map(|(_, file)| file.problems.iter().chain(&file.parsed.problems));
         let mut problems: Vec<_> = self.unavailable.iter().chain(of_files).cloned().collect();
+        problems.extend(of_certificates);
         problems.extend(merged.duplicates);
         (problems, merged.changed)
     }
@@ -191,6 +207,22 @@ impl FolderSource {
 
 fn parsed<'f>(files: &[(&PathBuf, &'f File)]) -> Vec<&'f Parsed> {
     files.iter().map(|(_, file)| &file.parsed).collect()
+}
+
+/// The certificates and private keys, by the names of their files without the ending.
+fn pairs(files: &BTreeMap<PathBuf, File>) -> BTreeMap<PathBuf, Files<'_>> {
+    let mut pairs: BTreeMap<PathBuf, Files<'_>> = BTreeMap::new();
+    for (path, file) in files {
+        let Some(role) = Role::of(path) else { continue };
+        let (material, problems) = (file.parsed.material.as_ref(), &*file.problems);
+        let found = Some(certificate::File { name: path, material, problems });
+        let pair = pairs.entry(stem(path)).or_default();
+        match role {
+            Role::Certificate => pair.certificate = found,
+            Role::Key => pair.key = found,
+        }
+    }
+    pairs
 }
 
 /// A file that isn't good, so that what it last gave stays.
@@ -201,6 +233,11 @@ struct Unread {
 
 fn read(path: &Path, stamp: Stamp, before: Option<&File>) -> Result<File, Unread> {
     let name = name(path);
+    if let Some(role) = Role::of(path) {
+        let material = material(role, path, &name);
+        let parsed = material.map_err(|problem| Unread { stamp, problems: vec![problem] })?;
+        return Ok(File { stamp, parsed: Parsed::of_material(parsed), problems: Vec::new() });
+    }
     let text = text(path, &name).map_err(|problem| Unread { stamp, problems: vec![problem] })?;
     let before = before.map(|file| &file.parsed);
     let mut parsed = parse(&name, text.into(), before).map_err(|problems| Unread { stamp, problems })?;
@@ -208,6 +245,18 @@ fn read(path: &Path, stamp: Stamp, before: Option<&File>) -> Result<File, Unread
         parsed.keep_missing(before);
     }
     Ok(File { stamp, parsed, problems: Vec::new() })
+}
+
+fn material(role: Role, path: &Path, name: &Arc<str>) -> Result<Material, Problem> {
+    let unreadable = |error: io::Error| file_problem(name, format!("can't be read: {error}"));
+    let metadata = fs::metadata(path).map_err(unreadable)?;
+    if metadata.len() > certificate::MAX_BYTES {
+        let most = certificate::MAX_BYTES / 1024;
+        return Err(file_problem(name, format!("is larger than {most} KiB; split it into several files")));
+    }
+    let text = fs::read(path).map_err(unreadable)?;
+    let now = jiff::Timestamp::now().strftime("%Y%m%d%H%M%SZ").to_string();
+    certificate::read(role, name, &text, metadata.mode(), &now)
 }
 
 fn text(path: &Path, name: &Arc<str>) -> Result<String, Problem> {

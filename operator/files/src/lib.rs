@@ -1,7 +1,9 @@
-//! A folder of YAML or JSON as a source of Backends and Routes: every problem has its file, line and column.
+//! A folder of YAML or JSON as a source of Backends and Routes, and of certificates in PEM: every problem has its file, line
+//! and column.
 //!
 //! `parse` is pure; `folder` reads; `watch` follows changes; `check` judges files without running anything.
 
+mod certificate;
 mod check;
 mod chunk;
 mod document;

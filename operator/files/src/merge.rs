@@ -71,6 +71,7 @@ fn says_the_same(one: &Spec, other: &Spec) -> bool {
     match (one, other) {
         (Spec::Backend(one), Spec::Backend(other)) => Arc::ptr_eq(one, other) || one == other,
         (Spec::Route(one), Spec::Route(other)) => Arc::ptr_eq(one, other) || one == other,
+        (Spec::Certificate(one), Spec::Certificate(other)) => Arc::ptr_eq(one, other) || one == other,
         (Spec::Invalid(one), Spec::Invalid(other)) => {
             let said = |problems: &[Problem]| -> Vec<(String, String)> {
                 problems.iter().map(|problem| (problem.field.clone(), problem.message.clone())).collect()

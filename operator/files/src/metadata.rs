@@ -99,7 +99,7 @@ fn name(metadata: &Map<String, Value>) -> Result<&str, Unidentified> {
         }
         Some(_) => return Err(ours("metadata.name", "must be text; write it in quotes")),
     };
-    if name.len() <= 253 && name.split('.').all(is_label) {
+    if is_name(name) {
         return Ok(name);
     }
     let rule = "use lower-case letters, digits, '-' and '.', at most 253, and begin and end each part between dots \
@@ -117,6 +117,11 @@ fn namespace(metadata: &Map<String, Value>) -> Result<&str, Unidentified> {
         }
         Some(_) => Err(ours("metadata.namespace", "must be text; write it in quotes")),
     }
+}
+
+/// A DNS-1123 subdomain (RFC 1123, 2.1).
+pub(crate) fn is_name(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_label)
 }
 
 /// A part of a DNS-1123 subdomain (RFC 1123, 2.1), without the limit of 63 that Kubernetes doesn't set on parts either.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dataplane_snapshot::Key;
 use operator_core::{Place, Problem, Spec};
 
+use crate::certificate::Material;
 use crate::chunk::{self, Chunk};
 use crate::document::{self, Content, Finding, Reading};
 
@@ -18,6 +19,8 @@ pub struct Parsed {
     /// Whether one of those documents may be an object of ours with a slip in its head, so that what is missing may only
     /// be misspelt.
     pub doubtful: bool,
+    /// Of a file in a folder `certificates`.
+    pub(crate) material: Option<Arc<Material>>,
     text: Arc<str>,
     documents: Vec<(Chunk, Arc<Reading>)>,
 }
@@ -84,6 +87,15 @@ impl Parsed {
         let here: HashSet<_> = self.objects.iter().map(|object| object.key.clone()).collect();
         let before = before.into_iter().flat_map(|before| &before.objects);
         self.objects.extend(before.filter(|object| !here.contains(&object.key)).cloned());
+    }
+
+    /// Of no text of its own.
+    pub(crate) fn of(objects: Vec<Object>) -> Self {
+        Self { objects, ..Self::default() }
+    }
+
+    pub(crate) fn of_material(material: Material) -> Self {
+        Self { material: Some(Arc::new(material)), ..Self::default() }
     }
 
     /// The text of the file when it was read.

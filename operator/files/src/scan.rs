@@ -6,6 +6,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use crate::certificate::Role;
+
 /// What `stat` says of a file. It changes with every write and every replacement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
@@ -110,8 +112,8 @@ pub(crate) fn identity(folder: &Path) -> Option<(u64, u64)> {
 /// Whether a file of this name is read.
 pub(crate) fn is_resource(path: &Path) -> bool {
     let known = ["yaml", "yml", "json"];
-    path.extension().is_some_and(|extension| known.iter().any(|known| extension == *known))
-        && !is_hidden(path)
+    let is_yaml = path.extension().is_some_and(|extension| known.iter().any(|known| extension == *known));
+    (is_yaml || Role::of(path).is_some()) && !is_hidden(path)
 }
 
 /// Names that begin with a dot: what editors put beside a file, version control, and `..data` of a ConfigMap.

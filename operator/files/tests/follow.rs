@@ -74,6 +74,34 @@ impl Followed {
     }
 }
 
+/// A certificate with its private key, in PEM.
+fn certificate() -> (String, String) {
+    let pair = rcgen::generate_simple_self_signed(vec!["a.test".to_owned()]).unwrap();
+    (pair.cert.pem(), pair.signing_key.serialize_pem())
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_seen_once_its_key_is_there() {
+    let (old, new) = (certificate(), certificate());
+    let mut followed = follow(|dir| {
+        fs::create_dir(dir.join("certificates")).unwrap();
+        fs::write(dir.join("certificates/site.crt"), &old.0).unwrap();
+        fs::write(dir.join("certificates/site.key"), &old.1).unwrap();
+    });
+    let key = Key::new(Kind::Certificate, "default", "site");
+    let of = |view: &SourceView| match view.objects.get(&key).map(|observed| &observed.spec) {
+        Some(Spec::Certificate(spec)) if spec.key.is_some() => Some(spec.clone()),
+        _ => None,
+    };
+    let first = followed.until(|view| of(view).is_some()).await;
+    assert!(first.as_of.revisions.contains_key(&Kind::Certificate));
+    fs::write(followed.path("certificates/site.crt"), new.0).unwrap();
+    followed.until_problems(|problems| problems.len() == 1).await;
+    fs::write(followed.path("certificates/site.key"), new.1).unwrap();
+    followed.until(|view| of(view).is_some() && of(view) != of(&first)).await;
+    followed.until_problems(<[_]>::is_empty).await;
+}
+
 fn object<'v>(view: &'v SourceView, name: &str) -> Option<&'v Arc<Observed>> {
     view.objects.get(&Key::new(Kind::Backend, "default", name))
 }
@@ -93,10 +121,11 @@ async fn the_first_view_is_complete_and_later_ones_are_numbered() {
     });
     let first = folder.until(|_| true).await;
     assert_eq!(first.objects.len(), 2);
-    assert_eq!(first.as_of.revisions, [(Kind::Route, 42), (Kind::Backend, 42)].into());
+    let revisions = |backend| [(Kind::Route, 42), (Kind::Backend, backend), (Kind::Certificate, 42)].into();
+    assert_eq!(first.as_of.revisions, revisions(42));
     fs::write(folder.path("a.yaml"), backend("a", 2)).unwrap();
     let second = folder.until_port("a", 2).await;
-    assert_eq!(second.as_of.revisions, [(Kind::Route, 42), (Kind::Backend, 43)].into());
+    assert_eq!(second.as_of.revisions, revisions(43));
     assert_eq!(object(&second, "a").unwrap().generation, 43);
     assert!(Arc::ptr_eq(object(&first, "b").unwrap(), object(&second, "b").unwrap()));
 }

@@ -12,8 +12,10 @@ use dataplane_snapshot::{AsOf, Epoch, Key, Kind, Object, Root, Snapshot, SourceA
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use operator_server::Credentials;
-use operator_server::cluster::{Cluster, ClusterSettings, MAX_ACK_BYTES};
+use operator_server::cluster::{Cluster, ClusterSettings, Ends, MAX_ACK_BYTES};
 use prost::Message as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
@@ -53,7 +55,10 @@ fn request(method: &str, path: &str) -> http::request::Builder {
 
 impl Leader {
     async fn publish(&self, text: &str) -> Root {
-        let snapshot = snapshot(text);
+        self.publish_all(snapshot(text)).await
+    }
+
+    async fn publish_all(&self, snapshot: Snapshot) -> Root {
         let root = snapshot.root();
         self.snapshots.send_replace(Some(Arc::new(snapshot)));
         while self.cluster.root() != Some(root) {
@@ -248,4 +253,82 @@ async fn a_member_can_be_forgotten() {
     assert_eq!(leader.send(forget()).await.status(), StatusCode::NO_CONTENT);
     assert_eq!(leader.send(forget()).await.status(), StatusCode::NOT_FOUND);
     assert_eq!(leader.members().await, serde_json::json!([]));
+}
+
+/// A state with a private key.
+fn with_secret(key: &'static str) -> Snapshot {
+    let secret = wire::Secret { kind: Some(wire::SecretKind::PrivateKey(key.into())) };
+    let secret =
+        Object::encode(Key::new(Kind::Secret, "default", "site"), &wire::Payload::Secret(secret).into());
+    let base = snapshot("one");
+    base.edit([secret], &[], base.as_of().clone())
+}
+
+/// The head and body of an answer to a worker that connects to the leader over the loopback interface.
+async fn ask_over_loopback(leader: &Leader, headers: &str) -> (String, Bytes) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = leader.cluster.router().into_make_service_with_connect_info::<Ends>();
+    tokio::spawn(async move { axum::serve(listener, service).await });
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let pair = base64::engine::general_purpose::STANDARD.encode("id:secret");
+    let request = format!(
+        "GET /api/cluster/state HTTP/1.1\r\nhost: a\r\nconnection: close\r\nauthorization: Basic {pair}\r\n\
+         komainu-worker-id: w2\r\nkomainu-worker-name: near\r\nkomainu-worker-version: 0.1.0\r\n{headers}\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
+    let body = Bytes::from(answer.split_off(end));
+    (String::from_utf8(answer).unwrap(), body)
+}
+
+#[tokio::test]
+async fn private_keys_are_sent_within_one_machine_only() {
+    let leader = leader();
+    let whole = leader.publish_all(with_secret("key")).await;
+    let without = snapshot("one").root();
+
+    let (head, state) = ask_over_loopback(&leader, "").await;
+    assert!(head.contains(&etag(whole)), "{head}");
+    assert_eq!(wire::State::decode_snapshot(state).unwrap().root(), whole);
+
+    let response = leader.send(request("GET", "/api/cluster/state").body(Body::empty())).await;
+    assert_eq!(response.headers()["etag"], etag(without));
+    let state = body(response).await;
+    assert!(!state.windows(3).any(|window| window == b"key"));
+    assert_eq!(wire::State::decode_snapshot(state).unwrap().root(), without);
+
+    let (head, state) = ask_over_loopback(&leader, "x-forwarded-for: 192.0.2.1\r\n").await;
+    assert!(head.contains(&etag(without)), "behind a proxy: {head}");
+    assert_eq!(wire::State::decode_snapshot(state).unwrap().root(), without);
+}
+
+#[tokio::test]
+async fn a_worker_without_secrets_is_current_by_its_own_root() {
+    let leader = leader();
+    let whole = leader.publish_all(with_secret("key")).await;
+    let without = snapshot("one").root();
+    let poll = |wait: &str| {
+        let poll = request("GET", "/api/cluster/state").header("if-none-match", etag(without));
+        poll.header("prefer", format!("wait={wait}")).body(Body::empty())
+    };
+    let response = leader.send(poll("0")).await;
+    assert_eq!(response.status(), StatusCode::NOT_MODIFIED);
+    assert_eq!(response.headers()["etag"], etag(without));
+
+    let root = Bytes::copy_from_slice(&without.0);
+    assert_eq!(leader.ack(wire::Ack { root, ..Default::default() }).await, StatusCode::NO_CONTENT);
+    let counted = leader.cluster.counted();
+    assert_eq!(counted[0].ack.as_ref().map(|ack| ack.root), Some(whole), "it counts as having everything");
+
+    let held = tokio::spawn(leader.cluster.router().oneshot(poll("25").unwrap()));
+    while leader.cluster.stats().held == 0 {
+        tokio::task::yield_now().await;
+    }
+    leader.publish_all(with_secret("another key")).await;
+    let response = held.await.unwrap().unwrap();
+    assert_eq!(response.status(), StatusCode::OK, "it is told, so that it acknowledges");
+    assert_eq!(response.headers()["etag"], etag(without));
 }

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 
 use bytes::Bytes;
 use prost::Message as _;
@@ -22,11 +23,19 @@ pub struct State {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
+#[prost(skip_debug)]
 pub struct StateObject {
     #[prost(string, tag = "1")]
     pub key: String,
     #[prost(bytes = "bytes", tag = "2")]
     pub bytes: Bytes,
+}
+
+impl fmt::Debug for StateObject {
+    /// Without the bytes, which may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({} bytes)", self.key, self.bytes.len())
+    }
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

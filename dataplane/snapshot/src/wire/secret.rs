@@ -43,11 +43,22 @@ impl fmt::Debug for SecretKind {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Payload, State};
     use super::*;
+    use crate::{AsOf, Key, Kind, Object, Snapshot};
 
     #[test]
     fn is_never_shown() {
         let secret = Secret { kind: Some(SecretKind::Password("hunter2".to_owned())) };
         assert_eq!(format!("{secret:?} {:?}", secret.kind), "Secret(…) Some(Password(…))");
+        let key = Key::new(Kind::Secret, "default", "a");
+        let object = Object::encode(key, &Payload::Secret(secret.clone()).into());
+        let snapshot = Snapshot::new([object.clone()], AsOf::default());
+        let state = State::from_snapshot(&snapshot);
+        let payload = object.decode();
+        let shown = format!("{object:?} {snapshot:?} {state:?} {payload:?}");
+        let bytes = b"hunter2".map(|byte| byte.to_string()).join(", ");
+        assert!(!shown.contains("hunter2") && !shown.contains(&bytes), "{shown}");
+        assert!(shown.contains("secret/default/a"), "{shown}");
     }
 }

@@ -35,7 +35,7 @@ fn read(reader: &mut Reader<'_>) -> Target {
         protocol: read_protocol(reader),
         predicate: reader.object("predicate", read_predicate).unwrap_or_default(),
         ip_address: reader.text("ip_address"),
-        tls_config: reader.object("tls_config", read_tls).unwrap_or_default(),
+        tls_config: read_tls_config(reader),
         backup: reader.bool("backup", false),
         id: reader.text("id"),
     };
@@ -133,17 +133,31 @@ fn read_conditions(reader: &mut Reader<'_>, name: &str) -> Vec<Condition> {
     conditions
 }
 
+/// Also by the names of Otoroshi's older entities.
+fn read_tls_config(reader: &mut Reader<'_>) -> TlsConfig {
+    let given = ["tls_config", "tlsConfig", "mtls_config", "mtlsConfig"];
+    let given: Vec<_> = given.into_iter().filter(|name| reader.has(name)).collect();
+    if let [_, second, ..] = given.as_slice() {
+        reader.problem(second, "says the same as tls_config: keep one of the two");
+    }
+    let read: Vec<_> = given.into_iter().filter_map(|name| reader.object(name, read_tls)).collect();
+    read.into_iter().next().unwrap_or_default()
+}
+
 fn read_tls(reader: &mut Reader<'_>) -> TlsConfig {
     let mut certs = reader.strings("certs");
     for name in ["certId", "cert_id"] {
         certs.extend(reader.text(name).filter(|id| !certs.contains(id)));
     }
+    let older = |reader: &Reader<'_>, older: &'static str, name| if reader.has(older) { older } else { name };
+    let (enabled, trust_all) = (older(reader, "mtls", "enabled"), older(reader, "trustAll", "trust_all"));
+    let trusted_certs = older(reader, "trustedCerts", "trusted_certs");
     TlsConfig {
-        enabled: reader.bool("enabled", false),
+        enabled: reader.bool(enabled, false),
         loose: reader.bool("loose", false),
-        trust_all: reader.bool("trust_all", false),
+        trust_all: reader.bool(trust_all, false),
         certs,
-        trusted_certs: reader.strings("trusted_certs"),
+        trusted_certs: reader.strings(trusted_certs),
     }
 }
 

@@ -4,23 +4,35 @@ use std::sync::Arc;
 
 use dataplane_snapshot::{Key, Kind, Object, wire};
 
+use super::certificates::Certificates;
 use super::findings::{Field, Findings};
-use crate::{ListenerProtocol, ListenerSettings, Problem};
+use super::validate;
+use crate::{ClientCertificates, ClientTrust, ListenerProtocol, ListenerSettings, ListenerTls, Problem};
 
 /// The namespace of what comes from settings.
 const NAMESPACE: &str = "settings";
+
+/// The namespace of the certificates that settings name.
+const CERTIFICATES: &str = "default";
 
 /// The listeners of the settings as objects.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Listeners {
     settings: Arc<Vec<ListenerSettings>>,
+    /// The certificates that are used where none is named.
+    certified: Vec<Key>,
     pub(super) names: Arc<BTreeSet<String>>,
     pub(super) objects: Arc<Vec<Object>>,
 }
 
 impl Listeners {
-    pub(super) fn plan(settings: &Arc<Vec<ListenerSettings>>, earlier: &Self) -> Self {
-        if Arc::ptr_eq(settings, &earlier.settings) {
+    pub(super) fn plan(
+        settings: &Arc<Vec<ListenerSettings>>,
+        certificates: Certificates<'_>,
+        earlier: &Self,
+    ) -> Self {
+        let certified = certificates.certified(CERTIFICATES);
+        if Arc::ptr_eq(settings, &earlier.settings) && certified == earlier.certified {
             return earlier.clone();
         }
         let names = Arc::new(settings.iter().map(|listener| listener.name.clone()).collect::<BTreeSet<_>>());
@@ -28,14 +40,16 @@ impl Listeners {
         let names = if names == earlier.names { earlier.names.clone() } else { names };
         // Of several with one name the last one counts, as in a snapshot.
         let objects: BTreeMap<_, _> =
-            settings.iter().map(|listener| (&listener.name, object(listener))).collect();
-        Self { settings: settings.clone(), names, objects: Arc::new(objects.into_values().collect()) }
+            settings.iter().map(|listener| (&listener.name, object(listener, &certified))).collect();
+        let objects = Arc::new(objects.into_values().collect());
+        Self { settings: settings.clone(), certified, names, objects }
     }
 }
 
-fn object(listener: &ListenerSettings) -> Object {
-    let protocol = match listener.protocol {
-        ListenerProtocol::Http => wire::ListenerProtocol::Http,
+fn object(listener: &ListenerSettings, certified: &[Key]) -> Object {
+    let (protocol, tls) = match &listener.protocol {
+        ListenerProtocol::Http => (wire::ListenerProtocol::Http, None),
+        ListenerProtocol::Https(tls) => (wire::ListenerProtocol::Https, Some(self::tls(tls, certified))),
     };
     let payload = wire::Payload::Listener(wire::Listener {
         address: listener.address.clone(),
@@ -43,10 +57,31 @@ fn object(listener: &ListenerSettings) -> Object {
         advertised_port: listener.advertised_port.map_or(0, u32::from),
         protocol: protocol.into(),
         proxy_protocol: listener.proxy_protocol,
-        tls: None,
+        tls,
         http1_only: !listener.http2,
     });
     Object::encode(Key::new(Kind::Listener, NAMESPACE, &*listener.name), &payload.into())
+}
+
+fn tls(tls: &ListenerTls, certified: &[Key]) -> wire::ListenerTls {
+    let keys = |names: &[String]| -> Vec<String> {
+        names.iter().map(|name| Key::new(Kind::Certificate, CERTIFICATES, &**name).to_string()).collect()
+    };
+    let certificates = match tls.certificates.as_slice() {
+        [] => certified.iter().map(Key::to_string).collect(),
+        names => keys(names),
+    };
+    let (asked, trust) = match &tls.clients {
+        ClientCertificates::Ignored => (wire::ClientCertificates::Ignored, None),
+        ClientCertificates::Optional(trust) => (wire::ClientCertificates::Optional, Some(trust)),
+        ClientCertificates::Required(trust) => (wire::ClientCertificates::Required, Some(trust)),
+    };
+    wire::ListenerTls {
+        certificates,
+        client_certificates: asked.into(),
+        client_authorities: trust.map(|trust| keys(&trust.authorities)).unwrap_or_default(),
+        forward_client_certificate: trust.is_some_and(|trust| trust.forwarded),
+    }
 }
 
 /// What is wrong with listeners. Settings are read at start, and a program with wrong ones doesn't start: so `plan` takes
@@ -65,6 +100,9 @@ pub fn check_listeners(settings: &[ListenerSettings]) -> Vec<Problem> {
                 format!("{:?} is no IP address: write for instance 127.0.0.1 or ::1", listener.address);
             findings.invalid(&at.name("address"), message);
         }
+        if let ListenerProtocol::Https(tls) = &listener.protocol {
+            check_tls(tls, &at.name("tls"), &mut findings);
+        }
         let earlier = settings.iter().take(index);
         for (other, earlier) in earlier.enumerate() {
             if earlier.name == listener.name {
@@ -77,4 +115,17 @@ pub fn check_listeners(settings: &[ListenerSettings]) -> Vec<Problem> {
         }
     }
     findings.into_refusal().map(|refusal| refusal.problems).unwrap_or_default()
+}
+
+fn check_tls(tls: &ListenerTls, at: &Field<'_>, findings: &mut Findings) {
+    validate::certificate_names(&tls.certificates, &at.name("certificates"), findings);
+    if let ClientCertificates::Optional(ClientTrust { authorities, .. })
+    | ClientCertificates::Required(ClientTrust { authorities, .. }) = &tls.clients
+    {
+        let at = at.name("clientAuthorities");
+        validate::certificate_names(authorities, &at, findings);
+        if authorities.is_empty() {
+            findings.invalid(&at, "write at least one: who signed the certificates of clients");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! World -> snapshot and statuses, in named steps: `validate` (spec -> valid model), `resolve` (what references lead to),
 //! `translate` (valid model -> wire objects), `overlap` (routes that shadow each other).
 
+mod certificates;
 mod findings;
 mod listeners;
 mod model;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use dataplane_snapshot::{Key, Object, Snapshot};
 
 use crate::{ObjectStatus, Statuses, World};
+use certificates::Certificates;
 use listeners::Listeners;
 use planned::{Pass, Planned, changes, pass};
 use resolve::{Resolver, restood};
@@ -38,6 +40,7 @@ pub struct Plan {
 pub struct Memo {
     snapshot: Snapshot,
     listeners: Listeners,
+    certificates: Pass,
     backends: Pass,
     routes: Pass,
     /// The statuses of shadowed routes, which depend on other routes too.
@@ -48,28 +51,35 @@ pub struct Memo {
 ///
 /// A bad object stops no other: it is held, and its status says why.
 pub fn plan(world: &World, memo: &Memo) -> (Plan, Memo) {
-    let listeners = Listeners::plan(&world.listeners, &memo.listeners);
-    let backends = pass(&world.backends, &memo.backends, |_| true, objects::backend);
+    let certificates = pass(&world.certificates, &memo.certificates, |_| true, certificates::certificate);
+    let named = Certificates(&certificates);
+    let listeners = Listeners::plan(&world.listeners, named, &memo.listeners);
 
-    let restood = restood(&memo.backends, &backends);
+    let mut restood = restood(&memo.certificates, &certificates);
+    let is_same = |backend: &Planned| backend.references.iter().all(|named| !restood.contains(named));
+    let backends =
+        pass(&world.backends, &memo.backends, is_same, |key, backend| objects::backend(key, backend, named));
+
+    restood.extend(resolve::restood(&memo.backends, &backends));
     let same_listeners = Arc::ptr_eq(&listeners.names, &memo.listeners.names);
     let is_same =
-        |route: &Planned| same_listeners && route.references.iter().all(|backend| !restood.contains(backend));
-    let resolver = Resolver { backends: &backends, listeners: &listeners.names };
+        |route: &Planned| same_listeners && route.references.iter().all(|named| !restood.contains(named));
+    let resolver = Resolver { backends: &backends, certificates: named, listeners: &listeners.names };
     let routes =
         pass(&world.routes, &memo.routes, is_same, |key, route| objects::route(key, route, &resolver));
 
     let shadowed = shadowed(&routes, &listeners, memo);
-    let statuses = backends
+    let statuses = certificates
         .iter()
+        .chain(&backends)
         .chain(&routes)
         .map(|planned| {
             (planned.key().clone(), shadowed.get(planned.key()).unwrap_or(&planned.status).clone())
         })
         .collect();
     let conflicts = world.conflicts.iter().map(|claim| Arc::new(objects::conflict(claim))).collect();
-    let snapshot = snapshot(world, memo, &listeners, [&backends, &routes]);
-    let memo = Memo { snapshot: snapshot.clone(), listeners, backends, routes, shadowed };
+    let snapshot = snapshot(world, memo, &listeners, [&certificates, &backends, &routes]);
+    let memo = Memo { snapshot: snapshot.clone(), listeners, certificates, backends, routes, shadowed };
     (Plan { snapshot, statuses, conflicts }, memo)
 }
 
@@ -84,10 +94,10 @@ fn shadowed(routes: &Pass, listeners: &Listeners, memo: &Memo) -> BTreeMap<Key, 
 }
 
 /// The memo's snapshot, edited by what is another result now.
-fn snapshot(world: &World, memo: &Memo, listeners: &Listeners, passes: [&Pass; 2]) -> Snapshot {
+fn snapshot(world: &World, memo: &Memo, listeners: &Listeners, passes: [&Pass; 3]) -> Snapshot {
     let mut edit = Edit::default();
     edit.replace(&memo.listeners.objects, &listeners.objects);
-    for (earlier, next) in [&memo.backends, &memo.routes].into_iter().zip(passes) {
+    for (earlier, next) in [&memo.certificates, &memo.backends, &memo.routes].into_iter().zip(passes) {
         for (old, new) in changes(earlier, next) {
             edit.replace(old.map_or(&[], |old| &old.objects), new.map_or(&[], |new| &new.objects));
         }

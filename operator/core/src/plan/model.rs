@@ -91,6 +91,23 @@ pub(super) struct ValidTarget<'a> {
     pub(super) protocol: TargetProtocol,
     pub(super) backup: bool,
     pub(super) predicate: ValidPredicate<'a>,
+    /// `None`: clear text.
+    pub(super) tls: Option<ValidTargetTls<'a>>,
+}
+
+/// Certificates by their names, in the namespace of the backend.
+#[derive(Default)]
+pub(super) struct ValidTargetTls<'a> {
+    pub(super) certs: &'a [String],
+    /// Empty: what the worker's system trusts.
+    pub(super) trusted_certs: &'a [String],
+    pub(super) trust_all: bool,
+}
+
+impl ValidTargetTls<'_> {
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        self.certs.iter().chain(self.trusted_certs)
+    }
 }
 
 pub(super) enum ValidPredicate<'a> {

@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
+use crds::BackendSpec;
 use dataplane_snapshot::{Key, Kind, Object, wire};
 
-use super::findings::{Field, Findings};
+use super::certificates::{self, Certificates};
+use super::findings::{Field, Findings, problem};
 use super::model::{Destination, ValidBackend, ValidDestination, ValidRoute};
 use super::overlap::footprints;
 use super::planned::Planned;
-use super::resolve::Resolver;
+use super::resolve::{Resolver, unresolved};
 use super::{translate, validate};
-use crate::{
-    Acceptance, ObjectStatus, Observed, Problem, Refusal, RefusalReason, Spec, Unresolved, UnresolvedReason,
-};
+use crate::{Acceptance, ObjectStatus, Observed, Problem, Refusal, RefusalReason, Spec, Unresolved};
 
-pub(super) fn backend(key: &Key, observed: &Arc<Observed>) -> Planned {
+pub(super) fn backend(key: &Key, observed: &Arc<Observed>, certificates: Certificates<'_>) -> Planned {
     let spec = match &observed.spec {
         Spec::Backend(spec) => spec,
         other => return unreadable(key, observed, other),
@@ -24,22 +24,27 @@ pub(super) fn backend(key: &Key, observed: &Arc<Observed>) -> Planned {
     let is_key_good = findings.is_empty();
     let valid =
         validate::backend(spec, key.name(), &Field::SPEC, &mut findings).filter(|_| findings.is_empty());
+    let named = valid.as_ref().map(|valid| certificates.resolve(valid, key.namespace(), &Field::SPEC));
+    let resolved_refs = unresolved(named.unwrap_or_default());
+    let references = valid.as_ref().map(|valid| certificates::references(valid, key.namespace()));
     let objects = valid.map(|valid| backend_objects(key, observed, &valid)).unwrap_or_default();
     sized(&objects, &mut findings);
     let refusal = findings.into_refusal();
-    let objects = match &refusal {
-        None => objects,
-        Some(_) if !is_key_good => Vec::new(),
-        Some(refusal) => vec![translate::held(key, &observed.labels, &refusal.problems, None)],
+    let hold = |problems: &[Problem]| vec![translate::held(key, &observed.labels, problems, None)];
+    let objects = match (&refusal, without_reference(&resolved_refs)) {
+        _ if !is_key_good => Vec::new(),
+        (Some(refusal), _) => hold(&refusal.problems),
+        (None, Some(unresolved)) => hold(&unresolved.problems),
+        (None, None) => objects,
     };
-    let warnings = if refusal.is_none() && spec.targets.is_empty() { vec![no_targets()] } else { Vec::new() };
+    let warnings = if refusal.is_none() { warnings(spec) } else { Vec::new() };
     let accepted = refusal.map_or(Ok(Acceptance::Active), Err);
-    let status = ObjectStatus { warnings, ..status(key, observed, accepted, &objects) };
+    let status = ObjectStatus { warnings, resolved_refs, ..status(key, observed, accepted, &objects) };
     Planned {
         observed: observed.clone(),
         objects,
         status: Arc::new(status),
-        references: Vec::new(),
+        references: references.unwrap_or_default(),
         footprints: Vec::new(),
     }
 }
@@ -53,7 +58,7 @@ pub(super) fn route(key: &Key, observed: &Arc<Observed>, resolver: &Resolver<'_>
     validate::key(key, &mut findings);
     let is_key_good = findings.is_empty();
     let valid = validate::route(spec, key, &mut findings);
-    let resolved_refs = resolver.resolve(&valid.destinations, &spec.listeners);
+    let resolved_refs = resolver.resolve(&valid.destinations, key.namespace(), &spec.listeners);
     let objects = if findings.is_empty() { route_objects(key, observed, &valid) } else { Vec::new() };
     sized(&objects, &mut findings);
     let refusal = findings.into_refusal();
@@ -64,7 +69,7 @@ pub(super) fn route(key: &Key, observed: &Arc<Observed>, resolver: &Resolver<'_>
         let matches = is_placeable.then_some(matches);
         vec![translate::held(key, &observed.labels, problems, matches)]
     };
-    let objects = match (&refusal, without_backend(&resolved_refs)) {
+    let objects = match (&refusal, without_reference(&resolved_refs)) {
         _ if !spec.enabled || !is_key_good => Vec::new(),
         (Some(refusal), _) => hold(&refusal.problems),
         (None, Some(unresolved)) => hold(&unresolved.problems),
@@ -74,7 +79,7 @@ pub(super) fn route(key: &Key, observed: &Arc<Observed>, resolver: &Resolver<'_>
     let accepted = refusal.map_or(Ok(active), Err);
     let status = ObjectStatus { resolved_refs, ..status(key, observed, accepted, &objects) };
     let footprints = if objects.is_empty() || !is_placeable { Vec::new() } else { footprints };
-    let references = valid.destinations.iter().filter_map(ValidDestination::reference).cloned().collect();
+    let references = valid.destinations.iter().flat_map(|to| references(to, key.namespace())).collect();
     Planned { observed: observed.clone(), objects, status: Arc::new(status), references, footprints }
 }
 
@@ -92,7 +97,7 @@ pub(super) fn conflict(claim: &crate::Claim) -> ObjectStatus {
 
 fn backend_objects(key: &Key, observed: &Observed, valid: &ValidBackend<'_>) -> Vec<Object> {
     let backend = wire::Payload::Backend(translate::backend(valid));
-    let endpoints = wire::Payload::Endpoints(translate::endpoints(valid));
+    let endpoints = wire::Payload::Endpoints(translate::endpoints(valid, key.namespace()));
     vec![
         translate::object(key.clone(), &observed.labels, backend),
         translate::object(key.with_kind(Kind::Endpoints), &observed.labels, endpoints),
@@ -110,11 +115,19 @@ fn route_objects(key: &Key, observed: &Observed, valid: &ValidRoute<'_>) -> Vec<
     objects
 }
 
+/// The Backends and certificates that a destination names.
+fn references(destination: &ValidDestination<'_>, namespace: &str) -> Vec<Key> {
+    match &destination.backend {
+        Destination::Reference(backend) => vec![backend.clone()],
+        Destination::Inline(backend) => certificates::references(backend, namespace),
+    }
+}
+
 /// An object that the source couldn't read. Nothing of it is known but its key.
-fn unreadable(key: &Key, observed: &Arc<Observed>, spec: &Spec) -> Planned {
+pub(super) fn unreadable(key: &Key, observed: &Arc<Observed>, spec: &Spec) -> Planned {
     let problems = match spec {
         Spec::Invalid(problems) => problems.clone(),
-        Spec::Backend(_) | Spec::Route(_) => {
+        Spec::Backend(_) | Spec::Route(_) | Spec::Certificate(_) => {
             let message = format!("this is no {}, though its key says so", key.kind());
             vec![Problem { field: String::new(), message, place: None }]
         }
@@ -132,7 +145,7 @@ fn unreadable(key: &Key, observed: &Arc<Observed>, spec: &Spec) -> Planned {
     Planned { observed: observed.clone(), objects, status, references: Vec::new(), footprints: Vec::new() }
 }
 
-fn status(
+pub(super) fn status(
     key: &Key,
     observed: &Observed,
     accepted: Result<Acceptance, Refusal>,
@@ -149,11 +162,11 @@ fn status(
     }
 }
 
-fn without_backend(resolved: &Result<(), Unresolved>) -> Option<&Unresolved> {
-    resolved.as_ref().err().filter(|unresolved| unresolved.reason == UnresolvedReason::BackendNotFound)
+fn without_reference(resolved: &Result<(), Unresolved>) -> Option<&Unresolved> {
+    resolved.as_ref().err().filter(|unresolved| unresolved.reason.holds())
 }
 
-fn sized(objects: &[Object], findings: &mut Findings) {
+pub(super) fn sized(objects: &[Object], findings: &mut Findings) {
     for object in objects.iter().filter(|object| !translate::fits(object)) {
         let message = format!(
             "takes {} bytes as sent to workers, at most {} are possible: split it",
@@ -164,7 +177,15 @@ fn sized(objects: &[Object], findings: &mut Findings) {
     }
 }
 
-fn no_targets() -> Problem {
-    let message = "is empty: every request is answered with 503".to_owned();
-    Problem { field: Field::SPEC.name("targets").to_string(), message, place: None }
+fn warnings(spec: &BackendSpec) -> Vec<Problem> {
+    let at = Field::SPEC.name("targets");
+    if spec.targets.is_empty() {
+        return vec![problem(&at, "is empty: every request is answered with 503")];
+    }
+    let idle = spec.targets.iter().enumerate().filter(|(_, target)| !target.tls && target.tls_config.enabled);
+    idle.map(|(index, _)| {
+        let message = "does nothing: the target is called in clear text, write tls: true to call it by HTTPS";
+        problem(&at.index(index).name("tlsConfig"), message)
+    })
+    .collect()
 }

@@ -3,33 +3,40 @@ use std::sync::Arc;
 
 use dataplane_snapshot::Key;
 
+use super::certificates::Certificates;
 use super::findings::{Field, problem};
-use super::model::ValidDestination;
+use super::model::{Destination, ValidDestination};
 use super::planned::{Planned, changes};
-use crate::{Problem, Unresolved, UnresolvedReason};
+use crate::{Problem, Spec, Unresolved, UnresolvedReason};
 
 /// What a route can refer to.
 pub(super) struct Resolver<'a> {
     pub(super) backends: &'a [Arc<Planned>],
+    pub(super) certificates: Certificates<'a>,
     /// In order.
     pub(super) listeners: &'a BTreeSet<String>,
 }
 
-/// How a Backend stands as something to refer to.
+/// How a Backend or a certificate stands as something to refer to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Standing {
+pub(super) enum Standing {
     Good,
+    /// A certificate without a private key: good to be trusted.
+    Keyless,
     Refused,
 }
 
 impl Standing {
-    fn of(planned: &Planned) -> Self {
-        if planned.status.accepted.is_ok() { Self::Good } else { Self::Refused }
+    pub(super) fn of(planned: &Planned) -> Self {
+        match &planned.observed.spec {
+            _ if planned.status.accepted.is_err() => Self::Refused,
+            Spec::Certificate(certificate) if certificate.key.is_none() => Self::Keyless,
+            _ => Self::Good,
+        }
     }
 }
 
-/// The Backends that came, went, or are accepted now and weren't before, or the other way round: routes that name them are
-/// resolved anew.
+/// Those that came, went, or stand otherwise than before: who names them is resolved anew.
 pub(super) fn restood(earlier: &[Arc<Planned>], next: &[Arc<Planned>]) -> BTreeSet<Key> {
     changes(earlier, next)
         .filter(|(old, new)| old.map(Standing::of) != new.map(Standing::of))
@@ -37,10 +44,22 @@ pub(super) fn restood(earlier: &[Arc<Planned>], next: &[Arc<Planned>]) -> BTreeS
         .collect()
 }
 
+/// All problems under the heaviest of their reasons.
+pub(super) fn unresolved(
+    found: impl IntoIterator<Item = (UnresolvedReason, Problem)>,
+) -> Result<(), Unresolved> {
+    let (reasons, problems): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+    match reasons.into_iter().min() {
+        None => Ok(()),
+        Some(reason) => Err(Unresolved { reason, problems }),
+    }
+}
+
 impl Resolver<'_> {
     pub(super) fn resolve(
         &self,
         destinations: &[ValidDestination<'_>],
+        namespace: &str,
         listeners: &[String],
     ) -> Result<(), Unresolved> {
         let named = destinations.iter().filter_map(|one| self.backend(one.index, one.reference()?));
@@ -52,21 +71,29 @@ impl Resolver<'_> {
                 *reason = (*reason).max(UnresolvedReason::SomeBackendNotFound);
             }
         }
+        backends.extend(destinations.iter().flat_map(|one| self.inline(one, namespace)));
         let listeners = listeners.iter().enumerate().filter_map(|(index, name)| {
             Some((UnresolvedReason::ListenerNotFound, self.listener(index, name)?))
         });
-        let (reasons, problems): (Vec<_>, Vec<_>) = backends.into_iter().chain(listeners).unzip();
-        match reasons.into_iter().min() {
-            None => Ok(()),
-            Some(reason) => Err(Unresolved { reason, problems }),
-        }
+        unresolved(backends.into_iter().chain(listeners))
+    }
+
+    /// What an inline backend names.
+    fn inline(
+        &self,
+        destination: &ValidDestination<'_>,
+        namespace: &str,
+    ) -> Vec<(UnresolvedReason, Problem)> {
+        let Destination::Inline(backend) = &destination.backend else { return Vec::new() };
+        let at = Field::SPEC.name("backends");
+        self.certificates.resolve(backend, namespace, &at.index(destination.index).name("inline"))
     }
 
     fn backend(&self, index: usize, key: &Key) -> Option<(UnresolvedReason, Problem)> {
         let at = Field::SPEC.name("backends");
         let found = self.backends.binary_search_by(|planned| planned.key().cmp(key));
         match found.ok().and_then(|index| self.backends.get(index)).map(|planned| Standing::of(planned)) {
-            Some(Standing::Good) => None,
+            Some(Standing::Good | Standing::Keyless) => None,
             Some(Standing::Refused) => {
                 let message = format!("Backend {} isn't accepted: its own status says why", key.name());
                 Some((UnresolvedReason::BackendNotAccepted, problem(&at.index(index).name("ref"), message)))

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use dataplane_snapshot::{Epoch, Key, Kind, SourceAsOf};
 use operator_core::{
-    ListenerProtocol, ListenerSettings, Observed, Origin, Owner, Place, Problem, SourceView, Spec, World,
+    CertificateSpec, ClientCertificates, ClientTrust, ListenerProtocol, ListenerSettings, ListenerTls,
+    Observed, Origin, Owner, Place, PrivateKey, Problem, SourceView, Spec, World,
 };
 use serde_json::Value;
 
@@ -41,9 +42,34 @@ fn listener(settings: &Value) -> ListenerSettings {
         address: text(&settings["address"]),
         port: settings["port"].as_u64().unwrap().try_into().unwrap(),
         advertised_port: settings["advertisedPort"].as_u64().map(|port| port.try_into().unwrap()),
-        protocol: ListenerProtocol::Http,
+        protocol: match settings["tls"].as_object() {
+            None => ListenerProtocol::Http,
+            Some(_) => ListenerProtocol::Https(Arc::new(listener_tls(&settings["tls"]))),
+        },
         proxy_protocol: settings["proxyProtocol"] == true,
         http2: settings["http2"] != false,
+    }
+}
+
+/// With `clientAuthorities`, certificates of clients are optional and forwarded.
+fn listener_tls(tls: &Value) -> ListenerTls {
+    let names = |names: &Value| serde_json::from_value(names.clone()).unwrap_or_default();
+    let authorities: Vec<String> = names(&tls["clientAuthorities"]);
+    let clients = match authorities.is_empty() {
+        true => ClientCertificates::Ignored,
+        false => ClientCertificates::Optional(ClientTrust { authorities, forwarded: true }),
+    };
+    ListenerTls { certificates: names(&tls["certificates"]), clients }
+}
+
+/// `chain` and `key` of any text: nobody looks into them here.
+fn certificate(spec: &Value) -> CertificateSpec {
+    let chain: Vec<String> = serde_json::from_value(spec["chain"].clone()).unwrap();
+    let warning = |text: &str| Problem { field: String::new(), message: text.to_owned(), place: None };
+    CertificateSpec {
+        chain: chain.into_iter().map(Into::into).collect(),
+        key: spec["key"].as_str().map(|key| PrivateKey(key.to_owned().into())),
+        warnings: spec["warning"].as_str().map(warning).into_iter().collect(),
     }
 }
 
@@ -53,6 +79,9 @@ fn observed(document: &Value) -> Observed {
     let kind = text(&document["kind"]).to_lowercase().parse().unwrap();
     let spec = match kind {
         Kind::Backend => serde_json::from_value(document["spec"].clone()).map(Arc::new).map(Spec::Backend),
+        Kind::Certificate if document["spec"].is_object() => {
+            Ok(Spec::Certificate(Arc::new(certificate(&document["spec"]))))
+        }
         _ => serde_json::from_value(document["spec"].clone()).map(Arc::new).map(Spec::Route),
     };
     let place = Place { file: "golden.yaml".into(), line: 7, column: 3 };

@@ -44,7 +44,7 @@ fn object(object: &Object) -> Value {
     let payload = match object.decode().unwrap() {
         wire::Payload::Listener(it) => json!({
             "address": it.address, "port": it.port, "advertisedPort": it.advertised_port, "protocol": it.protocol,
-            "proxyProtocol": it.proxy_protocol, "http1Only": it.http1_only,
+            "proxyProtocol": it.proxy_protocol, "http1Only": it.http1_only, "tls": it.tls.as_ref().map(listener_tls),
         }),
         wire::Payload::Route(it) => route(&it),
         wire::Payload::Backend(it) => json!({
@@ -145,6 +145,19 @@ fn target(it: &wire::Target) -> Value {
         "id": it.id, "hostname": it.hostname, "port": it.port, "weight": format!("{}", it.weight),
         "ipAddress": it.ip_address, "protocol": format!("{:?}", it.protocol()), "backup": it.backup,
         "predicate": it.predicate.as_ref().and_then(|predicate| predicate.kind.as_ref()).map(predicate),
+        "tls": it.tls.as_ref().map(target_tls),
+    })
+}
+
+fn target_tls(it: &wire::TargetTls) -> Value {
+    let verified = if it.trust_all { "not" } else { "" };
+    json!({"yes": "yes", "certificates": it.client_certificates, "trusted": it.trusted, "verified": verified})
+}
+
+fn listener_tls(it: &wire::ListenerTls) -> Value {
+    json!({
+        "certificates": it.certificates, "clients": format!("{:?}", it.client_certificates()),
+        "authorities": it.client_authorities, "forwarded": it.forward_client_certificate,
     })
 }
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use crds::{
     BackendReference, BackendSpec, Condition, ConditionType, PathMatch, PathType, RouteBackend, RouteFilters,
-    RouteMatch, RouteSpec, Target,
+    RouteMatch, RouteSpec, Target, TlsConfig,
 };
 use dataplane_snapshot::{Epoch, Key, Kind, SourceAsOf};
 use operator_core::{
-    ListenerProtocol, ListenerSettings, Observed, Origin, Owner, Place, Problem, SourceView, Spec, World,
+    CertificateSpec, ListenerProtocol, ListenerSettings, ListenerTls, Observed, Origin, Owner, Place,
+    PrivateKey, Problem, SourceView, Spec, World,
 };
 use proptest::prelude::*;
 use proptest::{collection, option, sample};
@@ -79,13 +80,25 @@ impl Sources {
     }
 }
 
-/// The Backends that a route names.
-pub(crate) fn backends_of(world: &World, route: &Key) -> Vec<Key> {
-    let Some(Spec::Route(spec)) = world.routes.get(route).map(|observed| &observed.spec) else {
-        return Vec::new();
+/// The Backends and certificates that an object names.
+pub(crate) fn references(world: &World, object: &Key) -> Vec<Key> {
+    let key = |kind, name: &str| Key::new(kind, object.namespace(), name);
+    let of_backend = |spec: &BackendSpec| {
+        let tls = spec.targets.iter().map(|target| &target.tls_config);
+        let names = tls.flat_map(|tls| tls.certs.iter().chain(&tls.trusted_certs));
+        names.map(|name| key(Kind::Certificate, name)).collect::<Vec<_>>()
     };
-    let references = spec.backends.iter().filter_map(|backend| backend.reference.as_ref());
-    references.map(|reference| Key::new(Kind::Backend, route.namespace(), &*reference.name)).collect()
+    let observed = world.routes.get(object).or_else(|| world.backends.get(object));
+    match observed.map(|observed| &observed.spec) {
+        Some(Spec::Backend(spec)) => of_backend(spec),
+        Some(Spec::Route(spec)) => {
+            let references = spec.backends.iter().filter_map(|backend| backend.reference.as_ref());
+            let backends = references.map(|reference| key(Kind::Backend, &reference.name));
+            let inline = spec.backends.iter().filter_map(|backend| backend.inline.as_ref());
+            backends.chain(inline.flat_map(of_backend)).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 pub(crate) fn edits(most: usize) -> impl Strategy<Value = Vec<Edit>> {
@@ -97,10 +110,12 @@ pub(crate) fn edit() -> impl Strategy<Value = Edit> {
     prop_oneof![
         6 => (owner(), key(Kind::Backend), backend()).prop_map(|(owner, key, spec)| Edit::Put(owner, key, spec)),
         8 => (owner(), key(Kind::Route), route()).prop_map(|(owner, key, spec)| Edit::Put(owner, key, spec)),
+        3 => (owner(), certificate_key(), certificate()).prop_map(|(owner, key, spec)| Edit::Put(owner, key, spec)),
+        2 => (owner(), certificate_key()).prop_map(|(owner, key)| Edit::Delete(owner, key)),
         3 => (owner(), key(Kind::Backend)).prop_map(|(owner, key)| Edit::Delete(owner, key)),
         2 => (owner(), key(Kind::Route)).prop_map(|(owner, key)| Edit::Delete(owner, key)),
         1 => (owner(), key(Kind::Route), 0..3_u8).prop_map(|(owner, key, label)| Edit::Relabel(owner, key, label)),
-        1 => sample::subsequence(vec!["http", "private"], 0..=2).prop_map(Edit::Listeners),
+        1 => sample::subsequence(vec!["http", "https", "private"], 0..=3).prop_map(Edit::Listeners),
         1 => Just(Edit::Touch),
     ]
 }
@@ -108,6 +123,21 @@ pub(crate) fn edit() -> impl Strategy<Value = Edit> {
 fn key(kind: Kind) -> impl Strategy<Value = Key> {
     let name = prop_oneof![8 => sample::select(vec!["a", "b", "c"]), 1 => Just("a~0")];
     (sample::select(vec!["x", "y"]), name).prop_map(move |(namespace, name)| Key::new(kind, namespace, name))
+}
+
+/// Also in the namespace that listeners take theirs from.
+fn certificate_key() -> impl Strategy<Value = Key> {
+    let names = (sample::select(vec!["default", "x", "y"]), sample::select(vec!["c", "d"]));
+    names.prop_map(|(namespace, name)| Key::new(Kind::Certificate, namespace, name))
+}
+
+fn certificate() -> impl Strategy<Value = Spec> {
+    let spec = (0..3_u8, any::<bool>()).prop_map(|(text, has_key)| CertificateSpec {
+        chain: vec![vec![text].into()],
+        key: has_key.then(|| PrivateKey(vec![text].into())),
+        warnings: Vec::new(),
+    });
+    prop_oneof![5 => spec.prop_map(|spec| Spec::Certificate(Arc::new(spec))), 1 => invalid()]
 }
 
 fn backend() -> impl Strategy<Value = Spec> {
@@ -118,16 +148,29 @@ fn backend() -> impl Strategy<Value = Spec> {
 }
 
 fn backend_spec() -> impl Strategy<Value = BackendSpec> {
-    let targets = collection::vec((sample::select(vec!["one.test", "two.test"]), 0..3_u16), 0..3);
+    let targets = collection::vec((sample::select(vec!["one.test", "two.test"]), 0..3_u16, tls()), 0..3);
     (targets, sample::select(vec!["/", "/v1", "bad", "/${env.X}"])).prop_map(|(targets, root)| BackendSpec {
-        targets: targets.into_iter().map(|(host, port)| target(host, port)).collect(),
+        targets: targets.into_iter().map(|(host, port, tls)| target(host, port, tls)).collect(),
         root: root.to_owned(),
         ..BackendSpec::default()
     })
 }
 
-fn target(hostname: &str, port: u16) -> Target {
-    Target { hostname: Some(hostname.to_owned()), port: Some(port), ..Target::default() }
+/// Clear text more often than not.
+fn tls() -> impl Strategy<Value = Option<TlsConfig>> {
+    let names = || sample::subsequence(vec!["c", "d", "nowhere"], 0..=2);
+    let tls = (names(), names(), any::<bool>()).prop_map(|(certs, trusted, enabled)| TlsConfig {
+        enabled,
+        certs: certs.into_iter().map(str::to_owned).collect(),
+        trusted_certs: trusted.into_iter().map(str::to_owned).collect(),
+        ..TlsConfig::default()
+    });
+    option::weighted(0.3, tls)
+}
+
+fn target(hostname: &str, port: u16, tls: Option<TlsConfig>) -> Target {
+    let (hostname, port) = (Some(hostname.to_owned()), Some(port));
+    Target { hostname, port, tls: tls.is_some(), tls_config: tls.unwrap_or_default(), ..Target::default() }
 }
 
 fn route() -> impl Strategy<Value = Spec> {
@@ -229,7 +272,10 @@ fn listener(name: &'static str) -> ListenerSettings {
         address: String::new(),
         port: 8080,
         advertised_port: None,
-        protocol: ListenerProtocol::Http,
+        protocol: match name {
+            "https" => ListenerProtocol::Https(Arc::new(ListenerTls::default())),
+            _ => ListenerProtocol::Http,
+        },
         proxy_protocol: false,
         http2: true,
     }

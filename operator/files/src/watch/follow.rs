@@ -237,7 +237,8 @@ impl Follower {
         let first = self.view.borrow().is_none();
         if first {
             let number = changed.values().max().copied().unwrap_or_else(|| (self.numbering.next)());
-            self.revisions = [Kind::Backend, Kind::Route].map(|kind| (kind, number)).into();
+            self.revisions =
+                [Kind::Backend, Kind::Route, Kind::Certificate].map(|kind| (kind, number)).into();
         }
         self.revisions.extend(changed);
         let objects = self.source.objects();

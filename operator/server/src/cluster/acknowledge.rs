@@ -30,9 +30,10 @@ pub(super) async fn ack(
     body: Bytes,
 ) -> Response {
     match read(body, sender) {
-        Ok(event) => {
+        Ok((member, Applied { root, as_of, rejected }, refused)) => {
             cluster.counters.ack();
-            cluster.handle(event);
+            let applied = Applied { root: cluster.whole(root), as_of, rejected };
+            cluster.handle(Event::Ack { member, applied, refused });
             StatusCode::NO_CONTENT.into_response()
         }
         Err(error) => {
@@ -42,7 +43,8 @@ pub(super) async fn ack(
     }
 }
 
-fn read(body: Bytes, sender: Identity) -> Result<Event, AckError> {
+/// Who says that it has what in service, and why it refused a whole state.
+fn read(body: Bytes, sender: Identity) -> Result<(Identity, Applied, Option<String>), AckError> {
     let ack = wire::Ack::decode(body)?;
     let root = Root::from_slice(&ack.root).ok_or(AckError::RootLength(ack.root.len()))?;
     let as_of = wire::as_of_from_wire(ack.as_of.unwrap_or_default());
@@ -55,7 +57,7 @@ fn read(body: Bytes, sender: Identity) -> Result<Event, AckError> {
         None => sender,
         Some(member) => identity(member)?,
     };
-    Ok(Event::Ack { member, applied: Applied { root, as_of, rejected }, refused })
+    Ok((member, Applied { root, as_of, rejected }, refused))
 }
 
 fn identity(member: wire::Member) -> Result<Identity, AckError> {

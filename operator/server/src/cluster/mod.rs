@@ -8,6 +8,7 @@ mod authenticate;
 mod counters;
 mod members;
 mod poll;
+mod reach;
 mod state;
 mod worker_headers;
 
@@ -27,8 +28,10 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 pub use counters::{ClusterStats, Counters};
+pub use reach::Ends;
 
 use crate::Credentials;
+use reach::Reach;
 use state::Current;
 
 /// The longest accepted acknowledgement, in bytes.
@@ -144,7 +147,7 @@ impl Cluster {
         self.members_changed.subscribe()
     }
 
-    /// The root that workers are given now.
+    /// The root that workers on this machine are given now.
     pub fn root(&self) -> Option<Root> {
         self.lock().session.current()
     }
@@ -160,6 +163,17 @@ impl Cluster {
         // Also if the root is the same: a later as-of belongs into later answers.
         self.current.send_replace(Some(Arc::new(Current::new(snapshot))));
         self.handle(Event::Published { root });
+    }
+
+    /// What the session knows `root` as, if it is that of the current state for some worker. Workers without secrets have
+    /// another root, and by the whole one they are told and judged as all others.
+    fn whole(&self, root: Root) -> Root {
+        match &*self.current.borrow() {
+            Some(current) if root == current.state(Reach::Network).root() => {
+                current.state(Reach::Machine).root()
+            }
+            _ => root,
+        }
     }
 
     fn next_poll(&self) -> PollId {

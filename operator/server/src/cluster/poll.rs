@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::Cluster;
+use super::reach::Reach;
 use super::state::body;
 use super::worker_headers::Worker;
 
@@ -23,21 +24,24 @@ const RETRY_AFTER: &str = "1";
 pub(super) async fn state(
     State(cluster): State<Arc<Cluster>>,
     Worker(member): Worker,
+    reach: Reach,
     headers: HeaderMap,
 ) -> Response {
+    let known = known_root(&headers).map(|root| cluster.whole(root));
     let poll = cluster.next_poll();
     let (sender, reply) = oneshot::channel();
     cluster.lock().waiting.insert(poll, sender);
     let pending = Pending { cluster: &cluster, poll };
-    cluster.handle(Event::Poll { poll, member, known: known_root(&headers), hold: hold(&headers) });
+    cluster.handle(Event::Poll { poll, member, known, hold: hold(&headers) });
     let reply = reply.await;
     drop(pending);
     match reply {
-        Ok(Reply::State) => send_state(&cluster).await,
+        Ok(Reply::State) => send_state(&cluster, reach).await,
         Ok(Reply::NotModified) => {
             cluster.counters.not_modified();
             // RFC 9110, 15.4.5: with the ETag that a 200 would have had.
-            let root = cluster.root().map(etag).unwrap_or_default();
+            let current = cluster.current.borrow().clone();
+            let root = current.map(|current| etag(current.state(reach).root())).unwrap_or_default();
             (StatusCode::NOT_MODIFIED, [(header::ETAG, root)]).into_response()
         }
         Ok(Reply::NotNow) => not_now(&cluster, "there is no state yet, or there are too many workers\n"),
@@ -45,7 +49,7 @@ pub(super) async fn state(
     }
 }
 
-async fn send_state(cluster: &Cluster) -> Response {
+async fn send_state(cluster: &Cluster, reach: Reach) -> Response {
     let permit = timeout(LONGEST_LINE, cluster.full_sends.clone().acquire_owned()).await;
     let Ok(Ok(permit)) = permit else {
         return not_now(cluster, "too many workers fetch the state at this moment\n");
@@ -54,12 +58,13 @@ async fn send_state(cluster: &Cluster) -> Response {
     let Some(current) = current else {
         return not_now(cluster, "there is no state yet\n");
     };
-    let Some(bytes) = current.encoded().await else {
+    let state = current.state(reach);
+    let Some(bytes) = state.encoded().await else {
         return not_now(cluster, "this leader is stopping\n");
     };
     cluster.counters.state(bytes.len());
     let headers =
-        [(header::CONTENT_TYPE, "application/x-protobuf".to_owned()), (header::ETAG, etag(current.root()))];
+        [(header::CONTENT_TYPE, "application/x-protobuf".to_owned()), (header::ETAG, etag(state.root()))];
     (headers, body(bytes, permit)).into_response()
 }
 

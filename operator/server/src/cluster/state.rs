@@ -1,15 +1,17 @@
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use dataplane_snapshot::{Root, Snapshot, wire};
+use dataplane_snapshot::{Kind, Root, Snapshot, wire};
 use http_body::{Frame, SizeHint};
 use prost::Message as _;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, oneshot};
 use tokio::time::timeout;
+
+use super::reach::Reach;
 
 /// How long one send counts against the limit. A worker that reads slower than that doesn't keep others from theirs.
 const LONGEST_SEND: Duration = Duration::from_secs(30);
@@ -17,14 +19,35 @@ const LONGEST_SEND: Duration = Duration::from_secs(30);
 /// How much of a state is handed to the connection at a time.
 const SLICE: usize = 64 * 1024;
 
-/// The current snapshot and, once somebody asked for it, its encoded form.
+/// The current state, once as it is and once for those who may not have secrets. The second is made by the first of them.
 pub(super) struct Current {
-    snapshot: Arc<Snapshot>,
-    encoded: OnceCell<Bytes>,
+    whole: Encoded,
+    without_secrets: OnceLock<Option<Encoded>>,
 }
 
 impl Current {
     pub(super) const fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self { whole: Encoded::new(snapshot), without_secrets: OnceLock::new() }
+    }
+
+    pub(super) fn state(&self, reach: Reach) -> &Encoded {
+        let has_secrets = || self.whole.snapshot.objects_of(Kind::Secret).next().is_some();
+        let without = || has_secrets().then(|| Encoded::new(Arc::new(self.whole.snapshot.without_secrets())));
+        match reach {
+            Reach::Machine => &self.whole,
+            Reach::Network => self.without_secrets.get_or_init(without).as_ref().unwrap_or(&self.whole),
+        }
+    }
+}
+
+/// A snapshot and, once somebody asked for it, its encoded form.
+pub(super) struct Encoded {
+    snapshot: Arc<Snapshot>,
+    encoded: OnceCell<Bytes>,
+}
+
+impl Encoded {
+    const fn new(snapshot: Arc<Snapshot>) -> Self {
         Self { snapshot, encoded: OnceCell::const_new() }
     }
 

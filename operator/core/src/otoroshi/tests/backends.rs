@@ -173,6 +173,13 @@ fn targets_are_read_as_leniently_as_in_otoroshi() {
     assert_eq!(target(json!({ "weight": 2.0 })).weight, 2);
     assert_eq!(target(json!({ "hostname": "[::1]" })).hostname.as_deref(), Some("::1"));
     assert_eq!(target(json!({ "tls_config": { "certId": "c" } })).tls_config.certs, ["c"]);
+    let older =
+        json!({ "mtls": true, "loose": true, "trustAll": true, "certs": ["c"], "trustedCerts": ["ca"] });
+    for name in ["tls_config", "tlsConfig", "mtls_config", "mtlsConfig"] {
+        let tls = target(json!({ name: older })).tls_config;
+        assert!(tls.enabled && tls.loose && tls.trust_all, "{name}");
+        assert_eq!((tls.certs, tls.trusted_certs), (vec!["c".to_owned()], vec!["ca".to_owned()]), "{name}");
+    }
     let predicate = target(json!({ "predicate": { "type": "NetworkLocationMatch", "dc": "d*" } })).predicate;
     assert_eq!(
         (predicate.type_, predicate.data_center.as_deref()),

@@ -1,9 +1,10 @@
 use dataplane_snapshot::wire::{self, LoadBalancingPolicy};
+use dataplane_snapshot::{Key, Kind};
 
 use super::route::conditions;
 use crate::plan::model::{
     Balancing, Question, TargetProtocol, Timeouts, ValidBackend, ValidHealthCheck, ValidPredicate,
-    ValidTarget,
+    ValidTarget, ValidTargetTls,
 };
 
 pub(in crate::plan) fn backend(backend: &ValidBackend<'_>) -> wire::Backend {
@@ -62,8 +63,8 @@ fn health_check(check: &ValidHealthCheck<'_>) -> wire::HealthCheck {
     }
 }
 
-pub(in crate::plan) fn endpoints(backend: &ValidBackend<'_>) -> wire::Endpoints {
-    wire::Endpoints { targets: backend.targets.iter().map(target).collect() }
+pub(in crate::plan) fn endpoints(backend: &ValidBackend<'_>, namespace: &str) -> wire::Endpoints {
+    wire::Endpoints { targets: backend.targets.iter().map(|one| target(one, namespace)).collect() }
 }
 
 const fn client(timeouts: Timeouts) -> wire::ClientSettings {
@@ -79,7 +80,7 @@ const fn client(timeouts: Timeouts) -> wire::ClientSettings {
     }
 }
 
-fn target(target: &ValidTarget<'_>) -> wire::Target {
+fn target(target: &ValidTarget<'_>, namespace: &str) -> wire::Target {
     let protocol = match target.protocol {
         TargetProtocol::Http10 => wire::Protocol::Http10,
         TargetProtocol::Http11 => wire::Protocol::Http11,
@@ -93,7 +94,16 @@ fn target(target: &ValidTarget<'_>) -> wire::Target {
         protocol: protocol.into(),
         backup: target.backup,
         predicate: predicate(&target.predicate),
-        tls: None,
+        tls: target.tls.as_ref().map(|tls| target_tls(tls, namespace)),
+    }
+}
+
+fn target_tls(tls: &ValidTargetTls<'_>, namespace: &str) -> wire::TargetTls {
+    let key = |name: &String| Key::new(Kind::Certificate, namespace, &**name).to_string();
+    wire::TargetTls {
+        client_certificates: tls.certs.iter().map(key).collect(),
+        trusted: tls.trusted_certs.iter().map(key).collect(),
+        trust_all: tls.trust_all,
     }
 }
 

@@ -3,6 +3,7 @@
 mod backend;
 mod balancing;
 mod bounds;
+mod certificate;
 mod client;
 mod filters;
 mod health;
@@ -18,6 +19,7 @@ use super::findings::{Field, Findings};
 
 pub(super) use backend::backend;
 pub(super) use bounds::MAX_PAIRS;
+pub(super) use certificate::names as certificate_names;
 pub(super) use route::route;
 
 /// The longest namespace and name in bytes, as for Kubernetes names (RFC 1123 subdomain).

@@ -5,16 +5,16 @@ use std::num::NonZeroU16;
 use crds::bounds::{MAX_HOSTNAME, MAX_LABEL};
 use crds::{Protocol, Target, TlsConfig};
 
-use super::{bounds, predicate};
+use super::{bounds, certificate, predicate};
 use crate::plan::findings::{Field, Findings};
-use crate::plan::model::{TargetProtocol, ValidTarget};
+use crate::plan::model::{TargetProtocol, ValidTarget, ValidTargetTls};
 
 pub(super) fn target<'a>(
     spec: &'a Target,
     at: &Field<'_>,
     findings: &mut Findings,
 ) -> Option<ValidTarget<'a>> {
-    unsupported(spec, at, findings);
+    let tls = tls(spec, at, findings);
     let protocol = protocol(spec.protocol, &at.name("protocol"), findings);
     let ip_address = ip_address(spec.ip_address.as_deref(), &at.name("ipAddress"), findings);
     let predicate = predicate::predicate(&spec.predicate, &at.name("predicate"), findings);
@@ -46,16 +46,24 @@ pub(super) fn target<'a>(
         protocol: protocol?,
         backup: spec.backup,
         predicate: predicate?,
+        tls,
     })
 }
 
-fn unsupported(spec: &Target, at: &Field<'_>, findings: &mut Findings) {
-    if spec.tls {
-        findings.unsupported(&at.name("tls"), "write false, and a port that speaks clear-text HTTP");
-    }
-    if spec.tls_config != TlsConfig::default() {
-        findings.unsupported(&at.name("tlsConfig"), "leave it out");
-    }
+/// `None`: clear text. What isn't enabled counts for nothing, but it must be well written all the same.
+fn tls<'a>(spec: &'a Target, at: &Field<'_>, findings: &mut Findings) -> Option<ValidTargetTls<'a>> {
+    let TlsConfig { enabled, loose, trust_all, certs, trusted_certs } = &spec.tls_config;
+    let at = at.name("tlsConfig");
+    certificate::names(certs, &at.name("certs"), findings);
+    certificate::names(trusted_certs, &at.name("trustedCerts"), findings);
+    spec.tls.then(|| {
+        if *enabled {
+            // As on Otoroshi's page: loose blocks what isn't trusted, also with trustAll.
+            ValidTargetTls { certs, trusted_certs, trust_all: *trust_all && !loose }
+        } else {
+            ValidTargetTls::default()
+        }
+    })
 }
 
 fn protocol(protocol: Protocol, at: &Field<'_>, findings: &mut Findings) -> Option<TargetProtocol> {
