@@ -51,6 +51,8 @@ pub(crate) async fn run<S>(connection: &mut Connection<S>, head: &Head, bytes: B
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    // A head is a part of the buffer that it was read into, which would be held as long as a tunnel lasts.
+    let bytes = if head.upgrade { Bytes::copy_from_slice(&bytes) } else { bytes };
     let started = Instant::now();
     connection.now = started;
     let pinned = connection.thread.router();

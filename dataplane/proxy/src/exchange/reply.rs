@@ -83,6 +83,8 @@ impl Attempt<'_> {
         let stream = &mut connection.stream;
         let cookie = |out: &mut Vec<u8>| self.backend.write_cookie(request, self.target, out);
         response::switching(stream.output.buffer(&stream.buffers), &self.head, &self.bytes, cookie);
+        // The buffer it is in would be held as long as the tunnel lasts.
+        drop(std::mem::take(&mut self.bytes));
         poll_fn(|cx| connection.stream.poll_flush(cx))
             .await
             .map_err(|_| Failure::new(Reason::ClientGone, ""))?;

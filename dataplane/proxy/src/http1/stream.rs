@@ -262,6 +262,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
 
     /// The byte stream, and what was read ahead, for a tunnel.
     pub(crate) fn tunnel(&mut self) -> (&mut S, Bytes) {
-        (&mut self.io, self.input.split().freeze())
+        let unread = Bytes::copy_from_slice(&self.input);
+        self.input.clear();
+        self.release_input();
+        (&mut self.io, unread)
     }
 }
