@@ -41,6 +41,8 @@ pub const MAX_CUSTOM_TIMEOUTS: u32 = 32;
 pub const MAX_STATUSES: u32 = 64;
 /// Regular expressions in one list of a health check.
 pub const MAX_REGEX_CHECKS: u32 = 16;
+/// The name of a gRPC service, in characters.
+pub const MAX_GRPC_SERVICE: u32 = 256;
 /// Of a health check, in percent.
 pub const MAX_JITTER: u32 = 50;
 /// Checks in a row.

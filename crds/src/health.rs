@@ -3,7 +3,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Duration;
-use crate::bounds::{MAX_JITTER, MAX_PATTERN, MAX_REGEX_CHECKS, MAX_THRESHOLD};
+use crate::bounds::{MAX_GRPC_SERVICE, MAX_JITTER, MAX_PATTERN, MAX_REGEX_CHECKS, MAX_THRESHOLD};
 
 /// Regular checks of each target by every worker; a target that fails them gets no traffic.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,13 +22,15 @@ use crate::bounds::{MAX_JITTER, MAX_PATTERN, MAX_REGEX_CHECKS, MAX_THRESHOLD};
         (!has(self.unhealthyRegexChecks) || size(self.unhealthyRegexChecks) == 0))")
         .message("healthyRegexChecks and unhealthyRegexChecks only go with type Http"),
     validation = Rule::new("!has(self.type) || self.type == 'Http' || !has(self.blockOnRed) || !self.blockOnRed")
-        .message("blockOnRed only goes with type Http")
+        .message("blockOnRed only goes with type Http"),
+    validation = Rule::new("!has(self.service) || (has(self.type) && self.type == 'Grpc')")
+        .message("service only goes with type Grpc")
 )]
 pub struct HealthCheck {
     /// Whether targets are checked. Default: false.
     #[serde(default)]
     pub enabled: bool,
-    /// Http (a GET), Tcp (a connection is enough), or Grpc, which is not supported yet. Default: Http.
+    /// Http (a GET), Tcp (a connection is enough), or Grpc (grpc.health.v1.Health/Check, by HTTP/2). Default: Http.
     #[serde(default, rename = "type")]
     pub type_: HealthCheckType,
     /// What is requested: a path, of every target, or a URL. Of a URL whose host and port are those of a target, the path is
@@ -38,6 +40,10 @@ pub struct HealthCheck {
     #[x_kube(validation = Rule::new("self.startsWith('/') || self.startsWith('http://') || self.startsWith('https://')")
         .message("url is a path such as /health, or starts with http:// or https://"))]
     pub url: Option<String>,
+    /// For Grpc: the service whose health is asked for. If absent: the server's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_GRPC_SERVICE))]
+    pub service: Option<String>,
     /// How often a target is checked: 100ms to 1h. Default: 10s.
     #[serde(default = "default_interval")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('100ms') && duration(self) <= duration('1h')")
@@ -131,6 +137,7 @@ impl Default for HealthCheck {
             enabled: false,
             type_: HealthCheckType::Http,
             url: None,
+            service: None,
             interval: default_interval(),
             jitter: default_jitter(),
             timeout: default_timeout(),

@@ -44,8 +44,8 @@ pub struct Target {
     #[serde(default = "default_weight")]
     #[schemars(range(max = MAX_WEIGHT))]
     pub weight: u32,
-    /// The HTTP version spoken with the target: HTTP/1.0, HTTP/1.1, HTTP/2.0 or HTTP/3.0. Default: HTTP/1.1; HTTP/2.0 and
-    /// HTTP/3.0 are not supported yet.
+    /// The HTTP version spoken with the target: HTTP/1.0, HTTP/1.1, HTTP/2.0 (also for gRPC) or HTTP/3.0. Default: HTTP/1.1.
+    /// With TLS, HTTP/2.0 is offered next to HTTP/1.1 and the target chooses. HTTP/3.0 is not supported yet.
     #[serde(default)]
     pub protocol: Protocol,
     /// When the target takes part. Default: always.

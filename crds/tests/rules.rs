@@ -214,6 +214,9 @@ fn a_health_check_keeps_to_its_type_and_bounds() {
     refused(check("healthyRegexChecks", json!(["a"])), "healthCheck", "only go with type Http");
     refused(check("unhealthyRegexChecks", json!(["a"])), "healthCheck", "only go with type Http");
     refused(check("blockOnRed", json!(true)), "healthCheck", "blockOnRed only goes with type Http");
+    refused(check("service", json!("a")), "healthCheck", "service only goes with type Grpc");
+    let grpc = json!({ "enabled": true, "type": "Grpc", "service": "users.v1.Users" });
+    accepted(backend(json!({ "healthCheck": grpc })));
     accepted(check("blockOnRed", json!(false)));
     accepted(check("healthyStatuses", json!([])));
     for interval in ["100ms", "1m30s", "1h"] {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::Reason;
 use crate::exchange::RequestId;
+use crate::grpc;
 use crate::http1::head::Version;
 use crate::http1::response::{self, Framing, Persistence, ResponseEdits};
 use crate::page;
@@ -41,6 +42,8 @@ pub(crate) struct Form<'a> {
     pub(crate) bodiless: bool,
     /// A person reads it.
     pub(crate) html: bool,
+    /// The request is a call of gRPC.
+    pub(crate) grpc: bool,
     pub(crate) edits: Option<ResponseEdits<'a>>,
 }
 
@@ -51,6 +54,7 @@ impl Form<'_> {
             persistence: Persistence::Close,
             bodiless: false,
             html: false,
+            grpc: false,
             edits: None,
         }
     }
@@ -77,8 +81,11 @@ pub(crate) fn write(
     id: Option<RequestId>,
     form: Form<'_>,
 ) {
-    let status = failure.reason.status();
-    response::status_line(out, status);
+    if form.grpc {
+        grpc::failure(out, failure);
+        return response::end_of_head(out, Framing::Length(0), form.persistence, form.version);
+    }
+    response::status_line(out, failure.reason.status());
     let body = if form.html {
         response::field(out, b"content-type", b"text/html; charset=utf-8");
         // A cache mustn't give it to a program.

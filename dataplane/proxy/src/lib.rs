@@ -10,6 +10,7 @@ mod buffers;
 mod connection;
 mod draw;
 mod exchange;
+mod grpc;
 pub mod http1;
 mod http2;
 mod listen;

@@ -87,6 +87,8 @@ reasons! {
     CallAndStreamTimeout = "call_and_stream_timeout", 504;
     /// The target closed before a whole response.
     UpstreamClosed = "upstream_closed", 502;
+    /// The client asks to switch protocols, and the target speaks HTTP/2 and doesn't offer that.
+    UpgradeRefused = "upgrade_refused", 502;
     /// The target's response breaks HTTP/1.1 or can't be framed safely.
     UpstreamMalformed = "upstream_malformed", 502;
     /// The proxy stopped before the exchange was complete.

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::accept;
 use crate::buffers::Buffers;
 use crate::draw::Draw;
+use crate::http2::upstream::Carriers;
 use crate::stats::Counters;
 use crate::tls::{Acceptor, Connectors};
 use crate::upstream::{Pool, Resolver};
@@ -81,6 +82,7 @@ pub(crate) struct Thread {
     pub(crate) counters: Arc<Counters>,
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) pool: Pool,
+    pub(crate) carriers: Carriers,
     pub(crate) resolver: Resolver,
     pub(crate) connectors: Connectors,
     routers: RefCell<Cache<Routers, Option<Arc<Router>>>>,
@@ -143,11 +145,13 @@ pub(crate) struct Parts {
 impl Thread {
     fn new(parts: Parts) -> Self {
         let pool = Pool::new(parts.settings.pool, parts.counters.clone());
+        let carriers = Carriers::new(parts.settings.pool.idle_timeout);
         Self {
             settings: parts.settings,
             counters: parts.counters,
             buffers: Rc::default(),
             pool,
+            carriers,
             resolver: parts.resolver,
             connectors: Connectors::default(),
             routers: RefCell::new(Cache::new(parts.routers)),
@@ -232,6 +236,7 @@ pub(crate) async fn run(parts: Parts, mut commands: mpsc::UnboundedReceiver<Comm
             _ = sweep.tick() => {
                 let now = Instant::now();
                 thread.pool.sweep(now);
+                thread.carriers.sweep(now);
                 thread.connectors.sweep(now);
                 continue;
             }
@@ -261,6 +266,7 @@ pub(crate) async fn run(parts: Parts, mut commands: mpsc::UnboundedReceiver<Comm
                 listening.drain().for_each(|(_, entry)| close(Some(entry)));
                 thread.wake_all();
                 thread.pool.clear();
+                thread.carriers.clear();
             }
             Some(Command::Cut(answer)) => {
                 let _ = answer.send(thread.cut());

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use dataplane_snapshot::wire;
 
-use super::{CheckUrl, Pace};
+use super::{CheckUrl, GrpcCheck, Pace};
 use crate::FoundRegex;
 
 /// How the targets of a backend are checked.
@@ -21,6 +21,7 @@ pub enum Question {
     /// To take a connection.
     Tcp,
     Http(HttpCheck),
+    Grpc(GrpcCheck),
 }
 
 /// A GET, and what its answer has to be.
@@ -56,20 +57,22 @@ impl HealthCheck {
     pub(crate) fn compile(check: &wire::HealthCheck) -> Result<Self, String> {
         let question = match wire::HealthCheckKind::try_from(check.kind) {
             Ok(wire::HealthCheckKind::Tcp) => Question::Tcp,
+            Ok(wire::HealthCheckKind::Grpc) => Question::Grpc(GrpcCheck::new(&check.service)),
             Ok(wire::HealthCheckKind::Http) => Question::Http(HttpCheck::compile(check)?),
             Err(_) => return Err(format!("{} is no health check that this version knows", check.kind)),
         };
         let or = |millis: u64, default| if millis == 0 { default } else { Duration::from_millis(millis) };
         let interval = or(check.interval, Self::DEFAULT_INTERVAL).max(Self::MIN_INTERVAL);
         Ok(Self {
-            question,
             pace: Pace::new(interval, check.jitter),
             timeout: or(check.timeout, Self::DEFAULT_TIMEOUT),
             thresholds: Thresholds {
                 healthy: check.healthy_threshold.max(1),
                 unhealthy: check.unhealthy_threshold.max(1),
-                block_on_red: check.block_on_red,
+                // A server of gRPC that says that it doesn't serve means it.
+                block_on_red: check.block_on_red || matches!(question, Question::Grpc(_)),
             },
+            question,
         })
     }
 }

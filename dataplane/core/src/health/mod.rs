@@ -3,6 +3,7 @@
 
 mod check;
 mod colour;
+mod grpc;
 mod pace;
 mod probe;
 mod state;
@@ -13,6 +14,7 @@ mod url;
 
 pub use check::{HealthCheck, HttpCheck, Question, Thresholds};
 pub use colour::{Answer, Colour, Judgement, LOGIC_RESULT, LOGIC_TEST};
+pub use grpc::{GrpcAnswer, GrpcCheck};
 pub use pace::Pace;
 pub use probe::{Probe, Server};
 pub use state::{Health, HealthState, Standing};

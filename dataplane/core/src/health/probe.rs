@@ -1,7 +1,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use dataplane_snapshot::Key;
+use dataplane_snapshot::{Key, wire};
 
 use super::{CheckUrl, HealthCheck, Question};
 use crate::target::host_header;
@@ -29,6 +29,7 @@ pub struct Server {
     pub host_header: Box<str>,
     /// `None`: clear text.
     pub tls: Option<Arc<TargetTls>>,
+    pub protocol: wire::Protocol,
 }
 
 impl CompiledBackend {
@@ -70,6 +71,7 @@ fn elsewhere(check: &HealthCheck, targets: &[CompiledTarget]) -> Option<Server> 
         ip_address: None,
         host_header: host_header(host, *port, if *secured { 443 } else { 80 }).unwrap_or_default().into(),
         tls: secured.then(|| Arc::new(TargetTls::of_the_system())),
+        protocol: wire::Protocol::Http11,
     })
 }
 
@@ -81,6 +83,7 @@ impl From<&CompiledTarget> for Server {
             ip_address: target.ip_address,
             host_header: target.host_header.clone(),
             tls: target.tls.clone(),
+            protocol: target.protocol,
         }
     }
 }

@@ -14,7 +14,7 @@ fn compile(check: &wire::HealthCheck) -> HealthCheck {
 fn http(check: wire::HealthCheck) -> HttpCheck {
     match compile(&wire::HealthCheck { url: "/health".into(), ..check }).question {
         Question::Http(http) => http,
-        Question::Tcp => panic!("it is HTTP"),
+        Question::Tcp | Question::Grpc(_) => panic!("it is HTTP"),
     }
 }
 
@@ -158,6 +158,8 @@ fn refuses_checks_that_are_not_whole() {
     }
     let tcp = compile(&wire::HealthCheck { kind: 1, ..Default::default() });
     assert_eq!((tcp.question, tcp.timeout), (Question::Tcp, HealthCheck::DEFAULT_TIMEOUT));
+    let grpc = compile(&wire::HealthCheck { kind: wire::HealthCheckKind::Grpc.into(), ..Default::default() });
+    assert!(matches!(grpc.question, Question::Grpc(_)) && grpc.thresholds.block_on_red);
     assert_eq!(tcp.thresholds, Thresholds { healthy: 1, unhealthy: 1, block_on_red: false });
 }
 

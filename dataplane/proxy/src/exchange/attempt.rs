@@ -12,8 +12,10 @@ use super::deadlines::Deadlines;
 use super::outgoing::Outgoing;
 use super::reach::{Freshness, reach};
 use super::relay::{self, NoResponse, Relay, RequestSide};
+use crate::Reason;
 use crate::answer::Failure;
 use crate::connection::Connection;
+use crate::grpc;
 use crate::http1::head::Version;
 use crate::http1::response_head::ResponseHead;
 use crate::upstream::PoolKey;
@@ -122,7 +124,8 @@ impl<'a> Outgoing<'a> {
             let now = if upstream.reused { began } else { Instant::now() };
             let (received, sent) = (upstream.stream.received, upstream.stream.sent);
             let interim = self.request.head.version == Version::Http11;
-            let mut relay = Relay::new(upstream, side, self.timeouts, *deadlines, now, interim);
+            let mut relay = Relay::new(upstream, side, self.timeouts, *deadlines, now, interim)
+                .patient(grpc::is_call(self.request.values("content-type")));
             let error = match poll_fn(|cx| relay.poll_head(connection, cx)).await {
                 Ok((head, bytes)) => {
                     let persistent = target.protocol != Protocol::Http10;
@@ -141,16 +144,19 @@ impl<'a> Outgoing<'a> {
                 }
                 Err(error) => error,
             };
-            let Relay { upstream, request, .. } = relay;
-            let sent = upstream.stream.sent != sent;
+            let Relay { mut upstream, request, .. } = relay;
+            let sent = upstream.stream.sent != sent && !upstream.stream.io_mut().is_unsent();
             let error = match error {
                 NoResponse::Failure(failure) => return Ended::failed(failure, sent, request),
                 NoResponse::Upstream(error) => error,
             };
-            let lost = upstream.reused && upstream.stream.received == received;
+            let failure = relay::upstream_failure(&error);
+            let lost = upstream.reused
+                && upstream.stream.received == received
+                && failure.reason == Reason::UpstreamClosed;
             let harmless = !sent || self.request.is_idempotent();
             if !(lost && harmless && request.is_repeatable()) {
-                return Ended::failed(relay::upstream_failure(&error), sent, request);
+                return Ended::failed(failure, sent, request);
             }
             connection.thread.counters.upstream_resends.add(1);
             *deadlines = deadlines.again(self.timeouts, Instant::now());

@@ -17,6 +17,8 @@ pub(crate) struct Deadlines {
 }
 
 impl Deadlines {
+    pub(crate) const NONE: Self = Self { global: None, call: None, stream: None };
+
     pub(crate) fn new(timeouts: &Timeouts, started: Instant) -> Self {
         Self {
             global: after(started, timeouts.global),

@@ -1,6 +1,7 @@
 use bytes::Bytes;
 use dataplane_core::filter::Reply;
 use dataplane_core::{Answered, Decision, Matched, Router};
+use dataplane_snapshot::wire::Protocol;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
@@ -130,11 +131,12 @@ where
         .check(connection.stream.unread())
         .map_err(|error| Failure::new(error.reason(), error.to_string()))?;
     let coding = if head.body == BodyLength::Chunked { Coding::Chunked } else { Coding::Plain };
-    let replay = match matched.backend.retries() {
-        Some(retries) if !reader.is_done() && retries.rule.repeats(request.is_idempotent()) => {
-            Replay::of(head.body)
-        }
-        _ => Replay::NONE,
+    // A target of HTTP/2 may say that it did nothing with a request, which is then sent again whatever its method.
+    let may_refuse = || matched.backend.targets().iter().any(|target| target.protocol == Protocol::Http2);
+    let repeats = || {
+        let retries = matched.backend.retries();
+        retries.is_some_and(|retries| retries.rule.repeats(request.is_idempotent())) || may_refuse()
     };
+    let replay = if !reader.is_done() && repeats() { Replay::of(head.body) } else { Replay::NONE };
     Ok(RequestSide::new(reader, coding, head.expect_continue, replay))
 }

@@ -28,6 +28,7 @@ pub(crate) use self::request::RequestId;
 use crate::Reason;
 use crate::answer::{self, Failure, Form, Place};
 use crate::connection::{After, Connection};
+use crate::grpc;
 use crate::http1::fields;
 use crate::http1::head::Head;
 use crate::http1::response::Persistence;
@@ -100,14 +101,16 @@ where
     let sound = matches!(failure.reason, Reason::NoRoute | Reason::AddressDenied | Reason::BodyTooLarge);
     let trusted = status.is_server_error() || sound;
     let persistence = persistence(connection, head, trusted && progress.consumed);
+    let grpc = grpc::is_call(fields::values(&head.fields, bytes, "content-type"));
     let form = Form {
         version: head.version,
         persistence,
         bodiless: head.method.of(bytes) == b"HEAD",
+        grpc,
         html: page::is_wanted(fields::values(&head.fields, bytes, "accept")),
         edits: progress.filters.map(|filters| local::edits(filters, head, bytes).of_failure()),
     };
-    progress.status = Some(status.as_u16());
+    progress.status = Some(if grpc { 200 } else { status.as_u16() });
     let stream = &mut connection.stream;
     answer::write(stream.output.buffer(&stream.buffers), failure, progress.place, progress.id, form);
     finish(connection, persistence).await

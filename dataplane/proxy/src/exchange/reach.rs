@@ -8,11 +8,14 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use dataplane_core::{CompiledTarget, Timeouts};
+use dataplane_snapshot::wire::Protocol;
 use tokio::time::Instant;
 
 use super::deadlines::{self, Deadlines};
 use crate::Reason;
 use crate::answer::Failure;
+use crate::http1::stream::Stream;
+use crate::http2::upstream::{Carrier, Way};
 use crate::thread::Thread;
 use crate::timer::Timer;
 use crate::tls::Connector;
@@ -42,6 +45,12 @@ pub(super) async fn reach(
         None => Candidates::Named(resolve(thread, timer, target, timeouts, deadlines).await?),
     };
     let key = candidates.key(0, target.port, tls)?;
+    if target.protocol == Protocol::Http2 {
+        let limit = connecting(timeouts, deadlines);
+        // On the heap, as few have it.
+        let shared = reach_shared(thread, timer, (target.port, tls), (key, &candidates), limit, freshness);
+        return Box::pin(shared).await;
+    }
     if freshness == Freshness::Any
         && let Some(upstream) = thread.pool.take(key)
     {
@@ -49,6 +58,42 @@ pub(super) async fn reach(
         return Ok((key, upstream));
     }
     connect_any(thread, timer, (target.port, tls), &candidates, connecting(timeouts, deadlines)).await
+}
+
+/// A stream on a connection by HTTP/2, or, with TLS if the target chooses HTTP/1.1, a connection of its own.
+async fn reach_shared(
+    thread: &Thread,
+    timer: &mut Timer,
+    to: (u16, Option<&Connector>),
+    (key, candidates): (PoolKey, &Candidates),
+    limit: Option<(Instant, Reason)>,
+    freshness: Freshness,
+) -> Result<(PoolKey, Box<Upstream>), Failure> {
+    let (buffers, limits) = (&thread.buffers, thread.settings.limits);
+    if freshness == Freshness::Any
+        && let Some(upstream) = thread.pool.take(key)
+    {
+        thread.counters.upstream_reuses.add(1);
+        return Ok((key, upstream));
+    }
+    let way = within(timer, limit, thread.carriers.way(key, freshness == Freshness::New)).await?;
+    let turn = match way {
+        Way::Stream(stream) => {
+            thread.counters.upstream_reuses.add(1);
+            return Ok((key, Upstream::of_stream(stream, true, buffers.clone(), limits)));
+        }
+        Way::Connect(turn) => turn,
+    };
+    let (key, upstream) = connect_any(thread, timer, to, candidates, limit).await?;
+    let transport = upstream.stream.into_io();
+    if !transport.carries_http2() {
+        turn.decline();
+        return Ok((key, Box::new(Upstream::new(Stream::new(transport, buffers.clone(), limits)))));
+    }
+    let scheme = transport.scheme();
+    let carrier = Carrier::open(transport, scheme, limits).await;
+    let carrier = carrier.map_err(|error| Failure::new(Reason::ConnectionFailed, error.to_string()))?;
+    Ok((key, Upstream::of_stream(turn.share(key, carrier), false, buffers.clone(), limits)))
 }
 
 /// Where a target may be.

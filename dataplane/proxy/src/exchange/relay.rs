@@ -16,6 +16,7 @@ use crate::http1::piece::{BodyReader, Coding, Piece};
 use crate::http1::response::{self, Framing};
 use crate::http1::response_head::{ResponseError, ResponseHead};
 use crate::http1::stream::{BodyError, ReadError, Stream};
+use crate::http2::upstream::StreamError;
 use crate::tls;
 use crate::upstream::{PoolKey, Upstream};
 
@@ -28,6 +29,8 @@ pub(super) struct Relay<'t> {
     deadlines: Deadlines,
     /// The client understands interim responses.
     interim: bool,
+    /// The time to answer counts from the end of the request.
+    patient: bool,
     /// When something last moved, and how much had by then; 0 before it was looked at.
     moved_at: Instant,
     moved: u64,
@@ -121,7 +124,13 @@ impl<'t> Relay<'t> {
         now: Instant,
         interim: bool,
     ) -> Self {
-        Self { upstream, request, timeouts, deadlines, interim, moved_at: now, moved: 0 }
+        let patient = false;
+        Self { upstream, request, timeouts, deadlines, interim, patient, moved_at: now, moved: 0 }
+    }
+
+    /// The same for a call of gRPC: its client may send for as long as it likes before the target says anything.
+    pub(super) fn patient(self, is_grpc: bool) -> Self {
+        Self { patient: is_grpc && !self.request.ended, ..self }
     }
 
     /// Sends the request until the head of the response is there.
@@ -150,7 +159,12 @@ impl<'t> Relay<'t> {
             return Poll::Ready(Err(Failure::new(Reason::ClientGone, "").into()));
         }
         self.watch(connection, cx)?;
-        self.poll_time(connection, self.deadlines.head(), cx).map(|failure| Err(failure.into()))
+        if self.patient && self.request.ended {
+            self.patient = false;
+            self.deadlines = Deadlines::new(self.timeouts, Instant::now());
+        }
+        let deadlines = if self.patient { Deadlines::NONE } else { self.deadlines };
+        self.poll_time(connection, deadlines.head(), cx).map(|failure| Err(failure.into()))
     }
 
     /// Copies the response's body to the client, and what is left of the request's to the target.
@@ -383,11 +397,14 @@ pub(super) fn malformed(error: &dyn Display) -> Failure {
 }
 
 pub(super) fn upstream_failure(error: &ReadError<ResponseError>) -> Failure {
-    // Since TLS 1.3 a target may refuse a client certificate only now.
-    if let ReadError::Io(io) = error
-        && let Some(why) = tls::explain(io)
-    {
-        return Failure::new(Reason::TlsFailed, format!("TLS with the target broke off: {why}"));
+    if let ReadError::Io(error) = error {
+        // Since TLS 1.3 a target may refuse a client certificate only now.
+        if let Some(why) = tls::explain(error) {
+            return Failure::new(Reason::TlsFailed, format!("TLS with the target broke off: {why}"));
+        }
+        if let Some(error) = error.get_ref().and_then(|error| error.downcast_ref::<StreamError>()) {
+            return Failure::new(error.reason(), error.to_string());
+        }
     }
     match error {
         ReadError::Head(error) => malformed(error),

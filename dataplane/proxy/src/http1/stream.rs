@@ -260,6 +260,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
         &mut self.io
     }
 
+    /// The byte stream alone, before anything was read or written.
+    pub(crate) fn into_io(self) -> S {
+        self.io
+    }
+
     /// The byte stream, and what was read ahead, for a tunnel.
     pub(crate) fn tunnel(&mut self) -> (&mut S, Bytes) {
         let unread = Bytes::copy_from_slice(&self.input);

@@ -1,4 +1,4 @@
-//! HTTP/2 towards clients (RFC 9113), with the h2 crate for frames, header compression and flow control.
+//! HTTP/2 towards clients (RFC 9113) and, in [`upstream`], towards targets, with the h2 crate for frames, header compression and flow control.
 //!
 //! Each stream is served as if it were a connection of HTTP/1.1 with one request: [`request`] writes its head as text,
 //! [`receive`] its body, and [`answer`] and [`send`] turn the text of the answer into frames. So the strict parser and all
@@ -15,6 +15,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod transport;
+pub(crate) mod upstream;
 
 pub(crate) use self::serve::{Client, PREFACE_HEAD, serve};
 pub(crate) use self::stream::AsHttp1;

@@ -7,16 +7,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use dataplane_core::health::{
-    Answer, Colour, HealthCheck, HttpCheck, Judgement, LOGIC_RESULT, LOGIC_TEST, Question, Server,
+    Answer, Colour, GrpcAnswer, GrpcCheck, HealthCheck, HttpCheck, Judgement, LOGIC_RESULT, LOGIC_TEST,
+    Question, Server,
 };
 use dataplane_snapshot::wire::Protocol;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::Surroundings;
-use crate::http1::fields;
+use crate::http1::fields::{self, Field};
 use crate::http1::piece::{BodyReader, Piece};
 use crate::http1::response_head::{ResponseError, ResponseHead};
 use crate::http1::stream::{BodyError, ReadError, Stream};
+use crate::http2::upstream::{Carrier, Http2Stream};
 use crate::upstream::{DialError, ResolveError, Transport, dial};
 
 /// As in Otoroshi: a target that doesn't answer is asked again before that counts.
@@ -38,6 +40,10 @@ enum Trouble {
     Late(SocketAddr),
     #[error("{0}")]
     Settings(String),
+    #[error("{0}")]
+    Http2(#[from] h2::Error),
+    #[error("the target doesn't choose HTTP/2")]
+    NoHttp2,
     #[error("sending: {0}")]
     Send(io::Error),
     #[error("the answer's head: {0}")]
@@ -72,22 +78,37 @@ async fn attempt(
     deadline: Instant,
     around: &Surroundings,
 ) -> Result<Judgement, Trouble> {
-    let transport = connect(server, deadline, around).await?;
+    let protocol = match check.question {
+        Question::Grpc(_) => Protocol::Http2,
+        Question::Tcp | Question::Http(_) => server.protocol,
+    };
+    let transport = connect(server, protocol, deadline, around).await?;
     match &check.question {
         Question::Tcp => Ok(Judgement::new(Colour::Green, "it takes connections")),
-        Question::Http(http) => exchange(transport, server, http, around).await,
+        Question::Http(http) => {
+            let http2 = server.protocol == Protocol::Http2 && transport.carries_http2();
+            let transport = if http2 { multiplexed(transport, around).await? } else { transport };
+            exchange(transport, server, http, around).await
+        }
+        Question::Grpc(_) if !transport.carries_http2() => Err(Trouble::NoHttp2),
+        Question::Grpc(check) => grpc(multiplexed(transport, around).await?, server, check, around).await,
     }
 }
 
 /// Connects to the first address that takes it, beginning with the one that traffic uses. Each has an equal share of the
 /// time that is left.
-async fn connect(server: &Server, deadline: Instant, around: &Surroundings) -> Result<Transport, Trouble> {
+async fn connect(
+    server: &Server,
+    protocol: Protocol,
+    deadline: Instant,
+    around: &Surroundings,
+) -> Result<Transport, Trouble> {
     let mut trouble = Trouble::NoAddress(server.hostname.clone());
     let addresses = addresses(server, around).await?;
     let tls = match &server.tls {
         None => None,
         Some(tls) => {
-            let found = around.connectors.find(tls, &server.hostname, Protocol::Http11);
+            let found = around.connectors.find(tls, &server.hostname, protocol);
             Some(found.map_err(|reason| Trouble::Settings(reason.to_string()))?)
         }
     };
@@ -112,6 +133,37 @@ async fn addresses(server: &Server, around: &Surroundings) -> Result<Vec<IpAddr>
     Ok((0..addresses.count()).filter_map(|distance| addresses.at(distance)).collect())
 }
 
+/// A stream of HTTP/2 on `transport`.
+async fn multiplexed(transport: Transport, around: &Surroundings) -> Result<Transport, Trouble> {
+    let scheme = transport.scheme();
+    let carrier = Carrier::open(transport, scheme, around.limits).await?;
+    Ok(Transport::Http2(Box::new(Http2Stream::new(carrier))))
+}
+
+async fn grpc(
+    transport: Transport,
+    server: &Server,
+    check: &GrpcCheck,
+    around: &Surroundings,
+) -> Result<Judgement, Trouble> {
+    let mut stream = Stream::new(transport, around.buffers.clone(), around.limits);
+    let (path, host, question) = (GrpcCheck::PATH, &server.host_header, check.body());
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: komainu-health-check\r\ncontent-type: application/grpc\r\n\
+         te: trailers\r\ncontent-length: {}\r\n\r\n",
+        question.len()
+    );
+    let text = [head.as_bytes(), &question].concat();
+    stream.push(Bytes::from(text), b"");
+    poll_fn(|cx| stream.poll_flush(cx)).await.map_err(Trouble::Send)?;
+    let (head, bytes) = final_head(&mut stream).await?;
+    let Body { data, trailers: (trailers, section) } = body(&mut stream, &head, around).await?;
+    let grpc_status = fields::values(&trailers, &section, "grpc-status")
+        .chain(fields::values(&head.fields, &bytes, "grpc-status"))
+        .next();
+    Ok(check.judge(&GrpcAnswer { status: head.status, grpc_status, body: &data }))
+}
+
 async fn exchange(
     transport: Transport,
     server: &Server,
@@ -126,7 +178,7 @@ async fn exchange(
     let value = |name| fields::values(&head.fields, &bytes, name).next();
     let content_type = value("content-type");
     let body =
-        if http.wants_body(content_type) { body(&mut stream, &head, around).await? } else { Vec::new() };
+        if http.wants_body(content_type) { body(&mut stream, &head, around).await?.data } else { Vec::new() };
     let answer = Answer { status: head.status, content_type, logic_result: value(LOGIC_RESULT), body: &body };
     Ok(http.judge(&answer, number))
 }
@@ -151,19 +203,30 @@ async fn final_head(
     }
 }
 
+/// What was read of an answer's body.
+#[derive(Default)]
+struct Body {
+    data: Vec<u8>,
+    /// With the bytes that they are in.
+    trailers: (Vec<Field>, Bytes),
+}
+
 async fn body(
     stream: &mut Stream<Transport>,
     head: &ResponseHead,
     around: &Surroundings,
-) -> Result<Vec<u8>, BodyError> {
+) -> Result<Body, BodyError> {
     let mut reader = BodyReader::of_response(head.body(false), &around.limits);
-    let mut body = Vec::new();
+    let mut body = Body::default();
     while let Some(piece) = poll_fn(|cx| stream.poll_body(&mut reader, cx)).await {
-        if let Piece::Data(data) = piece? {
-            let room = MAX_BODY - body.len();
-            body.extend_from_slice(data.get(..room).unwrap_or(&data));
+        match piece? {
+            Piece::Data(data) => {
+                let room = MAX_BODY - body.data.len();
+                body.data.extend_from_slice(data.get(..room).unwrap_or(&data));
+            }
+            Piece::Trailers(fields, section) => body.trailers = (fields, section),
         }
-        if body.len() >= MAX_BODY {
+        if body.data.len() >= MAX_BODY {
             break;
         }
     }

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::verify::{Anything, Trusted};
-use super::{TlsStream, TlsTrouble, certified, provider, roots};
+use super::{HTTP2, TlsStream, TlsTrouble, certified, provider, roots};
 
 /// Sessions to resume that are kept for each set of settings and thread.
 const SESSIONS: usize = 64;
@@ -68,13 +68,15 @@ enum Offer {
     /// Servers of HTTP/1.0 are older than that.
     Nothing,
     Http11,
+    Http2,
 }
 
 impl Offer {
     const fn of(protocol: Protocol) -> Self {
         match protocol {
             Protocol::Http10 => Self::Nothing,
-            _ => Self::Http11,
+            Protocol::Http11 => Self::Http11,
+            Protocol::Http2 => Self::Http2,
         }
     }
 
@@ -82,6 +84,7 @@ impl Offer {
         match self {
             Self::Nothing => Vec::new(),
             Self::Http11 => vec![b"http/1.1".to_vec()],
+            Self::Http2 => vec![HTTP2.to_vec(), b"http/1.1".to_vec()],
         }
     }
 }

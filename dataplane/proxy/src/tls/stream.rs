@@ -6,6 +6,8 @@ use rustls::Connection;
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::HTTP2;
+
 /// A byte stream inside TLS, of either side. What is to be sent is held until there is something to send it with: the
 /// client's last flight goes out with its request, and a server's tickets with its answer.
 pub(crate) struct TlsStream<T> {
@@ -58,6 +60,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> TlsStream<T> {
     /// What both sides agreed to go on in (RFC 7301).
     pub(super) fn protocol(&self) -> Option<&[u8]> {
         self.session.alpn_protocol()
+    }
+
+    /// That is HTTP/2.
+    pub(crate) fn is_http2(&self) -> bool {
+        self.protocol() == Some(HTTP2)
     }
 
     /// The handshake went on where an earlier connection had been.

@@ -1,6 +1,7 @@
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +9,13 @@ use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
 use super::Transport;
-use crate::PoolSettings;
+use crate::buffers::Buffers;
 use crate::http1::stream::Stream;
+use crate::http2::upstream::Http2Stream;
 use crate::stats::Counters;
+use crate::{Limits, PoolSettings};
 
-/// An HTTP/1 connection to a target.
+/// A connection to a target as HTTP/1 sees it.
 pub(crate) struct Upstream {
     pub(crate) stream: Stream<Transport>,
     /// A request was sent on it before.
@@ -23,6 +26,17 @@ pub(crate) struct Upstream {
 impl Upstream {
     pub(crate) const fn new(stream: Stream<Transport>) -> Self {
         Self { stream, reused: false, idle_until: None }
+    }
+
+    /// For the one request of `stream`.
+    pub(crate) fn of_stream(
+        stream: Http2Stream,
+        reused: bool,
+        buffers: Rc<Buffers>,
+        limits: Limits,
+    ) -> Box<Self> {
+        let stream = Stream::new(Transport::Http2(Box::new(stream)), buffers, limits);
+        Box::new(Self { reused, ..Self::new(stream) })
     }
 
     /// Ready for a next request as far as is known. A target that closed, or says something that nobody asked for, isn't.

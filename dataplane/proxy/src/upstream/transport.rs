@@ -2,15 +2,18 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
+use http::uri::Scheme;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::http2::upstream::Http2Stream;
 use crate::tls::TlsStream;
 
 /// What carries the bytes of an upstream connection.
 pub(crate) enum Transport {
     Plain(TcpStream),
     Tls(Box<TlsStream<Self>>),
+    Http2(Box<Http2Stream>),
 }
 
 impl Transport {
@@ -25,6 +28,33 @@ impl Transport {
                 let mut cx = Context::from_waker(Waker::noop());
                 Pin::new(&mut **stream).poll_read(&mut cx, &mut ReadBuf::new(&mut [0])).is_pending()
             }
+            // One request is all that a stream is for.
+            Self::Http2(_) => false,
+        }
+    }
+
+    /// The target did nothing with what was written, whatever that was.
+    pub(crate) const fn is_unsent(&self) -> bool {
+        match self {
+            Self::Plain(_) | Self::Tls(_) => false,
+            Self::Http2(stream) => stream.is_unsent(),
+        }
+    }
+
+    /// HTTP/2 is to be spoken on it with a target for which that is wanted: by prior knowledge, or as TLS agreed on.
+    pub(crate) fn carries_http2(&self) -> bool {
+        match self {
+            Self::Plain(_) => true,
+            Self::Tls(stream) => stream.is_http2(),
+            Self::Http2(_) => false,
+        }
+    }
+
+    /// What `:scheme` says of it.
+    pub(crate) const fn scheme(&self) -> Scheme {
+        match self {
+            Self::Plain(_) | Self::Http2(_) => Scheme::HTTP,
+            Self::Tls(_) => Scheme::HTTPS,
         }
     }
 }
@@ -39,6 +69,7 @@ impl AsyncRead for Transport {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Http2(stream) => Pin::new(&mut **stream).poll_read(cx, buffer),
         }
     }
 }
@@ -49,6 +80,7 @@ impl AsyncWrite for Transport {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Http2(stream) => Pin::new(&mut **stream).poll_write(cx, bytes),
         }
     }
 
@@ -61,6 +93,7 @@ impl AsyncWrite for Transport {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Http2(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, slices),
         }
     }
 
@@ -68,6 +101,7 @@ impl AsyncWrite for Transport {
         match self {
             Self::Plain(stream) => stream.is_write_vectored(),
             Self::Tls(stream) => stream.is_write_vectored(),
+            Self::Http2(_) => false,
         }
     }
 
@@ -76,6 +110,7 @@ impl AsyncWrite for Transport {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Http2(stream) => Pin::new(&mut **stream).poll_flush(cx),
         }
     }
 
@@ -83,6 +118,7 @@ impl AsyncWrite for Transport {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Http2(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
         }
     }
 }

@@ -34,6 +34,16 @@ impl Answer {
 }
 
 impl Client {
+    /// Sends until nobody takes anything for a while. Answers how many bytes were taken.
+    pub fn send_until_blocked(&mut self) -> usize {
+        self.stream.set_write_timeout(Some(std::time::Duration::from_millis(500))).unwrap();
+        let (piece, mut sent) = (vec![b'x'; 64 * 1024], 0);
+        while let Ok(len) = self.stream.write(&piece) {
+            sent += len;
+        }
+        sent
+    }
+
     pub fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -78,6 +88,19 @@ impl<S: Read + Write> Client<S> {
 
     pub fn answer_to_head(&mut self) -> Answer {
         self.answer_to(true)
+    }
+
+    /// The head of an answer; its body stays to be read.
+    pub fn head(&mut self) -> String {
+        loop {
+            if let Some((head, _)) = message(&mut self.received, true) {
+                return head;
+            }
+            let mut buffer = [0; 64 * 1024];
+            let read = self.stream.read(&mut buffer).expect("a head in time");
+            assert!(read > 0, "closed after {:?}", String::from_utf8_lossy(&self.received));
+            self.received.extend_from_slice(&buffer[..read]);
+        }
     }
 
     fn answer_to(&mut self, bodiless: bool) -> Answer {

@@ -11,6 +11,7 @@
 pub mod client;
 pub mod frames;
 pub mod http2;
+pub mod http2_upstream;
 pub mod tls;
 pub mod upstream;
 
@@ -24,6 +25,7 @@ use dataplane_proxy::{Proxy, ProxySettings, Stats};
 use dataplane_snapshot::{AsOf, Key, Object, Snapshot, wire};
 
 pub use client::Client;
+pub use http2_upstream::Http2Upstream;
 pub use upstream::Upstream;
 
 /// The longest that anything here is waited for.
@@ -79,6 +81,12 @@ impl Setup {
     /// One more target of the backend.
     pub fn target(mut self, address: SocketAddr) -> Self {
         self.endpoints.targets.push(target(address));
+        self
+    }
+
+    /// All targets speak HTTP/2.
+    pub fn http2(mut self) -> Self {
+        self.endpoints.targets.iter_mut().for_each(|target| target.protocol = wire::Protocol::Http2.into());
         self
     }
 

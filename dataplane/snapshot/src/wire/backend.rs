@@ -229,4 +229,6 @@ pub struct RequestMatch {
 pub enum Protocol {
     Http11 = 0,
     Http10 = 1,
+    /// With TLS if the target chooses it (ALPN), without by prior knowledge.
+    Http2 = 2,
 }

@@ -36,6 +36,9 @@ pub struct HealthCheck {
     /// Ask for Otoroshi's answer to a number.
     #[prost(bool, tag = "13")]
     pub logic_check: bool,
+    /// For gRPC: the service that is asked about; empty: the server itself.
+    #[prost(string, tag = "14")]
+    pub service: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
@@ -44,4 +47,6 @@ pub enum HealthCheckKind {
     Http = 0,
     /// A connection that is opened is enough.
     Tcp = 1,
+    /// `grpc.health.v1.Health/Check` by HTTP/2.
+    Grpc = 2,
 }

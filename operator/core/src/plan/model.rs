@@ -41,6 +41,8 @@ pub(super) struct ValidHealthCheck<'a> {
 
 pub(super) enum Question<'a> {
     Tcp,
+    /// The service; empty: the server's own health.
+    Grpc(&'a str),
     Http {
         url: &'a str,
         healthy_statuses: &'a [u16],
@@ -130,6 +132,7 @@ pub(super) struct ValidRequestMatch<'a> {
 pub(super) enum TargetProtocol {
     Http10,
     Http11,
+    Http2,
 }
 
 pub(super) struct ValidRoute<'a> {

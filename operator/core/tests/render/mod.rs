@@ -127,7 +127,7 @@ fn breaker(it: &wire::Breaker) -> Value {
 
 fn health_check(it: &wire::HealthCheck) -> Value {
     json!({
-        "kind": format!("{:?}", it.kind()), "url": it.url, "interval": it.interval, "timeout": it.timeout,
+        "kind": format!("{:?}", it.kind()), "url": it.url, "service": it.service, "interval": it.interval, "timeout": it.timeout,
         "jitter": it.jitter, "thresholds": [it.healthy_threshold, it.unhealthy_threshold],
         "healthyStatuses": it.healthy_statuses, "unhealthyStatuses": it.unhealthy_statuses,
         "healthyPatterns": it.healthy_patterns, "unhealthyPatterns": it.unhealthy_patterns,

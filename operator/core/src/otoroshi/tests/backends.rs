@@ -73,7 +73,7 @@ fn the_complete_example_comes_back_with_the_defaults_that_it_leaves_out() {
         json!({
             "timeout": 5000, "healthyStatuses": [], "unhealthyStatuses": [], "healthyRegexChecks": [],
             "unhealthyRegexChecks": [], "blockOnRed": false, "logicCheck": true, "type": "Http",
-            "interval": 10000, "jitter": 10, "healthyThreshold": 1, "unhealthyThreshold": 1,
+            "interval": 10000, "jitter": 10, "healthyThreshold": 1, "unhealthyThreshold": 1, "service": null,
         })
         .as_object()
         .unwrap()

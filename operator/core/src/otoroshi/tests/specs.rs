@@ -140,13 +140,14 @@ fn load_balancing() -> impl Strategy<Value = LoadBalancing> {
 fn health_check() -> impl Strategy<Value = HealthCheck> {
     let lists = (vec(100..599_u16, 0..3), vec(100..599_u16, 0..3), words(), words());
     let types = [HealthCheckType::Http, HealthCheckType::Tcp, HealthCheckType::Grpc];
-    let question = (any::<bool>(), select(types.to_vec()), option::of("/[a-z]{0,5}"));
+    let question = (any::<bool>(), select(types.to_vec()), option::of("/[a-z]{0,5}"), option::of(word()));
     let pace = (duration(), any::<u32>(), duration(), any::<u32>(), any::<u32>());
     (question, pace, lists, any::<bool>(), any::<bool>()).prop_map(
         |(question, pace, lists, block_on_red, logic_check)| HealthCheck {
             enabled: question.0,
             type_: question.1,
             url: question.2,
+            service: question.3,
             interval: pace.0,
             jitter: pace.1,
             timeout: pace.2,

@@ -41,6 +41,11 @@ fn health_check(check: &ValidHealthCheck<'_>) -> wire::HealthCheck {
     let statuses = |statuses: &[u16]| statuses.iter().copied().map(u32::from).collect();
     match &check.question {
         Question::Tcp => wire::HealthCheck { kind: wire::HealthCheckKind::Tcp.into(), ..how_often },
+        Question::Grpc(service) => wire::HealthCheck {
+            kind: wire::HealthCheckKind::Grpc.into(),
+            service: (*service).to_owned(),
+            ..how_often
+        },
         Question::Http {
             url,
             healthy_statuses,
@@ -84,6 +89,7 @@ fn target(target: &ValidTarget<'_>, namespace: &str) -> wire::Target {
     let protocol = match target.protocol {
         TargetProtocol::Http10 => wire::Protocol::Http10,
         TargetProtocol::Http11 => wire::Protocol::Http11,
+        TargetProtocol::Http2 => wire::Protocol::Http2,
     };
     wire::Target {
         id: target.id.clone().into_owned(),

@@ -1,7 +1,7 @@
-use crds::bounds::{MAX_JITTER, MAX_THRESHOLD};
+use crds::bounds::{MAX_GRPC_SERVICE, MAX_JITTER, MAX_THRESHOLD};
 use crds::{Duration, HealthCheck, HealthCheckType};
 
-use super::syntax;
+use super::{bounds, syntax};
 use crate::plan::findings::{Field, Findings};
 use crate::plan::model::{Question, ValidHealthCheck};
 
@@ -23,6 +23,7 @@ pub(super) fn health_check<'a>(
     statuses(&spec.unhealthy_statuses, &at.name("unhealthyStatuses"), findings);
     patterns(&spec.healthy_regex_checks, &at.name("healthyRegexChecks"), findings);
     patterns(&spec.unhealthy_regex_checks, &at.name("unhealthyRegexChecks"), findings);
+    service(spec, &at.name("service"), findings);
     let question = question(spec, at, findings)?;
     spec.enabled.then(|| ValidHealthCheck {
         question,
@@ -48,9 +49,6 @@ fn question<'a>(spec: &'a HealthCheck, at: &Field<'_>, findings: &mut Findings) 
                 logic: spec.logic_check,
             });
         }
-        HealthCheckType::Grpc if spec.enabled => {
-            findings.unsupported(&at.name("type"), "write Http or Tcp");
-        }
         HealthCheckType::Tcp | HealthCheckType::Grpc => {}
     }
     for (name, is_there) in [
@@ -65,7 +63,17 @@ fn question<'a>(spec: &'a HealthCheck, at: &Field<'_>, findings: &mut Findings) 
             findings.invalid(&at.name(name), "only goes with type Http: leave it out");
         }
     }
-    (spec.type_ == HealthCheckType::Tcp).then_some(Question::Tcp)
+    let service = spec.service.as_deref().unwrap_or_default();
+    Some(if spec.type_ == HealthCheckType::Tcp { Question::Tcp } else { Question::Grpc(service) })
+}
+
+fn service(spec: &HealthCheck, at: &Field<'_>, findings: &mut Findings) {
+    let Some(service) = spec.service.as_deref() else { return };
+    if spec.type_ != HealthCheckType::Grpc {
+        findings.invalid(at, "only goes with type Grpc: leave it out");
+    } else if service.is_empty() || !bounds::fits(service.chars().count(), MAX_GRPC_SERVICE) {
+        findings.invalid(at, format!("write 1 to {MAX_GRPC_SERVICE} characters, or leave it out"));
+    }
 }
 
 fn url<'a>(spec: &'a HealthCheck, at: &Field<'_>, findings: &mut Findings) -> Option<&'a str> {

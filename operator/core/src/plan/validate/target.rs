@@ -70,8 +70,9 @@ fn protocol(protocol: Protocol, at: &Field<'_>, findings: &mut Findings) -> Opti
     match protocol {
         Protocol::Http10 => Some(TargetProtocol::Http10),
         Protocol::Http11 => Some(TargetProtocol::Http11),
-        Protocol::Http2 | Protocol::Http3 => {
-            findings.unsupported(at, "write HTTP/1.1");
+        Protocol::Http2 => Some(TargetProtocol::Http2),
+        Protocol::Http3 => {
+            findings.unsupported(at, "write HTTP/1.1 or HTTP/2.0");
             None
         }
     }
