@@ -9,13 +9,14 @@ use crate::health::HealthCheck;
 use crate::resilience::Resilience;
 use crate::state::Cursor;
 use crate::timeouts::TimeoutRules;
-use crate::{BackendStates, Choice, CompiledTarget, RequestHead, Root, Schedule, Timeouts};
+use crate::{BackendStates, Choice, CompiledTarget, Connections, RequestHead, Root, Schedule, Timeouts};
 
 /// A backend with its targets, ready for requests.
 #[derive(Debug)]
 pub struct CompiledBackend {
     pub key: Key,
     pub root: Root,
+    pub connections: Connections,
     timeouts: TimeoutRules,
     policy: Policy,
     panic: Panic,
@@ -81,11 +82,12 @@ impl CompiledBackend {
             .map_err(|error| format!("load balancing: {error}"))?;
         let root = Root::parse(&backend.root, backend.rewrite).map_err(|error| format!("root: {error}"))?;
         let timeouts = TimeoutRules::parse(backend.client.as_ref())?;
+        let connections = Connections::compile(&key, backend.client.as_ref());
         let panic = backend.panic_threshold.map_or(Panic::NoneHealthy, Panic::Below);
         let resilience = Resilience::compile(&key, backend.client.as_ref(), states)?;
         let health_check = backend.health_check.as_deref().map(HealthCheck::compile).transpose();
         let health_check = health_check.map_err(|reason| format!("healthCheck: {reason}"))?.map(Arc::new);
-        Ok(Self { key, root, timeouts, policy, panic, resilience, health_check, targets })
+        Ok(Self { key, root, connections, timeouts, policy, panic, resilience, health_check, targets })
     }
 
     /// The same backend with other targets.
@@ -93,6 +95,7 @@ impl CompiledBackend {
         Self {
             key: self.key.clone(),
             root: self.root.clone(),
+            connections: self.connections.clone(),
             timeouts: self.timeouts.clone(),
             policy: self.policy.clone(),
             panic: self.panic,

@@ -47,6 +47,7 @@ pub struct TargetState {
     /// How fast it answers, if its backend [measures](crate::CompiledBackend::measures) that.
     pub latency: Latency,
     pub breaker: Breaker,
+    waiting: AtomicU64,
     #[cfg(test)]
     pub(crate) forced: Forced,
 }
@@ -105,9 +106,26 @@ impl TargetState {
         InFlight(Arc::clone(self))
     }
 
+    /// Counts a request that waits for a connection, until the result is dropped; `None`: `most` do already, of all threads.
+    pub fn queue(&self, most: u32) -> Option<Queued<'_>> {
+        let before = self.waiting.fetch_add(1, Relaxed);
+        let queued = Queued(&self.waiting);
+        (before < u64::from(most)).then_some(queued)
+    }
+
     /// The requests that are with the target now, of all threads.
     pub fn in_flight(&self) -> u64 {
         self.in_flight.load(Relaxed)
+    }
+}
+
+/// A request that waits for a connection to a target.
+#[derive(Debug)]
+pub struct Queued<'t>(&'t AtomicU64);
+
+impl Drop for Queued<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 
@@ -191,6 +209,17 @@ mod tests {
         set(Standing::In);
         assert!(state.is_healthy() && state.warmth.share(now) < Warmth::FULL);
         assert_eq!(state.health(), Health { standing: Standing::In, since: now });
+    }
+
+    #[test]
+    fn so_many_requests_wait_and_no_more() {
+        let state = TargetState::default();
+        let first = state.queue(2);
+        let second = state.queue(2);
+        assert!(first.is_some() && second.is_some() && state.queue(2).is_none());
+        drop(first);
+        assert!(state.queue(2).is_some(), "those that were refused don't count");
+        assert!(state.queue(0).is_none());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::balance::{Warmth, spread};
 use crate::certificates::Lookup;
+use crate::connections;
 use crate::predicate::Predicate;
 use crate::{BackendStates, Choice, RequestHead, TargetState, TargetTls};
 
@@ -30,6 +31,8 @@ pub struct CompiledTarget {
     /// Names it to clients that have to come back, and is what its share of keys goes by. Made of the backend's key and the
     /// target's id, so that all workers have the same.
     pub(crate) token: u64,
+    /// What distinguishes it for connections.
+    pub(crate) place: u128,
     /// The `Host` of requests that don't keep the client's: host name, and the port unless it is 80, or 443 with TLS.
     pub host_header: Box<str>,
     pub state: Arc<TargetState>,
@@ -96,6 +99,7 @@ impl CompiledTarget {
             backup: target.backup,
             predicate: Predicate::parse(target.predicate.as_ref(), states.location())?,
             token: token(backend, &target.id),
+            place: connections::place(target),
             host_header: host_header.into(),
             state: states.target(backend, &target.id),
         })

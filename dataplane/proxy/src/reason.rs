@@ -74,6 +74,10 @@ reasons! {
     NoTarget = "no_target", 503;
     /// The circuit breakers of the targets are open.
     BreakerOpen = "breaker_open", 503;
+    /// As many requests as may wait for a connection to the target do already.
+    QueueFull = "queue_full", 503;
+    /// No connection to the target became free in time.
+    QueueTimeout = "queue_timeout", 504;
     /// The backend's root did not expand to a path.
     BadRewrite = "bad_rewrite", 502;
     ResolveFailed = "resolve_failed", 502;
@@ -107,7 +111,10 @@ impl Reason {
 
     /// It says something about the target that this happened.
     pub(crate) const fn blames_target(self) -> bool {
-        self.is_retryable() || matches!(self, Self::GlobalTimeout | Self::UpstreamMalformed)
+        // One that is busy isn't broken.
+        let is_busy = matches!(self, Self::QueueFull | Self::QueueTimeout);
+        let is_wrong = matches!(self, Self::GlobalTimeout | Self::UpstreamMalformed);
+        !is_busy && (self.is_retryable() || is_wrong)
     }
 
     /// Another attempt may end better: not where there is no time left, nor where what the target said is wrong.
@@ -118,6 +125,8 @@ impl Reason {
                 | Self::ConnectionFailed
                 | Self::TlsFailed
                 | Self::ConnectionTimeout
+                | Self::QueueFull
+                | Self::QueueTimeout
                 | Self::CallTimeout
                 | Self::CallAndStreamTimeout
                 | Self::IdleTimeout

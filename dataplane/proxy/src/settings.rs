@@ -51,7 +51,10 @@ pub struct ClientTimeouts {
 /// Idle upstream connections. Each thread has its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolSettings {
-    /// Idle connections kept per target address and thread.
+    /// Connections open to a target at a time, without those that became tunnels. All threads together, of which each has an
+    /// equal share, at least one.
+    pub connections_per_target: usize,
+    /// Idle connections kept per target and thread.
     pub idle_per_target: usize,
     /// Longest life of an idle connection. A backend's own idle timeout shortens it.
     pub idle_timeout: Duration,
@@ -96,6 +99,6 @@ impl Default for ClientTimeouts {
 
 impl Default for PoolSettings {
     fn default() -> Self {
-        Self { idle_per_target: 64, idle_timeout: Duration::from_secs(60) }
+        Self { connections_per_target: 1024, idle_per_target: 64, idle_timeout: Duration::from_secs(60) }
     }
 }

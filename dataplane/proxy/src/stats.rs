@@ -89,6 +89,8 @@ pub(crate) struct Counters {
     pub(crate) upstream_reuses: Counter,
     pub(crate) upstream_resends: Counter,
     pub(crate) upstream_idle: Counter,
+    pub(crate) upstream_open: Counter,
+    pub(crate) upstream_waiting: Counter,
     pub(crate) retries: [Counter; RetryOutcome::ALL.len()],
     pub(crate) breaker_openings: Counter,
     pub(crate) durations: [Counter; DURATION_BUCKETS.len() + 1],
@@ -136,6 +138,10 @@ pub struct Stats {
     pub breaker_openings: u64,
     /// Gauge: idle upstream connections.
     pub upstream_idle: u64,
+    /// Gauge: upstream connections that a request uses, or that are being opened, without tunnels.
+    pub upstream_used: u64,
+    /// Gauge: requests that wait for an upstream connection.
+    pub upstream_waiting: u64,
     /// Exchanges per bucket of [`DURATION_BUCKETS`], not cumulative; the last is for longer ones.
     pub durations: [u64; DURATION_BUCKETS.len() + 1],
     /// Sum of all durations in microseconds, from the end of the request head to the end of the response.
@@ -201,11 +207,13 @@ impl Counters {
             (&mut sum.upstream_resends, &self.upstream_resends),
             (&mut sum.breaker_openings, &self.breaker_openings),
             (&mut sum.upstream_idle, &self.upstream_idle),
+            (&mut sum.upstream_waiting, &self.upstream_waiting),
             (&mut sum.duration_micros, &self.duration_micros),
         ];
         for (total, counter) in pairs {
             *total += counter.get();
         }
+        sum.upstream_used += self.upstream_open.get().saturating_sub(self.upstream_idle.get());
     }
 }
 

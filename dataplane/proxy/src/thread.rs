@@ -144,7 +144,7 @@ pub(crate) struct Parts {
 
 impl Thread {
     fn new(parts: Parts) -> Self {
-        let pool = Pool::new(parts.settings.pool, parts.counters.clone());
+        let pool = Pool::new(parts.settings.pool, parts.settings.threads, parts.counters.clone());
         let carriers = Carriers::new(parts.settings.pool.idle_timeout);
         Self {
             settings: parts.settings,

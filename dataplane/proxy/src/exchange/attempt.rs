@@ -3,14 +3,14 @@
 use std::future::poll_fn;
 
 use bytes::Bytes;
-use dataplane_core::{CompiledBackend, CompiledTarget, Fault, InFlight};
+use dataplane_core::{CompiledBackend, CompiledTarget, Fault, InFlight, PoolKey};
 use dataplane_snapshot::wire::Protocol;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::deadlines::Deadlines;
 use super::outgoing::Outgoing;
-use super::reach::{Freshness, reach};
+use super::reach::{Freshness, Goal, reach};
 use super::relay::{self, NoResponse, Relay, RequestSide};
 use crate::Reason;
 use crate::answer::Failure;
@@ -18,7 +18,6 @@ use crate::connection::Connection;
 use crate::grpc;
 use crate::http1::head::Version;
 use crate::http1::response_head::ResponseHead;
-use crate::upstream::PoolKey;
 
 /// A response that has begun.
 pub(super) struct Attempt<'a> {
@@ -84,9 +83,10 @@ impl<'a> Ended<'a> {
     }
 
     /// Lets go of the response.
-    pub(super) fn into_side(self) -> RequestSide {
+    pub(super) async fn into_side<S>(self, connection: &Connection<S>, is_head: bool) -> RequestSide {
         match self {
-            Self::Answered(attempt) => attempt.relay.request,
+            // On the heap, as it is rare.
+            Self::Answered(attempt) => Box::pin(attempt.discard(connection, is_head)).await,
             Self::Failed(unanswered) => unanswered.side,
         }
     }
@@ -113,9 +113,11 @@ impl<'a> Outgoing<'a> {
                 Ok(text) => text,
                 Err(failure) => return Ended::failed(failure, false, side),
             };
-            let Connection { thread, timer, .. } = &mut *connection;
+            let (backend, timeouts) = (self.matched.backend, self.timeouts);
+            let goal = Goal { backend, target, timeouts, deadlines, began };
+            let Connection { thread, timer, stream, .. } = &mut *connection;
             let (key, mut upstream) =
-                match reach(thread, timer, target, self.timeouts, deadlines, freshness).await {
+                match reach(thread, timer, &goal, freshness, |cx| stream.poll_gone(cx)).await {
                     Ok(reached) => reached,
                     Err(failure) => return Ended::failed(failure, false, side),
                 };

@@ -57,6 +57,9 @@ pub(crate) const fn sentence(reason: Reason) -> &'static str {
         Reason::ConnectionTimeout => {
             "connecting to the target took longer than the backend's connection timeout"
         }
+        Reason::QueueTimeout => {
+            "no connection to the target became free within the backend's connection timeout"
+        }
         Reason::CallTimeout => "the target's response didn't begin within the backend's call timeout",
         Reason::GlobalTimeout => "no response began within the backend's global timeout",
         Reason::CallAndStreamTimeout => "the exchange took longer than the backend's call and stream timeout",

@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
-use dataplane_core::{CompiledTarget, Timeouts};
+use dataplane_core::{CompiledBackend, CompiledTarget, PoolKey, Timeouts};
 use dataplane_snapshot::wire::Protocol;
 use tokio::time::Instant;
 
@@ -19,7 +19,7 @@ use crate::http2::upstream::{Carrier, Way};
 use crate::thread::Thread;
 use crate::timer::Timer;
 use crate::tls::Connector;
-use crate::upstream::{Addresses, PoolKey, Upstream, connect};
+use crate::upstream::{Address, Addresses, Handed, Upstream, connect};
 
 /// Whether an idle connection may be used.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,71 +29,131 @@ pub(super) enum Freshness {
     New,
 }
 
-/// A connection to `target`: the idle one used last, or a new one.
+/// What a connection is wanted for.
+pub(super) struct Goal<'a> {
+    pub(super) backend: &'a CompiledBackend,
+    pub(super) target: &'a CompiledTarget,
+    pub(super) timeouts: &'a Timeouts,
+    pub(super) deadlines: &'a Deadlines,
+    /// When the attempt began.
+    pub(super) began: Instant,
+}
+
+impl Goal<'_> {
+    /// What ends the wait for a connection.
+    fn limit(&self, timeout: Reason) -> Option<(Instant, Reason)> {
+        let connection = deadlines::after(Instant::now(), self.timeouts.connection);
+        deadlines::first(std::iter::once((connection, timeout)).chain(self.deadlines.head()))
+    }
+}
+
+/// A connection to the target: the idle one used last, or a new one. `gone` is ready when the client has left.
 pub(super) async fn reach(
     thread: &Thread,
     timer: &mut Timer,
-    target: &CompiledTarget,
-    timeouts: &Timeouts,
-    deadlines: &Deadlines,
+    goal: &Goal<'_>,
     freshness: Freshness,
+    gone: impl FnMut(&mut Context<'_>) -> Poll<()>,
 ) -> Result<(PoolKey, Box<Upstream>), Failure> {
-    let tls = connector(thread, target)?;
-    let tls = tls.as_deref();
-    let candidates = match literal(target) {
-        Some(ip) => Candidates::One(ip),
-        None => Candidates::Named(resolve(thread, timer, target, timeouts, deadlines).await?),
-    };
-    let key = candidates.key(0, target.port, tls)?;
-    if target.protocol == Protocol::Http2 {
-        let limit = connecting(timeouts, deadlines);
-        // On the heap, as few have it.
-        let shared = reach_shared(thread, timer, (target.port, tls), (key, &candidates), limit, freshness);
-        return Box::pin(shared).await;
-    }
+    let key = goal.backend.connections.key(goal.target);
     if freshness == Freshness::Any
-        && let Some(upstream) = thread.pool.take(key)
+        && let Some(upstream) = thread.pool.take(key, goal.began)
     {
         thread.counters.upstream_reuses.add(1);
         return Ok((key, upstream));
     }
-    connect_any(thread, timer, (target.port, tls), &candidates, connecting(timeouts, deadlines)).await
+    // On the heap: it is large, rare, and would be part of every connection's memory.
+    let upstream = match goal.target.protocol {
+        Protocol::Http2 => Box::pin(share_one(thread, timer, goal, key, (freshness, gone))).await?,
+        _ => Box::pin(open(thread, timer, goal, key, gone)).await?,
+    };
+    Ok((key, upstream))
+}
+
+/// A new connection, or one that another request is done with, if there are as many as there may be.
+async fn open(
+    thread: &Thread,
+    timer: &mut Timer,
+    goal: &Goal<'_>,
+    key: PoolKey,
+    gone: impl FnMut(&mut Context<'_>) -> Poll<()>,
+) -> Result<Box<Upstream>, Failure> {
+    let seat = match thread.pool.seat(key) {
+        Some(seat) => seat,
+        None => match wait(thread, timer, goal, key, gone).await? {
+            Handed::Seat(seat) => seat,
+            Handed::Connection(upstream) => {
+                thread.counters.upstream_reuses.add(1);
+                return Ok(upstream);
+            }
+        },
+    };
+    let (mut upstream, address) = connect_any(thread, timer, goal).await?;
+    upstream.sit(seat, address);
+    Ok(upstream)
+}
+
+/// Waits until one of the target's connections is free, as there are as many as there may be.
+async fn wait(
+    thread: &Thread,
+    timer: &mut Timer,
+    goal: &Goal<'_>,
+    key: PoolKey,
+    mut gone: impl FnMut(&mut Context<'_>) -> Poll<()>,
+) -> Result<Handed, Failure> {
+    let Some(_queued) = goal.target.state.queue(goal.backend.connections.queue_size) else {
+        let message = "all connections to the target are in use, and as many requests as may wait for one do";
+        return Err(Failure::new(Reason::QueueFull, message));
+    };
+    let mut waiting = pin!(thread.pool.wait(key));
+    let free = poll_fn(|cx| {
+        if let Poll::Ready(handed) = waiting.as_mut().poll(cx) {
+            return Poll::Ready(Ok(handed));
+        }
+        gone(cx).map(|()| Err(Failure::new(Reason::ClientGone, "")))
+    });
+    within(timer, goal.limit(Reason::QueueTimeout), free).await?
 }
 
 /// A stream on a connection by HTTP/2, or, with TLS if the target chooses HTTP/1.1, a connection of its own.
-async fn reach_shared(
+async fn share_one(
     thread: &Thread,
     timer: &mut Timer,
-    to: (u16, Option<&Connector>),
-    (key, candidates): (PoolKey, &Candidates),
-    limit: Option<(Instant, Reason)>,
-    freshness: Freshness,
-) -> Result<(PoolKey, Box<Upstream>), Failure> {
+    goal: &Goal<'_>,
+    key: PoolKey,
+    (freshness, gone): (Freshness, impl FnMut(&mut Context<'_>) -> Poll<()>),
+) -> Result<Box<Upstream>, Failure> {
     let (buffers, limits) = (&thread.buffers, thread.settings.limits);
-    if freshness == Freshness::Any
-        && let Some(upstream) = thread.pool.take(key)
-    {
-        thread.counters.upstream_reuses.add(1);
-        return Ok((key, upstream));
-    }
+    let limit = goal.limit(Reason::ConnectionTimeout);
     let way = within(timer, limit, thread.carriers.way(key, freshness == Freshness::New)).await?;
     let turn = match way {
         Way::Stream(stream) => {
             thread.counters.upstream_reuses.add(1);
-            return Ok((key, Upstream::of_stream(stream, true, buffers.clone(), limits)));
+            return Ok(Upstream::of_stream(stream, true, buffers.clone(), limits));
         }
         Way::Connect(turn) => turn,
     };
-    let (key, upstream) = connect_any(thread, timer, to, candidates, limit).await?;
+    let (upstream, address) = connect_any(thread, timer, goal).await?;
     let transport = upstream.stream.into_io();
     if !transport.carries_http2() {
         turn.decline();
-        return Ok((key, Box::new(Upstream::new(Stream::new(transport, buffers.clone(), limits)))));
+        let handed = match thread.pool.seat(key) {
+            Some(seat) => Handed::Seat(seat),
+            None => wait(thread, timer, goal, key, gone).await?,
+        };
+        return Ok(match handed {
+            Handed::Connection(upstream) => upstream,
+            Handed::Seat(seat) => {
+                let mut upstream = Box::new(Upstream::new(Stream::new(transport, buffers.clone(), limits)));
+                upstream.sit(seat, address);
+                upstream
+            }
+        });
     }
     let scheme = transport.scheme();
     let carrier = Carrier::open(transport, scheme, limits).await;
     let carrier = carrier.map_err(|error| Failure::new(Reason::ConnectionFailed, error.to_string()))?;
-    Ok((key, Upstream::of_stream(turn.share(key, carrier), false, buffers.clone(), limits)))
+    Ok(Upstream::of_stream(turn.share(key, carrier), false, buffers.clone(), limits))
 }
 
 /// Where a target may be.
@@ -110,13 +170,12 @@ impl Candidates {
         }
     }
 
-    fn key(&self, distance: usize, port: u16, tls: Option<&Connector>) -> Result<PoolKey, Failure> {
-        let ip = match self {
-            Self::One(ip) => Some(*ip),
-            Self::Named(addresses) => addresses.at(distance),
-        };
-        let ip = ip.ok_or_else(|| Failure::new(Reason::ResolveFailed, "no address"))?;
-        Ok(PoolKey { address: SocketAddr::new(ip, port), tls: tls.map(|tls| tls.id) })
+    /// The address at `distance` from the first to try.
+    fn at(&self, distance: usize) -> Option<(IpAddr, Option<&Arc<Address>>)> {
+        match self {
+            Self::One(ip) => Some((*ip, None)),
+            Self::Named(addresses) => addresses.at(distance).map(|address| (address.ip, Some(address))),
+        }
     }
 }
 
@@ -124,23 +183,28 @@ impl Candidates {
 async fn connect_any(
     thread: &Thread,
     timer: &mut Timer,
-    (port, tls): (u16, Option<&Connector>),
-    candidates: &Candidates,
-    limit: Option<(Instant, Reason)>,
-) -> Result<(PoolKey, Box<Upstream>), Failure> {
+    goal: &Goal<'_>,
+) -> Result<(Box<Upstream>, Option<Arc<Address>>), Failure> {
+    let tls = connector(thread, goal.target)?;
+    let candidates = match literal(goal.target) {
+        Some(ip) => Candidates::One(ip),
+        None => Candidates::Named(resolve(thread, timer, goal).await?),
+    };
     let mut failure = None;
+    let limit = goal.limit(Reason::ConnectionTimeout);
     for distance in 0..candidates.count() {
-        let key = candidates.key(distance, port, tls)?;
+        let Some((ip, address)) = candidates.at(distance) else { break };
         let share = limit.map(|(at, reason)| (share(at, candidates.count() - distance), reason));
         thread.counters.upstream_connects.add(1);
-        // On the heap: it is large, rare, and would be part of every connection's memory.
-        let connecting = Box::pin(connect(key.address, tls, thread.buffers.clone(), thread.settings.limits));
+        let place = SocketAddr::new(ip, goal.target.port);
+        let (tls, buffers) = (tls.as_deref(), thread.buffers.clone());
+        let connecting = connect(place, tls, buffers, thread.settings.limits);
         match within(timer, share, connecting).await {
             Ok(Ok(upstream)) => {
-                if let (Candidates::Named(addresses), 1..) = (candidates, distance) {
+                if let (Candidates::Named(addresses), 1..) = (&candidates, distance) {
                     addresses.prefer(distance);
                 }
-                return Ok((key, upstream));
+                return Ok((upstream, address.cloned()));
             }
             Ok(Err(error)) => failure = Some(Failure::new(error.reason(), error.to_string())),
             Err(late) => failure = Some(late),
@@ -166,21 +230,10 @@ fn literal(target: &CompiledTarget) -> Option<IpAddr> {
     target.ip_address.or_else(|| target.hostname.parse().ok())
 }
 
-async fn resolve(
-    thread: &Thread,
-    timer: &mut Timer,
-    target: &CompiledTarget,
-    timeouts: &Timeouts,
-    deadlines: &Deadlines,
-) -> Result<Arc<Addresses>, Failure> {
-    let lookup = Box::pin(thread.resolver.resolve(&target.hostname));
-    let answer = within(timer, connecting(timeouts, deadlines), lookup).await?;
+async fn resolve(thread: &Thread, timer: &mut Timer, goal: &Goal<'_>) -> Result<Arc<Addresses>, Failure> {
+    let lookup = thread.resolver.resolve(&goal.target.hostname);
+    let answer = within(timer, goal.limit(Reason::ConnectionTimeout), lookup).await?;
     answer.map_err(|error| Failure::new(Reason::ResolveFailed, error.to_string()))
-}
-
-fn connecting(timeouts: &Timeouts, deadlines: &Deadlines) -> Option<(Instant, Reason)> {
-    let connection = deadlines::after(Instant::now(), timeouts.connection);
-    deadlines::first(std::iter::once((connection, Reason::ConnectionTimeout)).chain(deadlines.head()))
 }
 
 /// Waits for `future` until the deadline.

@@ -3,7 +3,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dataplane_core::Timeouts;
+use dataplane_core::{PoolKey, Timeouts};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
@@ -18,7 +18,7 @@ use crate::http1::response_head::{ResponseError, ResponseHead};
 use crate::http1::stream::{BodyError, ReadError, Stream};
 use crate::http2::upstream::StreamError;
 use crate::tls;
-use crate::upstream::{PoolKey, Upstream};
+use crate::upstream::Upstream;
 
 /// One request on its way to one target and back. Everything is driven by the task of the client's connection: what one
 /// side can't take isn't read from the other.
@@ -240,11 +240,34 @@ impl<'t> Relay<'t> {
         self.timeouts.idle
     }
 
-    /// Puts the upstream connection into the pool, unless it is still owed a part of the request.
-    pub(super) fn keep_upstream<S>(self, connection: &Connection<S>, key: PoolKey) {
-        if self.request.ended && !self.request.broken {
-            connection.thread.pool.give(key, self.upstream, self.timeouts.idle, connection.now);
+    /// Puts the upstream connection into the pool, unless it is still owed a part of the request. `keeps_for`: how long the
+    /// target says that it keeps it.
+    pub(super) fn keep_upstream<S>(
+        self,
+        connection: &Connection<S>,
+        key: PoolKey,
+        keeps_for: Option<Duration>,
+    ) -> RequestSide {
+        let Self { upstream, request, timeouts, .. } = self;
+        if request.ended && !request.broken {
+            // A request that is on its way when the target closes would be lost.
+            let keeps_for = keeps_for.map(|time| time.saturating_sub(Duration::from_secs(1)));
+            let idle = keeps_for.into_iter().chain(timeouts.idle).min();
+            connection.thread.pool.give(key, upstream, idle, connection.now);
         }
+        request
+    }
+
+    /// Whether the rest of a response that nobody wants is already here; it is read then.
+    pub(super) fn poll_rest(&mut self, mut reader: BodyReader, cx: &mut Context<'_>) -> bool {
+        while !reader.is_done() {
+            match self.upstream.stream.poll_body(&mut reader, cx) {
+                Poll::Ready(None) => break,
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(Some(Err(_))) | Poll::Pending => return false,
+            }
+        }
+        true
     }
 
     /// Moves a piece of the request to the target, if it takes one. `true`: another may follow.

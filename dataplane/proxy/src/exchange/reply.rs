@@ -1,13 +1,14 @@
 //! The response on its way to the client.
 
 use std::future::poll_fn;
+use std::task::Poll;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::attempt::Attempt;
 use super::local;
-use super::relay::{self, ResponseSide};
+use super::relay::{self, RequestSide, ResponseSide};
 use super::request::Request;
 use super::{Progress, persistence, tunnel};
 use crate::Reason;
@@ -52,6 +53,7 @@ impl Attempt<'_> {
         response::head(stream.output.buffer(&stream.buffers), &head, &bytes, cookie, ending);
         progress.status = Some(head.status);
         let reusable = persistent && head.keep_alive && length != ResponseLength::Close;
+        let keeps_for = head.keeps_for;
         // The buffer it is in is wanted for the body.
         drop(bytes);
         let mut response = ResponseSide::new(reader, framing);
@@ -59,13 +61,29 @@ impl Attempt<'_> {
         progress.consumed = relay.request.reader.is_done();
         connection.now = Instant::now();
         if reusable {
-            relay.keep_upstream(connection, key);
+            relay.keep_upstream(connection, key, keeps_for);
         }
         Ok(match (persistence, progress.consumed) {
             (Persistence::KeepAlive, _) => After::KeepAlive,
             (Persistence::Close, true) => After::Close,
             (Persistence::Close, false) => After::Linger,
         })
+    }
+
+    /// Lets go of the response, as another one is wanted. The connection can be used again if the rest of the response is
+    /// already here.
+    pub(super) async fn discard<S>(self, connection: &Connection<S>, is_head: bool) -> RequestSide {
+        let Self { mut relay, key, head, bytes, persistent, .. } = self;
+        let length = head.body(is_head);
+        if !(persistent && head.keep_alive && length != ResponseLength::Close && head.status != 101) {
+            return relay.request;
+        }
+        drop(bytes);
+        let reader = BodyReader::of_response(length, &connection.thread.settings.limits);
+        let mut reader = Some(reader);
+        let whole =
+            poll_fn(|cx| Poll::Ready(reader.take().is_some_and(|reader| relay.poll_rest(reader, cx))));
+        if whole.await { relay.keep_upstream(connection, key, head.keeps_for) } else { relay.request }
     }
 
     /// Hands the connection over to the protocol that both sides agreed on.
@@ -80,6 +98,8 @@ impl Attempt<'_> {
     {
         progress.status = Some(self.head.status);
         connection.thread.counters.upgraded.add(1);
+        // A tunnel may last for days, and takes no request's turn.
+        self.relay.upstream.rise();
         let stream = &mut connection.stream;
         let cookie = |out: &mut Vec<u8>| self.backend.write_cookie(request, self.target, out);
         response::switching(stream.output.buffer(&stream.buffers), &self.head, &self.bytes, cookie);

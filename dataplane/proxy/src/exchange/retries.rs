@@ -60,7 +60,8 @@ impl<'a> Outgoing<'a> {
                 return ended.result();
             };
             picked = next;
-            side = ended.into_side().again();
+            let is_head = self.request.head.method.of(self.request.bytes) == b"HEAD";
+            side = ended.into_side(connection, is_head).await.again();
             began = Instant::now();
             deadlines = deadlines.again(self.timeouts, began);
         }

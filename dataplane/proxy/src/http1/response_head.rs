@@ -1,6 +1,8 @@
 //! Response heads of targets (RFC 9112 section 4). As strict as the request side: what could be read in two ways is refused,
 //! because the answer to one request must never become the answer to another.
 
+use std::time::Duration;
+
 use smallvec::SmallVec;
 
 use super::fields::{self, Field, FieldError, Span};
@@ -25,6 +27,8 @@ pub struct ResponseHead {
     pub framing: BodyLength,
     /// The target keeps the connection open after the response.
     pub keep_alive: bool,
+    /// For how long it does when nothing comes, if it says so (`Keep-Alive: timeout=…`, RFC 2068 section 19.7.1.1).
+    pub keeps_for: Option<Duration>,
     /// `Connection` names fields other than close, keep-alive and upgrade.
     pub nominates: bool,
 }
@@ -133,6 +137,7 @@ pub fn parse_complete(bytes: &[u8], end: usize, limits: &Limits) -> Result<Respo
         fields: SmallVec::new(),
         framing: BodyLength::None,
         keep_alive: version == Version::Http11,
+        keeps_for: None,
         nominates: false,
     };
     let (mut framing, mut close) = (Framing::default(), false);
@@ -145,6 +150,9 @@ pub fn parse_complete(bytes: &[u8], end: usize, limits: &Limits) -> Result<Respo
         let value = field.value.of(bytes);
         match name.len() {
             10 if name.eq_ignore_ascii_case(b"connection") => close |= connection(&mut head, value),
+            10 if name.eq_ignore_ascii_case(b"keep-alive") => {
+                head.keeps_for = timeout(value).or(head.keeps_for)
+            }
             14 if name.eq_ignore_ascii_case(b"content-length") => framing.content_length(value)?,
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => framing.transfer_encoding(value)?,
             _ => {}
@@ -174,6 +182,15 @@ fn status_line(line: &[u8]) -> Result<(Version, u16, Span), ResponseError> {
     let status = code.iter().fold(0, |number, digit| number * 10 + u16::from(digit - b'0'));
     let phrase = Span::new(line.len().min(13)..line.len()).ok_or(ResponseError::StatusLine)?;
     Ok((version, status, phrase))
+}
+
+/// The parameter of a `Keep-Alive` field.
+fn timeout(value: &[u8]) -> Option<Duration> {
+    let seconds = fields::list(value).find_map(|parameter| {
+        let (name, seconds) = parameter.split_at_checked(8)?;
+        name.eq_ignore_ascii_case(b"timeout=").then_some(seconds)
+    })?;
+    std::str::from_utf8(seconds).ok()?.parse::<u32>().ok().map(u64::from).map(Duration::from_secs)
 }
 
 /// Reads a `Connection` field; `true`: it says close.

@@ -130,7 +130,10 @@ async fn addresses(server: &Server, around: &Surroundings) -> Result<Vec<IpAddr>
         return Ok(vec![ip]);
     }
     let addresses = around.resolver.resolve(&server.hostname).await?;
-    Ok((0..addresses.count()).filter_map(|distance| addresses.at(distance)).collect())
+    Ok((0..addresses.count())
+        .filter_map(|distance| addresses.at(distance))
+        .map(|address| address.ip)
+        .collect())
 }
 
 /// A stream of HTTP/2 on `transport`.

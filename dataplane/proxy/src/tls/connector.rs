@@ -1,6 +1,5 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::num::NonZeroU64;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +25,6 @@ const UNUSED: Duration = Duration::from_secs(600);
 
 /// Begins TLS with one target by one set of settings.
 pub(crate) struct Connector {
-    /// Of this one only, among all of a thread. Connections of different connectors can't stand in for each other.
-    pub(crate) id: NonZeroU64,
     name: ServerName<'static>,
     config: Arc<ClientConfig>,
     used: Cell<bool>,
@@ -52,7 +49,6 @@ impl Connector {
 #[derive(Default)]
 pub(crate) struct Connectors {
     known: RefCell<FxHashMap<(TlsIdentity, Offer), Known>>,
-    ids: Cell<u64>,
     swept: Cell<Option<Instant>>,
 }
 
@@ -109,19 +105,12 @@ impl Connectors {
             return Ok(connector.clone());
         }
         let connector = Rc::new(Connector {
-            id: self.next_id(),
             name: server_name(hostname)?,
             config: known.config.clone()?,
             used: Cell::new(true),
         });
         known.names.insert(hostname.into(), connector.clone());
         Ok(connector)
-    }
-
-    fn next_id(&self) -> NonZeroU64 {
-        let id = NonZeroU64::MIN.saturating_add(self.ids.get());
-        self.ids.set(id.get());
-        id
     }
 
     /// Forgets what nobody uses any more. Called now and then, off the request path.

@@ -2,11 +2,13 @@
 //! task and no other wake-up.
 
 mod connect;
+mod lane;
 mod pool;
 mod resolve;
 mod transport;
 
 pub(crate) use connect::{DialError, connect, dial};
-pub(crate) use pool::{Pool, PoolKey, Upstream};
-pub(crate) use resolve::{Addresses, ResolveError, Resolver};
+pub(crate) use lane::Handed;
+pub(crate) use pool::{Pool, Upstream};
+pub(crate) use resolve::{Address, Addresses, ResolveError, Resolver};
 pub(crate) use transport::Transport;

@@ -16,12 +16,29 @@ pub(crate) type Names = HashMap<Arc<str>, Arc<Addresses>>;
 
 pub(crate) struct Addresses {
     /// In the order in which the system gives them (RFC 6724); at least one.
-    list: Vec<IpAddr>,
+    list: Vec<Arc<Address>>,
     /// The position of the one that last took a connection: a dead one is tried once, not with each connection.
     preferred: AtomicUsize,
     looked_up: Instant,
     /// Somebody asked since the last look-up; names that nobody asks for are forgotten.
     used: AtomicBool,
+}
+
+/// One address of a name. The same for as long as the name has it.
+pub(crate) struct Address {
+    pub(crate) ip: IpAddr,
+    /// The name doesn't lead here any more: what is connected finishes, and nothing new begins.
+    gone: AtomicBool,
+}
+
+impl Address {
+    const fn new(ip: IpAddr) -> Self {
+        Self { ip, gone: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed)
+    }
 }
 
 impl Addresses {
@@ -30,9 +47,28 @@ impl Addresses {
     }
 
     /// The address at `distance` from the preferred one, around the end of the list.
-    pub(crate) fn at(&self, distance: usize) -> Option<IpAddr> {
+    pub(crate) fn at(&self, distance: usize) -> Option<&Arc<Address>> {
         let position = self.preferred.load(Ordering::Relaxed) + distance;
-        self.list.get(position % self.list.len().max(1)).copied()
+        self.list.get(position % self.list.len().max(1))
+    }
+
+    /// Some connection leads there.
+    fn are_connected(&self) -> bool {
+        self.list.iter().any(|address| Arc::strong_count(address) > 1)
+    }
+
+    /// With the addresses that are still in use as they were, and the others gone.
+    fn following(mut self, before: &Self) -> Self {
+        for address in &mut self.list {
+            if let Some(same) = before.list.iter().find(|same| same.ip == address.ip) {
+                *address = Arc::clone(same);
+            }
+        }
+        for old in &before.list {
+            let stays = self.list.iter().any(|address| address.ip == old.ip);
+            old.gone.store(!stays, Ordering::Relaxed);
+        }
+        self
     }
 
     /// The address at `distance` took a connection and is the one to begin with.
@@ -50,6 +86,7 @@ pub(crate) struct ResolveError {
 }
 
 type Answer = Result<Arc<Addresses>, ResolveError>;
+type Found = (Arc<str>, Result<Addresses, ResolveError>);
 
 /// Asks the control thread for names that aren't known yet.
 #[derive(Clone)]
@@ -94,7 +131,7 @@ impl Lookups {
     /// Looks names up until all resolvers are gone.
     pub(crate) async fn run(mut self) {
         let mut refresh = tokio::time::interval(FRESH / 6);
-        let (done, mut results) = mpsc::unbounded_channel::<(Arc<str>, Answer)>();
+        let (done, mut results) = mpsc::unbounded_channel();
         let mut waiting: HashMap<Arc<str>, Vec<oneshot::Sender<Answer>>> = HashMap::new();
         loop {
             tokio::select! {
@@ -108,9 +145,7 @@ impl Lookups {
                 }
                 result = results.recv() => {
                     let Some((host, answer)) = result else { return };
-                    if let Ok(addresses) = &answer {
-                        self.publish(&host, addresses.clone());
-                    }
+                    let answer: Answer = answer.map(|addresses| self.publish(&host, addresses));
                     for sender in waiting.remove(&host).unwrap_or_default() {
                         let _ = sender.send(answer.clone());
                     }
@@ -120,10 +155,16 @@ impl Lookups {
         }
     }
 
-    fn publish(&self, host: &Arc<str>, addresses: Arc<Addresses>) {
+    fn publish(&self, host: &Arc<str>, addresses: Addresses) -> Arc<Addresses> {
         let mut names = Names::clone(&self.names.load());
-        names.insert(host.clone(), addresses);
+        let addresses = match names.get(host) {
+            Some(before) => addresses.following(before),
+            None => addresses,
+        };
+        let addresses = Arc::new(addresses);
+        names.insert(host.clone(), addresses.clone());
         self.names.store(Arc::new(names));
+        addresses
     }
 
     /// Looks up again what is old and in use, and forgets what is old and unused. A failed look-up keeps the old
@@ -132,7 +173,7 @@ impl Lookups {
         &self,
         now: Instant,
         waiting: &mut HashMap<Arc<str>, Vec<oneshot::Sender<Answer>>>,
-        done: &mpsc::UnboundedSender<(Arc<str>, Answer)>,
+        done: &mpsc::UnboundedSender<Found>,
     ) {
         let mut names = Names::clone(&self.names.load());
         let before = names.len();
@@ -140,7 +181,7 @@ impl Lookups {
             if now.duration_since(addresses.looked_up) < FRESH || waiting.contains_key(host) {
                 return true;
             }
-            let used = addresses.used.swap(false, Ordering::Relaxed);
+            let used = addresses.used.swap(false, Ordering::Relaxed) || addresses.are_connected();
             if used {
                 waiting.insert(host.clone(), Vec::new());
                 tokio::spawn(look_up(host.clone(), done.clone()));
@@ -153,14 +194,14 @@ impl Lookups {
     }
 }
 
-async fn look_up(host: Arc<str>, done: mpsc::UnboundedSender<(Arc<str>, Answer)>) {
+async fn look_up(host: Arc<str>, done: mpsc::UnboundedSender<Found>) {
     let answer = match tokio::net::lookup_host((&*host, 0)).await {
-        Ok(addresses) => Ok(Arc::new(Addresses {
-            list: addresses.map(|address| address.ip()).collect(),
+        Ok(addresses) => Ok(Addresses {
+            list: addresses.map(|address| Arc::new(Address::new(address.ip()))).collect(),
             preferred: AtomicUsize::new(0),
             looked_up: Instant::now(),
             used: AtomicBool::new(true),
-        })),
+        }),
         Err(error) => Err(ResolveError { host: host.to_string(), reason: error.to_string() }),
     };
     let _ = done.send((host, answer));
@@ -172,16 +213,15 @@ mod tests {
 
     #[test]
     fn the_address_that_took_a_connection_is_the_next_to_begin_with() {
-        let list: Vec<IpAddr> = ["::1", "127.0.0.1", "127.0.0.2"].map(|ip| ip.parse().unwrap()).into();
+        let ips: Vec<IpAddr> = ["::1", "127.0.0.1", "127.0.0.2"].map(|ip| ip.parse().unwrap()).into();
         let (preferred, used) = (AtomicUsize::new(0), AtomicBool::new(true));
-        let addresses = Addresses { list: list.clone(), preferred, looked_up: Instant::now(), used };
-        assert_eq!((addresses.count(), addresses.at(0), addresses.at(2)), (3, Some(list[0]), Some(list[2])));
+        let list = ips.iter().map(|ip| Arc::new(Address::new(*ip))).collect();
+        let addresses = Addresses { list, preferred, looked_up: Instant::now(), used };
+        let at = |distance| addresses.at(distance).map(|address| address.ip);
+        assert_eq!((addresses.count(), at(0), at(2)), (3, Some(ips[0]), Some(ips[2])));
         addresses.prefer(1);
-        assert_eq!(
-            (addresses.at(0), addresses.at(1), addresses.at(2)),
-            (Some(list[1]), Some(list[2]), Some(list[0]))
-        );
+        assert_eq!((at(0), at(1), at(2)), (Some(ips[1]), Some(ips[2]), Some(ips[0])));
         addresses.prefer(2);
-        assert_eq!(addresses.at(0), Some(list[0]));
+        assert_eq!(at(0), Some(ips[0]));
     }
 }

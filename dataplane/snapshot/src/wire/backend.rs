@@ -81,6 +81,20 @@ pub struct ClientSettings {
     /// Absent: no circuit breaker.
     #[prost(message, optional, tag = "8")]
     pub breaker: Option<Breaker>,
+    /// Absent: the pools that all backends share, and a queue of 2048.
+    #[prost(message, optional, tag = "9")]
+    pub connections: Option<ConnectionSettings>,
+}
+
+/// How connections to targets are kept.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct ConnectionSettings {
+    /// No other backend uses them.
+    #[prost(bool, tag = "1")]
+    pub own_pool: bool,
+    /// Most requests that wait for a connection to one target.
+    #[prost(uint32, tag = "2")]
+    pub queue_size: u32,
 }
 
 /// How often and when a request that failed is sent again. Durations in milliseconds.

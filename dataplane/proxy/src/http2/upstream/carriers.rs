@@ -2,13 +2,13 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use dataplane_core::PoolKey;
 use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::carrier::Carrier;
 use super::stream::Http2Stream;
-use crate::upstream::PoolKey;
 
 /// The HTTP/2 connections of a thread.
 pub(crate) struct Carriers {

@@ -82,6 +82,7 @@ const fn client(timeouts: Timeouts) -> wire::ClientSettings {
         custom_timeouts: Vec::new(),
         retries: None,
         breaker: None,
+        connections: None,
     }
 }
 
