@@ -46,7 +46,7 @@ pub struct ClientSettings {
     /// Other timeouts for some paths, at most 32; the first whose `path` matches counts.
     #[schemars(length(max = MAX_CUSTOM_TIMEOUTS))]
     pub custom_timeouts: Vec<CustomTimeouts>,
-    /// Whether and how connections are kept between requests.
+    /// Which connections requests use, and how many requests wait for one.
     pub cache_connection_settings: ConnectionCache,
     /// A forward proxy on the way to the targets. If absent: none. Not supported yet.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,13 +108,15 @@ impl Default for CustomTimeouts {
     }
 }
 
-/// Whether connections are kept between requests.
+/// Which connections requests use, and how many requests wait for one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ConnectionCache {
-    /// Bound the connections kept to a target by `queueSize`. Default: false. true is not supported yet.
+    /// Keep connections to the targets in a pool of this backend's own. Default: false: in the worker's pool, which backends
+    /// with the same targets share.
     pub enabled: bool,
-    /// How many connections may wait in the queue, 1 to 65536. Default: 2048; another value is not supported yet.
+    /// Most requests that wait for a connection to a target, when as many are in use as a worker opens to one, 1 to 65536.
+    /// Further ones are answered 503. Default: 2048.
     #[schemars(range(min = 1, max = 65536))]
     pub queue_size: u32,
 }

@@ -167,6 +167,10 @@ fn proxy_settings(settings: &Settings) -> anyhow::Result<ProxySettings> {
     if settings.proxy.threads > 0 {
         proxy.threads = settings.proxy.threads;
     }
+    proxy.pool.connections_per_target = match settings.proxy.connections_per_target {
+        0 => usize::MAX,
+        most => most,
+    };
     proxy.trusted_proxies = settings
         .proxy
         .trusted_proxies

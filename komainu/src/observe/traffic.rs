@@ -65,11 +65,21 @@ fn counters(stats: &Stats) -> [(&'static str, &'static str, u64); 14] {
     ]
 }
 
-fn gauges(stats: &Stats) -> [(&'static str, &'static str, u64); 3] {
+fn gauges(stats: &Stats) -> [(&'static str, &'static str, u64); 5] {
     [
         ("connections_active", "Client connections open now", stats.active),
         ("http2_requests_active", "Requests open now on HTTP/2 connections", stats.http2_streams),
         ("upstream_idle_connections", "Idle connections to targets", stats.upstream_idle),
+        (
+            "upstream_used_connections",
+            "Connections to targets that a request uses, without tunnels",
+            stats.upstream_used,
+        ),
+        (
+            "upstream_waiting_requests",
+            "Requests that wait for a connection to a target",
+            stats.upstream_waiting,
+        ),
     ]
 }
 

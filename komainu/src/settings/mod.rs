@@ -53,6 +53,9 @@ pub(crate) struct Proxy {
     pub(crate) threads: usize,
     /// Addresses or networks whose `X-Forwarded-*` and `Forwarded` headers are believed.
     pub(crate) trusted_proxies: Vec<String>,
+    /// Connections that a worker has open to one target, all threads together; 0: as many as requests want.
+    #[serde(deserialize_with = "written::plain")]
+    pub(crate) connections_per_target: usize,
     /// How long a stopping process says that it isn't ready before it stops accepting, so that load balancers see it.
     pub(crate) drain_delay: Millis,
     /// How long open requests may take to end after that.
@@ -187,6 +190,7 @@ impl Default for Proxy {
         Self {
             threads: 0,
             trusted_proxies: Vec::new(),
+            connections_per_target: 1024,
             drain_delay: Millis(0),
             drain_timeout: Millis(30_000),
         }

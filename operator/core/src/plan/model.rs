@@ -19,6 +19,8 @@ pub(super) struct ValidBackend<'a> {
     pub(super) custom_timeouts: Vec<(&'a str, Timeouts)>,
     pub(super) retries: wire::Retries,
     pub(super) breaker: wire::Breaker,
+    /// `None`: the defaults.
+    pub(super) connections: Option<wire::ConnectionSettings>,
     pub(super) load_balancing: Balancing<'a>,
     /// In percent.
     pub(super) panic_threshold: Option<u32>,

@@ -111,6 +111,7 @@ fn client(it: &wire::ClientSettings) -> Value {
         "connection": it.connection_timeout, "idle": it.idle_timeout, "call": it.call_timeout,
         "callAndStream": it.call_and_stream_timeout, "global": it.global_timeout, "custom": custom.collect::<Vec<_>>(),
         "retries": it.retries.as_ref().map(retries), "breaker": it.breaker.as_ref().map(breaker),
+        "connections": it.connections.as_ref().map(connections),
     })
 }
 
@@ -123,6 +124,10 @@ fn retries(it: &wire::Retries) -> Value {
 
 fn breaker(it: &wire::Breaker) -> Value {
     json!({"maxErrors": it.max_errors, "interval": it.interval, "serverErrors": it.server_errors})
+}
+
+fn connections(it: &wire::ConnectionSettings) -> Value {
+    json!({"ownPool": it.own_pool, "queueSize": it.queue_size})
 }
 
 fn health_check(it: &wire::HealthCheck) -> Value {

@@ -22,6 +22,7 @@ pub(in crate::plan) fn backend(backend: &ValidBackend<'_>) -> wire::Backend {
             custom_timeouts: custom.collect(),
             retries: Some(backend.retries.clone()),
             breaker: Some(backend.breaker.clone()),
+            connections: backend.connections,
             ..client(backend.timeouts)
         }),
         health_check: backend.health_check.as_ref().map(health_check).map(Box::new),

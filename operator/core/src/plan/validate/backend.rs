@@ -27,6 +27,7 @@ pub(in crate::plan) fn backend<'a>(
     let (timeouts, custom_timeouts) = client::timeouts(&spec.client, &at_client, findings);
     let retries = client::retries(&spec.client, &at_client, findings);
     let breaker = client::breaker(&spec.client, &at_client, findings);
+    let connections = client::connections(&spec.client.cache_connection_settings, &at_client, findings);
     let at_targets = at.name("targets");
     let targets: Vec<_> = (0..)
         .zip(&spec.targets)
@@ -42,6 +43,7 @@ pub(in crate::plan) fn backend<'a>(
         custom_timeouts,
         retries,
         breaker,
+        connections,
         health_check,
         load_balancing,
         panic_threshold: spec.panic_threshold,

@@ -1,6 +1,6 @@
 use std::ops::RangeInclusive;
 
-use crds::{ClientSettings, CustomTimeouts};
+use crds::{ClientSettings, ConnectionCache, CustomTimeouts};
 use dataplane_snapshot::wire;
 
 use crate::plan::findings::{Field, Findings};
@@ -69,6 +69,17 @@ pub(super) fn breaker(spec: &ClientSettings, at: &Field<'_>, findings: &mut Find
     }
 }
 
+pub(super) fn connections(
+    spec: &ConnectionCache,
+    at: &Field<'_>,
+    findings: &mut Findings,
+) -> Option<wire::ConnectionSettings> {
+    let at = at.name("cacheConnectionSettings");
+    range(spec.queue_size, 1..=65_536, &at.name("queueSize"), findings);
+    let settings = wire::ConnectionSettings { own_pool: spec.enabled, queue_size: spec.queue_size };
+    (*spec != ConnectionCache::default()).then_some(settings)
+}
+
 /// As in the custom resource.
 const MAX_STATUSES: usize = 64;
 
@@ -79,12 +90,8 @@ fn range(number: u32, allowed: RangeInclusive<u32>, at: &Field<'_>, findings: &m
     }
 }
 
-/// Connection cache and forward proxy come later: until then only their defaults are accepted.
+/// Forward proxies come later.
 fn unsupported(spec: &ClientSettings, at: &Field<'_>, findings: &mut Findings) {
-    let default = ClientSettings::default();
-    if spec.cache_connection_settings != default.cache_connection_settings {
-        findings.unsupported(&at.name("cacheConnectionSettings"), "leave it out");
-    }
     if spec.proxy.is_some() {
         findings.unsupported(&at.name("proxy"), "leave it out");
     }
