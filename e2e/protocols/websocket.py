@@ -8,6 +8,7 @@ import traceback
 import proxies
 import websocket_cases
 from websocket_ends import Http1, Target
+from websocket_http2 import Http2
 
 
 def main(program):
@@ -16,7 +17,7 @@ def main(program):
         address = f"{{hostname: 127.0.0.1, port: {target.port}}}"
         port = proxies.komainu_alone(pathlib.Path(folder), program, address)
         passed = failed = 0
-        for dialect in (Http1,):
+        for dialect in (Http1, Http2):
             for case in websocket_cases.of(dialect):
                 try:
                     case(dialect(port), target)
