@@ -3,13 +3,15 @@ use std::sync::Arc;
 use dataplane_snapshot::{Key, wire};
 use rustc_hash::FxHashSet;
 
-use crate::balance::{Candidates, Panic, Policy};
+use crate::balance::{Candidates, Panic, Policy, is_disbelieved};
 use crate::certificates::Lookup;
 use crate::health::HealthCheck;
 use crate::resilience::Resilience;
 use crate::state::Cursor;
 use crate::timeouts::TimeoutRules;
-use crate::{BackendStates, Choice, CompiledTarget, Connections, RequestHead, Root, Schedule, Timeouts};
+use crate::{
+    BackendStates, Choice, CompiledTarget, Connections, Moment, RequestHead, Root, Schedule, Timeouts,
+};
 
 /// A backend with its targets, ready for requests.
 #[derive(Debug)]
@@ -58,6 +60,11 @@ impl CompiledBackend {
                 policy.pick(candidates, choice).or_else(|| targets.next(self.panic, choice))
             }
         }
+    }
+
+    /// Whether so many targets fail their health checks that they get requests all the same, as the panic threshold says.
+    pub fn disbelieves_health(&self, now: Moment) -> bool {
+        is_disbelieved(self.targets(), self.panic, now)
     }
 
     /// Whether it matters how fast targets answer; see [`Latency::observe`](crate::Latency::observe).

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use dataplane_core::{BreakerState, CompiledBackend, CompiledTarget, Router};
+use dataplane_core::{BreakerState, CompiledBackend, CompiledTarget, Moment, Router};
 use dataplane_snapshot::Key;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, oneshot};
@@ -50,6 +50,7 @@ pub struct Proxy {
     /// Tells the control thread what to probe.
     probed: mpsc::UnboundedSender<Arc<Router>>,
     board: Board,
+    epoch: Instant,
 }
 
 struct Running {
@@ -94,7 +95,7 @@ impl Proxy {
             })?);
         }
         let (listeners, control) = (Mutex::default(), Some(control));
-        Ok(Self { settings, routers, listeners, threads, control, retired, probed, board })
+        Ok(Self { settings, routers, listeners, threads, control, retired, probed, board, epoch })
     }
 
     /// Serves new requests by `router`, and opens, keeps and drains listeners to match it. Requests in flight finish on
@@ -148,6 +149,14 @@ impl Proxy {
                 .collect()
         };
         router.backends().flat_map::<Vec<_>, _>(of).collect()
+    }
+
+    /// The backends whose health checks are disbelieved now, as they leave too few targets.
+    pub fn disbelieved(&self) -> Vec<Key> {
+        let Some(router) = self.routers.load_full() else { return Vec::new() };
+        let now = Moment::default().after(self.epoch.elapsed());
+        let disbelieved = router.backends().filter(|backend| backend.disbelieves_health(now));
+        disbelieved.map(|backend| backend.key.clone()).collect()
     }
 
     /// What the health checks say, in the order of backends and targets. Targets without one, or without a result so far,

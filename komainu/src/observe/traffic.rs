@@ -39,6 +39,7 @@ impl Collector for Traffic {
             counter(&mut encoder, name, help, value)?;
         }
         open_breakers(&mut encoder, &self.0)?;
+        disbelieved(&mut encoder, &self.0)?;
         for (name, help, value) in gauges(&stats) {
             gauge(&mut encoder, name, help, signed(value))?;
         }
@@ -105,6 +106,17 @@ fn open_breakers(encoder: &mut DescriptorEncoder<'_>, proxy: &Proxy) -> Result<(
         let backend = format!("{}/{}", backend.namespace(), backend.name());
         let labels = [("backend", backend.as_str()), ("target", &target)];
         ConstGauge::new(1_i64).encode(metric.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+/// One for each backend in panic, so that there are few.
+fn disbelieved(encoder: &mut DescriptorEncoder<'_>, proxy: &Proxy) -> Result<(), std::fmt::Error> {
+    let help = "1 for each backend whose health checks are disbelieved, as they leave too few targets";
+    let mut metric = encoder.encode_descriptor("backend_panic", help, None, MetricType::Gauge)?;
+    for backend in proxy.disbelieved() {
+        let backend = format!("{}/{}", backend.namespace(), backend.name());
+        ConstGauge::new(1_i64).encode(metric.encode_family(&[("backend", backend.as_str())])?)?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 use smallvec::SmallVec;
 
 use super::spread;
-use crate::{Choice, CompiledTarget, RequestHead};
+use crate::{Choice, CompiledTarget, Moment, RequestHead};
 
 /// When health checks are no longer believed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,6 +73,18 @@ fn members<'t, H: RequestHead>(
     choice: &Choice<'_, H>,
 ) -> impl Iterator<Item = &'t CompiledTarget> {
     targets.iter().filter(move |target| target.backup == backup && target.takes_part(choice.head))
+}
+
+/// Whether the health checks are disbelieved for requests that all targets are for: step 4 of [`Candidates`].
+pub(crate) fn is_disbelieved(targets: &[CompiledTarget], panic: Panic, now: Moment) -> bool {
+    let members = |backup| targets.iter().filter(move |target| target.backup == backup && target.weight > 0);
+    let has_primaries = members(false).next().is_some();
+    if has_primaries && members(true).any(|target| target.state.is_eligible(now)) {
+        return false;
+    }
+    let count = members(!has_primaries).count() as u64;
+    let healthy = members(!has_primaries).filter(|target| target.state.is_healthy()).count() as u64;
+    healthy < count && panic.sets_in(healthy, count)
 }
 
 impl<'t> Candidates<'t> {

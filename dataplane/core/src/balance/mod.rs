@@ -15,7 +15,7 @@ mod sticky;
 mod tests;
 mod warmth;
 
-pub(crate) use candidates::{Candidates, Panic};
+pub(crate) use candidates::{Candidates, Panic, is_disbelieved};
 pub use latency::{Latency, Outcome};
 pub(crate) use policy::Policy;
 pub use schedule::Schedule;

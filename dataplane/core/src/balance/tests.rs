@@ -118,6 +118,21 @@ fn health_is_disbelieved_when_it_leaves_nothing() {
 }
 
 #[test]
+fn it_is_told_that_health_checks_are_disbelieved() {
+    let wire = wire::Backend { panic_threshold: Some(60), ..wire::Backend::default() };
+    let targets = vec![target("a", 1), target("b", 1), target("drained", 0), backup("spare")];
+    let backend = sample::compiled_backend(&wire, targets).unwrap();
+    let told = || backend.disbelieves_health(Moment::default());
+    sick(&backend, &["a"]);
+    assert!(!told(), "there is a backup");
+    open(&backend, &["spare"]);
+    assert!(told());
+    assert_eq!(shares(&backend, 100), BTreeMap::from([("a", 50), ("b", 50)]));
+    of(&backend, "a").state.set_health(Health { standing: Standing::In, ..Health::default() });
+    assert!(!told(), "all are healthy");
+}
+
+#[test]
 fn the_panic_threshold_is_a_share_of_the_targets() {
     let with = |panic_threshold| {
         let wire = wire::Backend { panic_threshold, ..wire::Backend::default() };
