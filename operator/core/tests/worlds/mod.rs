@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crds::{
-    BackendReference, BackendSpec, Condition, ConditionType, PathMatch, PathType, RouteBackend, RouteFilters,
-    RouteMatch, RouteSpec, Target, TlsConfig,
+    BackendReference, BackendSpec, Condition, ConditionType, HealthCheck, PathMatch, PathType, RouteBackend,
+    RouteFilters, RouteMatch, RouteSpec, Target, TlsConfig,
 };
 use dataplane_snapshot::{Epoch, Key, Kind, SourceAsOf};
 use operator_core::{
@@ -149,11 +149,29 @@ fn backend() -> impl Strategy<Value = Spec> {
 
 fn backend_spec() -> impl Strategy<Value = BackendSpec> {
     let targets = collection::vec((sample::select(vec!["one.test", "two.test"]), 0..3_u16, tls()), 0..3);
-    (targets, sample::select(vec!["/", "/v1", "bad", "/${env.X}"])).prop_map(|(targets, root)| BackendSpec {
+    let roots = sample::select(vec!["/", "/v1", "bad", "/${env.X}"]);
+    (targets, roots, health_check()).prop_map(|(targets, root, health_check)| BackendSpec {
         targets: targets.into_iter().map(|(host, port, tls)| target(host, port, tls)).collect(),
         root: root.to_owned(),
+        health_check,
         ..BackendSpec::default()
     })
+}
+
+/// Good ones, and some that are wrong or only wrong with some targets.
+fn health_check() -> impl Strategy<Value = Option<HealthCheck>> {
+    let texts = [
+        r#"{"enabled": true, "url": "/health"}"#,
+        r#"{"enabled": false, "url": "/health"}"#,
+        r#"{"enabled": true}"#,
+        r#"{"enabled": true, "type": "Tcp"}"#,
+        r#"{"enabled": true, "url": "http://one.test:1/health", "healthyRegexChecks": ["up|fine"]}"#,
+        r#"{"enabled": true, "url": "http://other.test/", "healthyStatuses": [200, 204]}"#,
+        r#"{"enabled": true, "url": "/", "unhealthyRegexChecks": ["("]}"#,
+        r#"{"enabled": true, "url": "/", "healthyStatuses": [200], "unhealthyStatuses": [200]}"#,
+    ];
+    let texts = sample::select(texts.to_vec());
+    option::weighted(0.4, texts.prop_map(|text| serde_json::from_str(text).unwrap()))
 }
 
 /// Clear text more often than not.
