@@ -263,8 +263,8 @@ fn a_call_of_grpc_may_take_its_time_until_it_is_sent() {
     let gateway = Setup::new(upstream.address())
         .http2()
         .client(|client| {
-            client.call_timeout = 100;
-            client.global_timeout = 100;
+            client.call_timeout = 1_000;
+            client.global_timeout = 1_000;
         })
         .start();
     let post = |kind: &str| {

@@ -149,7 +149,7 @@ const REFUSED: &[(&str, u16, &str)] = &[
     ("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", 405, "connect_refused"),
     ("GET / HTTP/1.2\r\nHost: a\r\n\r\n", 505, "unsupported_version"),
     ("GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505, "unsupported_version"),
-    ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "unsupported_version"),
+    ("PRI * HTTP/2.0\r\nHost: a\r\n\r\n", 505, "unsupported_version"),
     ("GET / http/1.1\r\nHost: a\r\n\r\n", 400, "malformed_head"),
 ];
 

@@ -127,7 +127,7 @@ impl<'a> Outgoing<'a> {
             let (received, sent) = (upstream.stream.received, upstream.stream.sent);
             let interim = self.request.head.version == Version::Http11;
             let mut relay = Relay::new(upstream, side, self.timeouts, *deadlines, now, interim)
-                .patient(grpc::is_call(self.request.values("content-type")));
+                .patient(|| grpc::is_call(self.request.values("content-type")));
             let error = match poll_fn(|cx| relay.poll_head(connection, cx)).await {
                 Ok((head, bytes)) => {
                     let persistent = target.protocol != Protocol::Http10;

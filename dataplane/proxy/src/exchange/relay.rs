@@ -129,8 +129,8 @@ impl<'t> Relay<'t> {
     }
 
     /// The same for a call of gRPC: its client may send for as long as it likes before the target says anything.
-    pub(super) fn patient(self, is_grpc: bool) -> Self {
-        Self { patient: is_grpc && !self.request.ended, ..self }
+    pub(super) fn patient(self, is_grpc: impl FnOnce() -> bool) -> Self {
+        Self { patient: !self.request.ended && is_grpc(), ..self }
     }
 
     /// Sends the request until the head of the response is there.
