@@ -5,7 +5,7 @@
 mod support;
 
 use bytes::Bytes;
-use http::Response;
+use http::{HeaderMap, Response};
 use support::{Http2Upstream, Setup, Upstream, dechunk};
 
 fn start(upstream: &Http2Upstream) -> support::Gateway {
@@ -85,6 +85,46 @@ fn a_large_body_arrives_whole() {
     assert_eq!(answer.field("x-said"), Some(LEN.to_string().as_str()));
     assert_eq!(answer.field("content-length"), Some(LEN.to_string().as_str()));
     assert!(answer.body == body);
+}
+
+#[test]
+fn trailers_of_a_call_arrive_also_where_its_length_was_told() {
+    let upstream = Http2Upstream::start(|mut asked| async move {
+        let head =
+            Response::builder().header("content-type", "application/grpc").header("content-length", "5");
+        let mut stream = asked.head(head, false);
+        stream.send_data(Bytes::from_static(b"\0\0\0\0\0"), false).unwrap();
+        stream
+            .send_trailers(HeaderMap::from_iter([("grpc-status".parse().unwrap(), "0".parse().unwrap())]))
+            .unwrap();
+        asked.watch().await;
+    });
+    let gateway = start(&upstream);
+    let answer = gateway.client().get("/");
+    assert_eq!((answer.status, answer.field("content-length")), (200, None));
+    assert!(answer.text().ends_with("0\r\ngrpc-status: 0\r\n\r\n"), "{}", answer.text());
+}
+
+#[test]
+fn a_stream_whose_end_comes_behind_its_body_is_not_reset() {
+    const COUNT: usize = 200;
+    let upstream = Http2Upstream::start(|mut asked| async move {
+        let mut stream = asked.head(Response::builder().header("content-length", "4"), false);
+        stream.send_data(Bytes::from_static(b"body"), false).unwrap();
+        // Gives the proxy the time to be done with the answer.
+        while asked.index + 1 < COUNT && asked.seen.lock().unwrap().requests.len() < asked.index + 2 {
+            tokio::task::yield_now().await;
+        }
+        // Fails if the stream was reset.
+        let _ = stream.send_data(Bytes::new(), true);
+        asked.watch().await;
+    });
+    let gateway = start(&upstream);
+    let mut client = gateway.client();
+    for _ in 0..COUNT {
+        assert_eq!(client.get("/").text(), "body");
+    }
+    assert_eq!((upstream.seen().connections, upstream.seen().resets), (1, vec![]));
 }
 
 #[test]

@@ -43,6 +43,18 @@ impl Receive {
         Self { place: Place::Ended, ..Self::new(stream, Coding::Plain) }
     }
 
+    /// The other side has ended the stream, whether or not that was read.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.stream.is_end_stream()
+    }
+
+    /// Waits for the end of a stream whose body has ended by its length. What else comes is dropped.
+    pub(crate) async fn end(mut self) {
+        while let Some(Ok(data)) = self.stream.data().await {
+            let _ = self.stream.flow_control().release_capacity(data.len());
+        }
+    }
+
     /// Reads what there is into `buffer`; nothing at the end. A reset of the stream and a lost connection are errors, with
     /// the [`h2::Error`] in them.
     pub(crate) fn poll_read(

@@ -48,6 +48,9 @@ impl Carrier {
             .max_send_buffer_size(SEND_BUFFER)
             .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
             .max_concurrent_reset_streams(GIVEN_UP)
+            // Counted over the whole life of a connection, and what a target still sends on streams that we gave up long
+            // ago counts, too: a limit would end connections that last.
+            .max_local_error_reset_streams(None)
             .enable_push(false)
             .handshake(io)
             .await?;
@@ -100,6 +103,11 @@ impl Slot {
 
     pub(super) fn carrier(&self) -> &Carrier {
         &self.0
+    }
+
+    /// Another place, for what a stream leaves behind.
+    pub(super) fn again(&self) -> Self {
+        Self::new(self.0.clone())
     }
 }
 

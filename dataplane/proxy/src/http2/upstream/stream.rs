@@ -3,6 +3,7 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
 use h2::client::ResponseFuture;
@@ -15,6 +16,9 @@ use crate::Reason;
 use crate::http1::framing::BodyLength;
 use crate::http2::receive::Receive;
 use crate::http2::send::{Place, Send};
+
+/// How long a stream stays whose body was read to its announced length, for the frame that ends it.
+const END_IN: Duration = Duration::from_secs(1);
 
 /// One request to a target by HTTP/2, as a connection of HTTP/1.1 that takes it and gives the response. Dropped before
 /// its end it tells the target to stop (RST_STREAM with CANCEL).
@@ -33,7 +37,11 @@ enum State {
     /// The head of the request so far.
     Asking(BytesMut),
     Waiting(ResponseFuture),
-    Answering(Receive),
+    Answering {
+        body: Receive,
+        /// Bytes that are still to come, where the head has told.
+        left: Option<u64>,
+    },
 }
 
 /// Why a request got no response, or not all of it.
@@ -135,8 +143,26 @@ impl Http2Stream {
         }
         let (parts, body) = ready!(Pin::new(response).poll(cx))?.into_parts();
         let coding = response::head(&mut self.text, &parts, self.is_head, body.is_end_stream());
-        self.state = State::Answering(Receive::new(body, coding));
+        let left = response::length(&parts, self.is_head, coding);
+        self.state = State::Answering { body: Receive::new(body, coding), left };
         Poll::Ready(Ok(()))
+    }
+}
+
+/// Many targets end a stream with a frame of its own behind the body. Who has read the body goes away before that comes,
+/// and to reset such streams isn't only waste: a target that counts resets (CVE-2023-44487) would close the connection.
+impl Drop for Http2Stream {
+    fn drop(&mut self) {
+        let asked = self.request.as_ref().is_none_or(Send::is_ended);
+        let state = std::mem::replace(&mut self.state, State::Asking(BytesMut::new()));
+        let State::Answering { body, left: Some(0) } = state else { return };
+        if asked && self.failed.is_none() && !body.is_ended() {
+            let (request, slot) = (self.request.take(), self.slot.again());
+            tokio::task::spawn_local(async move {
+                let _ = tokio::time::timeout(END_IN, body.end()).await;
+                drop((request, slot));
+            });
+        }
     }
 }
 
@@ -159,7 +185,13 @@ impl AsyncRead for Http2Stream {
             return Poll::Ready(Ok(()));
         }
         match &mut this.state {
-            State::Answering(body) => body.poll_read(cx, out),
+            State::Answering { body, left } => {
+                let before = out.filled().len();
+                let read = body.poll_read(cx, out);
+                let len = out.filled().len() - before;
+                *left = left.map(|left| left.saturating_sub(len as u64));
+                read
+            }
             // Nobody has asked for anything.
             State::Asking(_) | State::Waiting(_) => Poll::Pending,
         }
