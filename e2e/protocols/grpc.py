@@ -54,28 +54,43 @@ EXCEPTIONS = {
 
 def main(program, tools):
     tools = pathlib.Path(tools)
-    with tempfile.TemporaryDirectory() as folder:
-        folder = pathlib.Path(folder)
-        server_port = proxies.free_port()
-        log = open(folder / "server.log", "wb")
-        server = subprocess.Popen([tools / "server", f"-port={server_port}"], stdout=log, stderr=log)
-        atexit.register(server.kill)
-        target = f"{{hostname: 127.0.0.1, port: {server_port}, protocol: HTTP/2.0}}"
-        port = proxies.komainu_alone(folder, program, target)
-        with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            results = list(pool.map(lambda case: run(tools, port, case), CASES))
-    failed = [(case, output) for case, output in zip(CASES, results) if output is not None]
-    for case, output in failed:
-        print(f"{case}: {output}")
-    print(f"gRPC: {len(CASES) - len(failed)} cases passed, {len(failed)} failed, {len(EXCEPTIONS)} exceptions:")
+    passed = [passes("gRPC", program, tools, encrypted=False), passes("gRPC over TLS", program, tools, encrypted=True)]
     for case, why in EXCEPTIONS.items():
         print(f"  {case}: {why}")
-    return bool(failed)
+    return not all(passed)
 
 
-def run(tools, port, case):
+def passes(name, program, tools, encrypted):
+    """Whether all cases pass, with TLS to Komainu and from there to the server if `encrypted`."""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        pair = proxies.certificate(folder) if encrypted else None
+        port = start(folder, program, tools, pair)
+        secure = ["-use_tls", "-use_test_ca", f"-ca_file={pair[0]}"] if pair else []
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            results = list(pool.map(lambda case: run(tools, [f"-server_port={port}", *secure], case), CASES))
+    failed = [(case, output) for case, output in zip(CASES, results) if output is not None]
+    for case, output in failed:
+        print(f"{name}: {case}: {output}")
+    print(f"{name}: {len(CASES) - len(failed)} cases passed, {len(failed)} failed, {len(EXCEPTIONS)} exceptions:")
+    return not failed
+
+
+def start(folder, program, tools, pair):
+    """The server, and Komainu before it, whose port is the answer."""
+    port = proxies.free_port()
+    secure = ["-use_tls", f"-tls_cert_file={pair[0]}", f"-tls_key_file={pair[1]}"] if pair else []
+    log = open(folder / "server.log", "wb")
+    server = subprocess.Popen([tools / "server", f"-port={port}", *secure], stdout=log, stderr=log)
+    atexit.register(server.kill)
+    trusting = ", tls: true, tlsConfig: {enabled: true, trustedCerts: [own]}" if pair else ""
+    target = f"{{hostname: 127.0.0.1, port: {port}, protocol: HTTP/2.0{trusting}}}"
+    return proxies.komainu_alone(folder, program, target, pair)
+
+
+def run(tools, arguments, case):
     """`None` if it passed."""
-    command = [tools / "client", "-server_host=127.0.0.1", f"-server_port={port}", f"-test_case={case}"]
+    command = [tools / "client", "-server_host=127.0.0.1", *arguments, f"-test_case={case}"]
     if case.startswith("orca_"):
         command.append(ORCA)
     try:

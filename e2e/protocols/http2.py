@@ -1,4 +1,4 @@
-"""Runs h2spec against Komainu in clear text and holds what fails to the list of exceptions."""
+"""Runs h2spec against Komainu, in clear text and over TLS, and holds what fails to the list of exceptions."""
 
 import pathlib
 import subprocess
@@ -17,37 +17,47 @@ COUNT = 146
 
 def main():
     program, h2spec = sys.argv[1:]
+    exceptions, page = tomllib.loads(EXCEPTIONS.read_text()), PAGE.read_text()
+    failed = [judge(name, run(program, h2spec, encrypted), exceptions.get(kind, {}), page)
+              for name, kind, encrypted in [("h2spec", "clear", False), ("h2spec over TLS", "tls", True)]]
+    return any(failed)
+
+
+def run(program, h2spec, encrypted):
+    """What came of each test."""
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        peer = proxies.komainu(folder, program)
+        peer = proxies.komainu(folder, program, proxies.certificate(folder) if encrypted else None)
         # Long enough for the tests of flow control.
         peer.target.prepare(b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n" + b"x" * 2000, False)
         report = folder / "report.xml"
-        command = [h2spec, "--strict", "-p", peer.port, "-j", report]
+        command = [h2spec, "--strict", "-p", peer.port, "-j", report, *(["-t", "-k"] if encrypted else [])]
         output = subprocess.run(list(map(str, command)), capture_output=True, text=True).stdout
         if not report.exists():
             print(output)
-            return True
-        results = dict(read(report))
-    exceptions = tomllib.loads(EXCEPTIONS.read_text())["exceptions"]
-    page = PAGE.read_text()
+            return {}
+        return dict(read(report))
+
+
+def judge(name, results, exceptions, page):
+    """Prints what isn't as it should be, and the line that sums up. Answers whether something was wrong."""
     problems = []
     if len(results) != COUNT:
         problems.append(f"{len(results)} tests ran, not {COUNT}")
-    for name, failure in results.items():
-        if failure and name not in exceptions:
-            problems.append(f"{name}: {failure}")
-        if not failure and name in exceptions:
-            problems.append(f"{name} passes: it is no exception any more")
-    for name in exceptions:
-        if name not in results:
-            problems.append(f"there is no test {name}")
-        if name not in page:
-            problems.append(f"{PAGE} doesn't name the exception {name}")
+    for test, failure in results.items():
+        if failure and test not in exceptions:
+            problems.append(f"{test}: {failure}")
+        if not failure and test in exceptions:
+            problems.append(f"{test} passes: it is no exception any more")
+    for test in exceptions:
+        if test not in results:
+            problems.append(f"there is no test {test}")
+        if test not in page:
+            problems.append(f"{PAGE} doesn't name the exception {test}")
     for problem in problems:
-        print(problem)
+        print(f"{name}: {problem}")
     failed = sum(1 for failure in results.values() if failure)
-    print(f"h2spec: {len(results) - failed} of {len(results)} passed, {len(exceptions)} exceptions")
+    print(f"{name}: {len(results) - failed} of {len(results)} passed, {len(exceptions)} exceptions")
     return bool(problems)
 
 

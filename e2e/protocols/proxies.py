@@ -2,6 +2,7 @@
 
 import atexit
 import pathlib
+import shutil
 import socket
 import subprocess
 import time
@@ -37,19 +38,29 @@ def version(*command):
     return next(word.split("-")[0] for word in words if word[0].isdigit())
 
 
-def komainu(folder, program):
+def certificate(folder):
+    """A self-signed certificate for 127.0.0.1: its file, and that of its key."""
+    chain, key = folder / "own.crt", folder / "own.key"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", chain]
+    subprocess.run(list(map(str, command)), check=True, capture_output=True)
+    return chain, key
+
+
+def komainu(folder, program, pair=None):
     target = Target()
-    port, command = standalone(folder, program, f"{{hostname: 127.0.0.1, port: {target.port}}}")
+    port, command = standalone(folder, program, f"{{hostname: 127.0.0.1, port: {target.port}}}", pair)
     return Proxy("Komainu", version(program, "--version"), port, target, command, folder / "komainu.log")
 
 
-def komainu_alone(folder, program, target):
+def komainu_alone(folder, program, target, pair=None):
     """Komainu in front of `target`, which is as in a Backend. Answers its port."""
-    port, command = standalone(folder, program, target)
+    port, command = standalone(folder, program, target, pair)
     return Proxy("Komainu", version(program, "--version"), port, None, command, folder / "komainu.log").port
 
 
-def standalone(folder, program, target):
+def standalone(folder, program, target, pair):
+    """With a pair from `certificate` it serves HTTPS, and targets may trust `own`."""
     port = free_port()
     resources = folder / "resources"
     resources.mkdir()
@@ -68,6 +79,11 @@ spec:
         "listeners.0.port": port,
         "admin.port": free_port(),
     }
+    if pair:
+        (resources / "certificates").mkdir()
+        for file in pair:
+            shutil.copy(file, resources / "certificates")
+        settings["listeners.0.protocol"] = "HTTPS"
     command = [program, "standalone"]
     for key, value in settings.items():
         command += ["--set", f"{key}={value}"]
