@@ -27,6 +27,11 @@ pub fn diff(base: &Snapshot, target: &Snapshot) -> Diff {
     loop {
         match (old.peek(), new.peek()) {
             (None, None) => break,
+            // Most objects come from one snapshot into the next as they are.
+            (Some(a), Some(b)) if a.is_shared_with(b) && a.key() == b.key() => {
+                old.next();
+                new.next();
+            }
             (Some(_), None) => removals.extend(old.next().map(|object| object.key().clone())),
             (None, Some(_)) => upserts.extend(new.next().cloned()),
             (Some(a), Some(b)) => match a.key().cmp(b.key()) {

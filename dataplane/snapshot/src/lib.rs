@@ -9,6 +9,7 @@
 mod as_of;
 mod diff;
 mod key;
+pub mod manifest;
 mod object;
 mod root;
 mod snapshot;

@@ -62,6 +62,20 @@ impl Object {
         &self.hash
     }
 
+    /// Of key and content.
+    pub(crate) fn digest(&self) -> blake3::Hasher {
+        let mut hasher = blake3::Hasher::new();
+        // The length keeps the boundary between key and hash unambiguous.
+        let key = self.key.to_string();
+        hasher.update(&(key.len() as u64).to_le_bytes()).update(key.as_bytes()).update(&self.hash);
+        hasher
+    }
+
+    /// The same object, without looking at its content.
+    pub(crate) fn is_shared_with(&self, other: &Self) -> bool {
+        self.bytes.len() == other.bytes.len() && self.bytes.as_ptr() == other.bytes.as_ptr()
+    }
+
     /// The payload, checked to be of the key's kind. [`wire::Payload::Held`] fits every kind.
     pub fn decode(&self) -> Result<wire::Payload, DecodeError> {
         let content = wire::Content::decode(self.bytes.clone())

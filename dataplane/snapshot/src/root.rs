@@ -72,11 +72,7 @@ impl SetHash {
 
     fn combine(&mut self, object: &Object, operation: fn(u16, u16) -> u16) {
         let mut expanded = [0; LANES * 2];
-        let mut hasher = blake3::Hasher::new();
-        // The length keeps the boundary between key and hash unambiguous.
-        let key = object.key().to_string();
-        hasher.update(&(key.len() as u64).to_le_bytes()).update(key.as_bytes()).update(object.hash());
-        hasher.finalize_xof().fill(&mut expanded);
+        object.digest().finalize_xof().fill(&mut expanded);
         for (lane, bytes) in self.0.iter_mut().zip(expanded.chunks_exact(2)) {
             let [low, high] = bytes else { continue };
             *lane = operation(*lane, u16::from_le_bytes([*low, *high]));

@@ -24,7 +24,7 @@ fn any_state() -> impl Strategy<Value = State> {
     let root = prop_oneof![bytes(40), Just(Bytes::new()), Just(Bytes::from_static(&[0; 32]))];
     (0..3_u32, root, option::of(any_as_of()), collection::vec(object, 0..4), any::<bool>()).prop_map(
         |(format_version, root, as_of, objects, with_good_root)| {
-            let mut state = State { format_version, root, as_of, objects };
+            let mut state = State { format_version, root, as_of, objects, ..State::default() };
             if with_good_root {
                 state.root = good_root(&state);
             }

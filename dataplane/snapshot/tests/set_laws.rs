@@ -5,8 +5,10 @@
 mod arbitrary;
 
 use arbitrary::{as_of, key, objects, snapshot};
-use dataplane_snapshot::{ApplyError, AsOf, Key, Kind, Object, Root, Snapshot, apply, diff};
+use dataplane_snapshot::wire::{State, StateError};
+use dataplane_snapshot::{ApplyError, AsOf, Key, Kind, Object, Root, Snapshot, apply, diff, manifest};
 use proptest::prelude::*;
+use prost::Message as _;
 
 fn content(snapshot: &Snapshot) -> Vec<Object> {
     snapshot.objects().cloned().collect()
@@ -55,6 +57,24 @@ proptest! {
         let made = Snapshot::new(expected, AsOf::default());
         prop_assert_eq!(edited.root(), made.root());
         prop_assert_eq!(content(&edited), content(&made));
+    }
+
+    /// A peer that knows the base, and one that knows only its manifest, both lead there by what they send.
+    #[test]
+    fn what_is_sent_for_a_base_leads_to_the_target(base in snapshot(), target in snapshot()) {
+        let diff = diff(&base, &target);
+        let sent = State::from_base(base.root(), &target, &diff.upserts, diff.removals.clone());
+        let (upserts, removed_ids) = manifest::difference(&manifest::manifest(&base), &target);
+        let by_ids = State { removed_ids, ..State::from_base(base.root(), &target, upserts, []) };
+        prop_assert_eq!(by_ids.objects.len(), sent.objects.len());
+        for state in [sent, by_ids] {
+            let bytes: bytes::Bytes = state.encode_to_vec().into();
+            let result = State::decode_onto(bytes.clone(), Some(&base)).unwrap();
+            prop_assert_eq!(content(&result), content(&target));
+            prop_assert_eq!(result.as_of(), target.as_of());
+            let missing = State::decode_onto(bytes, None);
+            prop_assert!(matches!(missing, Err(StateError::Base { .. })), "{:?}", missing);
+        }
     }
 
     #[test]

@@ -22,6 +22,10 @@ impl Collector for Workers {
         for (name, help, value) in [
             ("leader_states_sent", "Polls answered with a whole state", stats.states),
             ("leader_state_sent_bytes", "Bytes of those states", stats.state_bytes),
+            ("leader_changes_sent", "Polls answered with what changed", stats.changes),
+            ("leader_change_sent_bytes", "Bytes of those changes", stats.change_bytes),
+            ("leader_manifests", "Workers told what differs from a state unknown here", stats.manifests),
+            ("leader_manifest_sent_bytes", "Bytes of those differences", stats.manifest_bytes),
             ("leader_polls_not_modified", "Polls that ended without news", stats.not_modified),
             ("leader_polls_put_off", "Polls asked to come back later", stats.not_now),
             ("leader_acks", "Acknowledgements of workers", stats.acks),

@@ -3,6 +3,7 @@
 //! A poll that names the current root is held until the root changes or its time is over; any other gets the state at
 //! once. Times are measured from any fixed moment and never go back.
 
+mod history;
 mod members;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +13,7 @@ use dataplane_snapshot::Root;
 
 use crate::programmed::Applied;
 
+pub use history::{History, MAX_CHANGES, MAX_KEYS};
 pub use members::{Identity, LOST_AFTER, MAX_MEMBERS, MEMBER_TTL, MemberStatus, Members, SUPERSEDED_AFTER};
 
 /// The longest time that a poll is held. Below the 30 s after which many intermediaries close an idle connection.

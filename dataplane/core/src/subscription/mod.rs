@@ -168,7 +168,7 @@ impl Subscription {
     }
 
     /// The newest state that was accepted, applied or not.
-    fn newest(&self) -> Option<&Snapshot> {
+    pub fn newest(&self) -> Option<&Snapshot> {
         self.applying.newest().or_else(|| self.applied.as_ref().map(|applied| &applied.snapshot))
     }
 

@@ -6,8 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use dataplane_core::subscription::{Answer, Failure};
 use dataplane_snapshot::wire::{self, StateError};
-use dataplane_snapshot::{Object, Root, Snapshot, diff};
-use http::header::{AUTHORIZATION, ETAG, HOST, IF_NONE_MATCH, RETRY_AFTER};
+use dataplane_snapshot::{Object, Root, Snapshot, diff, manifest};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, ETAG, HOST, IF_NONE_MATCH, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
@@ -17,7 +17,13 @@ use prost::Message as _;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::coding::{Coding, CodingError};
 use super::{LeaderUrl, WorkerSettings};
+
+const STATE: &str = "/api/cluster/state";
+
+/// The header that names the root of what this worker has.
+const BASE: &str = "komainu-base";
 
 /// Talks to leaders. Each exchange has a connection of its own: there are few, and none can be a dead one left over.
 pub(super) struct Client {
@@ -31,7 +37,7 @@ pub(super) struct Poll {
     pub(super) url: LeaderUrl,
     pub(super) known: Option<Root>,
     pub(super) hold: Duration,
-    /// What is in service: the result shares with it what is equal.
+    /// What is here: the leader may send what changes it, and the result shares with it what is equal.
     pub(super) base: Snapshot,
 }
 
@@ -45,6 +51,7 @@ impl Client {
         authorization.set_sensitive(true);
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, authorization);
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(Coding::ACCEPTED));
         headers.insert("komainu-worker-id", HeaderValue::try_from(&member.id).ok()?);
         headers.insert("komainu-worker-name", HeaderValue::try_from(&member.name).ok()?);
         headers.insert("komainu-worker-version", HeaderValue::try_from(&member.version).ok()?);
@@ -55,49 +62,97 @@ impl Client {
         self.fetch(poll).await.unwrap_or_else(Answer::Failed)
     }
 
+    /// Asks for what changes the base. A leader that doesn't know it is told what that consists of.
     async fn fetch(&self, poll: Poll) -> Result<Answer, Failure> {
-        let mut request = self.request(Method::GET, &poll.url, "/api/cluster/state", Bytes::new())?;
-        let headers = request.headers_mut();
-        if let Some(root) = poll.known {
-            headers.insert(IF_NONE_MATCH, header(format!("\"{root}\""))?);
-        }
-        headers.insert("prefer", header(format!("wait={}", poll.hold.as_secs()))?);
-        let response = self.send(&poll.url, request, poll.hold + self.settings.answer_timeout).await?;
+        let base = Some(&poll.base).filter(|base| !base.is_empty());
+        let response = self.ask(&poll, base, poll.hold).await?;
         match response.status() {
-            StatusCode::OK => self.read(response, poll.base).await.map(Answer::State),
+            StatusCode::OK => match (self.read(response, &poll).await, base) {
+                (Ok(snapshot), _) => Ok(Answer::State(snapshot)),
+                (Err(Failure::Damaged { reason, .. }), Some(_)) => self.fetch_whole(&poll, &reason).await,
+                (Err(failure), _) => Err(failure),
+            },
+            StatusCode::CONFLICT if base.is_some() => self.fetch_difference(&poll).await,
             StatusCode::NOT_MODIFIED if poll.known.is_some() => Ok(Answer::NotModified),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Failure::Unauthorized),
-            StatusCode::SERVICE_UNAVAILABLE => {
-                Err(Failure::Busy { retry_after: retry_after(response.headers()) })
-            }
-            status => Err(Failure::Unreachable(format!("{} answered {status}", poll.url))),
+            _ => Err(refusal(&poll.url, &response)),
         }
     }
 
-    async fn read(&self, response: Response<Incoming>, base: Snapshot) -> Result<Snapshot, Failure> {
+    async fn fetch_difference(&self, poll: &Poll) -> Result<Answer, Failure> {
+        let base = poll.base.clone();
+        let damaged = |reason: String| Failure::Damaged { root: None, reason };
+        // Hashing takes a while for a large state.
+        let manifest = tokio::task::spawn_blocking(move || manifest::manifest(&base)).await;
+        let manifest = manifest.map_err(|error| damaged(error.to_string()))?;
+        let mut request = self.request(Method::POST, &poll.url, STATE, manifest)?;
+        request.headers_mut().insert(BASE, header(etag_of(poll.base.root()))?);
+        let response = self.send(&poll.url, request, self.settings.answer_timeout).await?;
+        match response.status() {
+            StatusCode::OK => match self.read(response, poll).await {
+                Err(Failure::Damaged { reason, .. }) => self.fetch_whole(poll, &reason).await,
+                read => read.map(Answer::State),
+            },
+            _ => Err(refusal(&poll.url, &response)),
+        }
+    }
+
+    /// What should have changed our state didn't lead where it promised: with the whole there is nothing to misunderstand.
+    async fn fetch_whole(&self, poll: &Poll, reason: &str) -> Result<Answer, Failure> {
+        tracing::warn!(url = %poll.url, reason, "a change can't be used; the whole state is fetched");
+        let response = self.ask(poll, None, Duration::ZERO).await?;
+        match response.status() {
+            StatusCode::OK => self.read(response, poll).await.map(Answer::State),
+            StatusCode::NOT_MODIFIED if poll.known.is_some() => Ok(Answer::NotModified),
+            _ => Err(refusal(&poll.url, &response)),
+        }
+    }
+
+    async fn ask(
+        &self,
+        poll: &Poll,
+        base: Option<&Snapshot>,
+        hold: Duration,
+    ) -> Result<Response<Incoming>, Failure> {
+        let mut request = self.request(Method::GET, &poll.url, STATE, Bytes::new())?;
+        let headers = request.headers_mut();
+        if let Some(root) = poll.known {
+            headers.insert(IF_NONE_MATCH, header(etag_of(root))?);
+        }
+        if let Some(base) = base {
+            headers.insert(BASE, header(etag_of(base.root()))?);
+        }
+        headers.insert("prefer", header(format!("wait={}", hold.as_secs()))?);
+        self.send(&poll.url, request, hold + self.settings.answer_timeout).await
+    }
+
+    async fn read(&self, response: Response<Incoming>, poll: &Poll) -> Result<Snapshot, Failure> {
         let root = etag(response.headers()).ok_or_else(|| {
             Failure::Unreachable(
                 "an answer without the ETag that a leader gives: is it another server?".to_owned(),
             )
         })?;
+        let damaged = move |reason: String| Failure::Damaged { root: Some(root), reason };
+        let coding = Coding::of(response.headers()).map_err(damaged)?;
         let bytes = self.collect(response, root).await?;
         // Hashing and decoding take a while for a large state; other work goes on meanwhile.
-        let decode = move || decode(bytes, root, &base);
-        let damaged = |reason: String| Failure::Damaged { root: Some(root), reason };
+        let (base, limit) = (poll.base.clone(), self.settings.max_state_bytes);
+        let decode = move || {
+            let bytes = coding.decode(bytes, limit).map_err(|error| match error {
+                CodingError::TooLong => too_long(root, limit),
+                CodingError::Damaged(error) => damaged(error.to_string()),
+            })?;
+            decode(bytes, root, &base)
+        };
         tokio::task::spawn_blocking(decode).await.map_err(|error| damaged(error.to_string()))?
     }
 
     /// Reads a whole body of limited length; each part of it must come in time.
     async fn collect(&self, response: Response<Incoming>, root: Root) -> Result<Bytes, Failure> {
         let limit = self.settings.max_state_bytes;
-        let too_long = || Failure::Incompatible {
-            root: Some(root),
-            reason: format!("it has more than the {limit} bytes allowed here"),
-        };
         let mut body = response.into_body();
         let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
         if announced > limit {
-            return Err(too_long());
+            return Err(too_long(root, limit));
         }
         let mut bytes = BytesMut::with_capacity(announced);
         loop {
@@ -109,7 +164,7 @@ impl Client {
                 frame.map_err(|error| Failure::Unreachable(format!("the answer broke off: {error}")))?;
             let Ok(data) = frame.into_data() else { continue };
             if bytes.len() + data.len() > limit {
-                return Err(too_long());
+                return Err(too_long(root, limit));
             }
             bytes.extend_from_slice(&data);
         }
@@ -183,6 +238,24 @@ fn header(value: String) -> Result<HeaderValue, Failure> {
     HeaderValue::try_from(value).map_err(|error| Failure::Unreachable(error.to_string()))
 }
 
+/// Why an answer with this head is none.
+fn refusal(url: &LeaderUrl, response: &Response<Incoming>) -> Failure {
+    match response.status() {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::Unauthorized,
+        StatusCode::SERVICE_UNAVAILABLE => Failure::Busy { retry_after: retry_after(response.headers()) },
+        status => Failure::Unreachable(format!("{url} answered {status}")),
+    }
+}
+
+fn too_long(root: Root, limit: usize) -> Failure {
+    let reason = format!("it has more than the {limit} bytes allowed here");
+    Failure::Incompatible { root: Some(root), reason }
+}
+
+fn etag_of(root: Root) -> String {
+    format!("\"{root}\"")
+}
+
 fn etag(headers: &HeaderMap) -> Option<Root> {
     let value = headers.get(ETAG)?.to_str().ok()?;
     Root::from_hex(value.strip_prefix('"')?.strip_suffix('"')?)
@@ -195,7 +268,7 @@ fn retry_after(headers: &HeaderMap) -> Duration {
 }
 
 fn decode(bytes: Bytes, root: Root, base: &Snapshot) -> Result<Snapshot, Failure> {
-    let snapshot = wire::State::decode_snapshot(bytes).map_err(|error| match error {
+    let snapshot = wire::State::decode_onto(bytes, Some(base)).map_err(|error| match error {
         StateError::Version { .. } | StateError::ObjectSize { .. } => {
             Failure::Incompatible { root: Some(root), reason: error.to_string() }
         }

@@ -5,6 +5,7 @@
 mod acknowledge;
 mod applier;
 mod client;
+mod coding;
 mod health;
 mod leader_url;
 mod local;

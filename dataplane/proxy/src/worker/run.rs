@@ -157,7 +157,8 @@ impl<S: Service> Worker<S> {
     fn poll(&mut self, attempt: Attempt, leader: usize, known: Option<Root>, hold: Duration) {
         let Some(url) = self.settings.leaders.get(leader).cloned() else { return };
         let (client, events) = (self.client.clone(), self.events.clone());
-        let poll = Poll { url, known, hold, base: self.applier.served().snapshot().clone() };
+        let base = self.subscription.newest().cloned().unwrap_or_default();
+        let poll = Poll { url, known, hold, base };
         self.tasks.spawn(async move {
             let answer = client.poll(poll).await;
             let _ = events.send(Event::Answer { attempt, answer });

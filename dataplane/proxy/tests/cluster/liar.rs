@@ -11,21 +11,22 @@ use super::leader::Leader;
 use super::samples::snapshot;
 use super::worker::{Worker, settings};
 
-/// Answers every connection with the same bytes and closes it.
-async fn answering(bytes: Vec<u8>) -> (String, JoinHandle<()>) {
+/// Answers one connection after the other with these bytes, in turn, and closes it.
+pub(crate) async fn answering(answers: Vec<Vec<u8>>) -> (String, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let task = tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
+        for bytes in answers.iter().cycle() {
+            let Ok((mut stream, _)) = listener.accept().await else { return };
             let mut head = [0; 4096];
             let _ = stream.read(&mut head).await;
-            let _ = stream.write_all(&bytes).await;
+            let _ = stream.write_all(bytes).await;
         }
     });
     (url, task)
 }
 
-fn ok(root: Option<Root>, length: usize, body: &[u8]) -> Vec<u8> {
+pub(crate) fn ok(root: Option<Root>, length: usize, body: &[u8]) -> Vec<u8> {
     let etag = root.map(|root| format!("ETag: \"{root}\"\r\n")).unwrap_or_default();
     let head = format!("HTTP/1.1 200 OK\r\n{etag}Content-Length: {length}\r\n\r\n");
     [head.as_bytes(), body].concat()
@@ -39,7 +40,7 @@ fn encoded(snapshot: &Snapshot) -> Vec<u8> {
 async fn then_answered(answer: Vec<u8>) -> Worker {
     let honest = Leader::start().await;
     honest.publish(&snapshot(1, "good"));
-    let (url, _liar) = answering(answer).await;
+    let (url, _liar) = answering(vec![answer]).await;
     let mut worker = Worker::start(settings(vec![honest.url(), url.parse().unwrap()]));
     worker.until_serving(&["good"]).await;
     honest.stop().await;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what a test can't get fails it")]
 
+mod changes;
 mod disk;
 mod follow;
 mod leader;

@@ -4,12 +4,12 @@ use std::fmt;
 use bytes::Bytes;
 use prost::Message as _;
 
-use crate::{AsOf, Epoch, Key, Kind, Object, Root, Snapshot, SourceAsOf};
+use crate::{AsOf, Epoch, Key, Kind, Object, Root, Snapshot, SourceAsOf, manifest};
 
 /// The version of these messages. A peer answers another one with a sentence that names both.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// A whole snapshot, as sent and as kept in a worker's state file.
+/// A snapshot, as sent and as kept in a worker's state file: the whole of it, or what turns another one into it.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct State {
     #[prost(uint32, tag = "1")]
@@ -18,8 +18,18 @@ pub struct State {
     pub root: Bytes,
     #[prost(message, optional, tag = "3")]
     pub as_of: Option<WireAsOf>,
+    /// All objects, or with a base those that it hasn't or has otherwise.
     #[prost(message, repeated, tag = "4")]
     pub objects: Vec<StateObject>,
+    /// The root of the snapshot that this changes. Empty: this is a whole one.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub base: Bytes,
+    /// Keys of objects of the base that are gone.
+    #[prost(string, repeated, tag = "6")]
+    pub removals: Vec<String>,
+    /// Ids of such objects, one behind the other, by a sender that knows the base from a manifest only.
+    #[prost(bytes = "bytes", tag = "7")]
+    pub removed_ids: Bytes,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -104,47 +114,93 @@ pub enum StateError {
     Key(#[from] crate::KeyError),
     #[error("{0} comes twice")]
     Repeated(Key),
+    #[error("it changes the state with root {base}, which isn't here")]
+    Base { base: String },
 }
 
 impl State {
     pub fn from_snapshot(snapshot: &Snapshot) -> Self {
+        Self { objects: snapshot.objects().map(StateObject::new).collect(), ..Self::head(snapshot) }
+    }
+
+    /// What turns the snapshot with root `base` into `snapshot`: some objects of it, and what is removed.
+    pub fn from_base<'o>(
+        base: Root,
+        snapshot: &Snapshot,
+        upserts: impl IntoIterator<Item = &'o Object>,
+        removals: impl IntoIterator<Item = Key>,
+    ) -> Self {
+        Self {
+            base: Bytes::copy_from_slice(&base.0),
+            objects: upserts.into_iter().map(StateObject::new).collect(),
+            removals: removals.into_iter().map(|key| key.to_string()).collect(),
+            ..Self::head(snapshot)
+        }
+    }
+
+    fn head(snapshot: &Snapshot) -> Self {
         Self {
             format_version: FORMAT_VERSION,
             root: Bytes::copy_from_slice(&snapshot.root().0),
             as_of: Some(as_of_to_wire(snapshot.as_of())),
-            objects: snapshot
-                .objects()
-                .map(|object| StateObject { key: object.key().to_string(), bytes: object.bytes().clone() })
-                .collect(),
+            ..Self::default()
         }
     }
 
     /// Decodes and checks a whole state: version, sizes, keys, and that the objects have the promised root.
     pub fn decode_snapshot(bytes: Bytes) -> Result<Snapshot, StateError> {
+        Self::decode_onto(bytes, None)
+    }
+
+    /// The same for what may also be the change of `base`. What isn't changed is shared with it.
+    pub fn decode_onto(bytes: Bytes, base: Option<&Snapshot>) -> Result<Snapshot, StateError> {
         let state = Self::decode(bytes).map_err(|error| StateError::Malformed(error.to_string()))?;
         if state.format_version != FORMAT_VERSION {
             return Err(StateError::Version { theirs: state.format_version });
         }
         let expected = Root::from_slice(&state.root).ok_or(StateError::RootLength(state.root.len()))?;
-        let mut keys = HashSet::with_capacity(state.objects.len());
-        let mut objects = Vec::with_capacity(state.objects.len());
-        for StateObject { key, bytes } in state.objects {
-            if bytes.len() > Object::MAX_BYTES {
-                return Err(StateError::ObjectSize { key, bytes: bytes.len() });
-            }
-            let key: Key = key.parse()?;
-            if !keys.insert(key.clone()) {
-                return Err(StateError::Repeated(key));
-            }
-            objects.push(Object::new(key, bytes));
-        }
-        let snapshot = Snapshot::new(objects, as_of_from_wire(state.as_of.unwrap_or_default()));
+        let objects = objects(state.objects)?;
+        let as_of = as_of_from_wire(state.as_of.unwrap_or_default());
+        let snapshot = if state.base.is_empty() {
+            Snapshot::new(objects, as_of)
+        } else {
+            let base = base.filter(|base| base.root().0[..] == state.base[..]).ok_or_else(|| {
+                let base = Root::from_slice(&state.base).map_or_else(String::new, |root| root.to_string());
+                StateError::Base { base }
+            })?;
+            let mut removals =
+                state.removals.iter().map(|key| key.parse()).collect::<Result<Vec<Key>, _>>()?;
+            removals.extend(manifest::keys_of(base, &state.removed_ids));
+            base.edit(objects, &removals, as_of)
+        };
         if snapshot.root() == expected {
             Ok(snapshot)
         } else {
             Err(StateError::WrongRoot { expected, got: snapshot.root() })
         }
     }
+}
+
+impl StateObject {
+    fn new(object: &Object) -> Self {
+        Self { key: object.key().to_string(), bytes: object.bytes().clone() }
+    }
+}
+
+fn objects(objects: Vec<StateObject>) -> Result<Vec<Object>, StateError> {
+    let mut keys = HashSet::with_capacity(objects.len());
+    let mut read = Vec::with_capacity(objects.len());
+    for StateObject { key, bytes } in objects {
+        if bytes.len() > Object::MAX_BYTES {
+            return Err(StateError::ObjectSize { key, bytes: bytes.len() });
+        }
+        let key: Key = key.parse()?;
+        if !keys.insert(key.clone()) {
+            return Err(StateError::Repeated(key));
+        }
+        read.push(Object::new(key, bytes));
+    }
+    Ok(read)
 }
 
 pub fn as_of_to_wire(as_of: &AsOf) -> WireAsOf {

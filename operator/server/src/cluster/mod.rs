@@ -1,10 +1,12 @@
 //! The endpoints that workers talk to: `/api/cluster/state`, `/api/cluster/ack` and `/api/cluster/members`.
 //!
-//! When to answer whom is decided by [`operator_core::session`]; this module moves the bytes. A state is encoded once per
-//! root and shared by all answers.
+//! When to answer whom is decided by [`operator_core::session`]; this module moves the bytes. What is sent is encoded once,
+//! and shared by all who get the same: the whole of a state, and what changes one that a worker has.
 
 mod acknowledge;
 mod authenticate;
+mod body;
+mod coding;
 mod counters;
 mod members;
 mod poll;
@@ -27,6 +29,7 @@ use operator_core::session::{Action, Event, Identity, MemberStatus, PollId, Repl
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
+pub use coding::Compression;
 pub use counters::{ClusterStats, Counters};
 pub use reach::Ends;
 
@@ -37,18 +40,22 @@ use state::Current;
 /// The longest accepted acknowledgement, in bytes.
 pub const MAX_ACK_BYTES: usize = 256 * 1024;
 
+/// The longest accepted manifest, in bytes: of half a million objects.
+pub const MAX_MANIFEST_BYTES: usize = 8 * 1024 * 1024;
+
 #[derive(Clone, Debug)]
 pub struct ClusterSettings {
     pub credentials: Credentials,
     /// How many whole states are sent at one time; further workers wait in line for a while and are then asked to come
     /// back. Keeps a fleet that starts at once from taking all of the leader's memory and network.
     pub full_sends: usize,
+    pub compression: Compression,
 }
 
 impl ClusterSettings {
-    /// 32 whole states at one time.
-    pub const fn new(credentials: Credentials) -> Self {
-        Self { credentials, full_sends: 32 }
+    /// 32 whole states at one time, compressed.
+    pub fn new(credentials: Credentials) -> Self {
+        Self { credentials, full_sends: 32, compression: Compression::default() }
     }
 }
 
@@ -58,6 +65,7 @@ pub struct Cluster {
     sessions: Mutex<Sessions>,
     current: watch::Sender<Option<Arc<Current>>>,
     full_sends: Arc<Semaphore>,
+    compression: Compression,
     members_changed: watch::Sender<u64>,
     timer: watch::Sender<Option<Duration>>,
     polls: AtomicU64,
@@ -78,6 +86,7 @@ impl Cluster {
             sessions: Mutex::default(),
             current: watch::Sender::new(None),
             full_sends: Arc::new(Semaphore::new(settings.full_sends)),
+            compression: settings.compression,
             members_changed: watch::Sender::new(0),
             timer: watch::Sender::new(None),
             polls: AtomicU64::new(0),
@@ -88,8 +97,9 @@ impl Cluster {
 
     /// The endpoints, behind their own authentication.
     pub fn router(self: &Arc<Self>) -> Router {
+        let manifests = post(poll::difference).layer(DefaultBodyLimit::max(MAX_MANIFEST_BYTES));
         Router::new()
-            .route("/api/cluster/state", get(poll::state))
+            .route("/api/cluster/state", get(poll::state).merge(manifests))
             .route("/api/cluster/ack", post(acknowledge::ack).layer(DefaultBodyLimit::max(MAX_ACK_BYTES)))
             .route("/api/cluster/members", get(members::list))
             .route("/api/cluster/members/{id}", delete(members::forget))
@@ -161,7 +171,9 @@ impl Cluster {
         let Some(snapshot) = snapshot else { return };
         let root = snapshot.root();
         // Also if the root is the same: a later as-of belongs into later answers.
-        self.current.send_replace(Some(Arc::new(Current::new(snapshot))));
+        let previous = self.current.borrow().clone();
+        let current = Current::new(snapshot, previous.as_deref(), self.compression);
+        self.current.send_replace(Some(Arc::new(current)));
         self.handle(Event::Published { root });
     }
 

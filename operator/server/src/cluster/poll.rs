@@ -1,17 +1,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
 use dataplane_snapshot::Root;
-use operator_core::session::{Event, PollId, Reply};
-use tokio::sync::oneshot;
+use operator_core::session::{Event, Identity, PollId, Reply};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::timeout;
 
 use super::Cluster;
+use super::body::body;
+use super::coding::Coding;
 use super::reach::Reach;
-use super::state::body;
+use super::state::Current;
 use super::worker_headers::Worker;
 
 /// How long a worker waits in line for a whole state before it is asked to come back.
@@ -20,57 +24,121 @@ const LONGEST_LINE: Duration = Duration::from_secs(10);
 /// When a worker that can't be served now should come back, in seconds.
 const RETRY_AFTER: &str = "1";
 
-/// `GET /api/cluster/state`: the current state, or 304 after the hold if the worker has it already.
+/// The root of what a worker has and could change into the current state.
+const BASE: &str = "komainu-base";
+
+/// What becomes of a request in the end.
+type Answer = Result<Response, Later>;
+
+/// Why a worker is to come back.
+struct Later(&'static str);
+
+const NO_STATE: Later = Later("there is no state yet, or there are too many workers\n");
+const STOPPING: Later = Later("this leader is stopping\n");
+
+/// `GET /api/cluster/state`: the current state, or 304 after the hold if the worker has it already. If the worker says by
+/// [`BASE`] what it has, it is what changes that, or 409 if that isn't remembered: then it posts a manifest.
 pub(super) async fn state(
     State(cluster): State<Arc<Cluster>>,
     Worker(member): Worker,
     reach: Reach,
     headers: HeaderMap,
 ) -> Response {
-    let known = known_root(&headers).map(|root| cluster.whole(root));
+    let known = headers.get(header::IF_NONE_MATCH).and_then(root_in).map(|root| cluster.whole(root));
+    let answer = async {
+        let reply = ask(&cluster, member, known, hold(&headers)).await?;
+        let current = cluster.current.borrow().clone().ok_or(NO_STATE)?;
+        if reply == Reply::NotModified {
+            cluster.counters.not_modified();
+            // RFC 9110, 15.4.5: with the ETag that a 200 would have had.
+            let root = etag(current.state(reach).root());
+            return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, root)]).into_response());
+        }
+        let coding = cluster.compression.choose(&headers);
+        if let Some(base) = headers.get(BASE).and_then(root_in) {
+            return Ok(match current.change(reach, base, coding) {
+                Some(change) => {
+                    cluster.counters.change(change.bytes.len());
+                    send(&current, reach, change.coding, change.bytes.into())
+                }
+                None => (StatusCode::CONFLICT, "what this worker has isn't known here: post a manifest\n")
+                    .into_response(),
+            });
+        }
+        let permit = stand_in_line(&cluster).await?;
+        let state = current.encoded(reach, coding).await.ok_or(STOPPING)?;
+        cluster.counters.state(state.bytes.len());
+        Ok(send(&current, reach, state.coding, body(state.bytes, permit)))
+    };
+    answer.await.unwrap_or_else(|later| not_now(&cluster, &later))
+}
+
+/// `POST /api/cluster/state`: a worker says by a manifest what it has, and gets what turns that into the current state.
+pub(super) async fn difference(
+    State(cluster): State<Arc<Cluster>>,
+    Worker(member): Worker,
+    reach: Reach,
+    headers: HeaderMap,
+    manifest: Bytes,
+) -> Response {
+    let Some(base) = headers.get(BASE).and_then(root_in) else {
+        cluster.counters.refused();
+        let sentence = format!("header {BASE} must be the root of what the manifest tells of\n");
+        return (StatusCode::BAD_REQUEST, sentence).into_response();
+    };
+    let answer: Answer = async {
+        ask(&cluster, member, None, Duration::ZERO).await?;
+        let permit = stand_in_line(&cluster).await?;
+        let current = cluster.current.borrow().clone().ok_or(NO_STATE)?;
+        let coding = cluster.compression.choose(&headers);
+        let change = current.difference(reach, base, manifest, coding).await.ok_or(STOPPING)?;
+        cluster.counters.manifest(change.bytes.len());
+        Ok(send(&current, reach, change.coding, body(change.bytes, permit)))
+    }
+    .await;
+    answer.unwrap_or_else(|later| not_now(&cluster, &later))
+}
+
+/// Asks the session, and waits for as long as it holds the poll.
+async fn ask(
+    cluster: &Cluster,
+    member: Identity,
+    known: Option<Root>,
+    hold: Duration,
+) -> Result<Reply, Later> {
     let poll = cluster.next_poll();
     let (sender, reply) = oneshot::channel();
     cluster.lock().waiting.insert(poll, sender);
-    let pending = Pending { cluster: &cluster, poll };
-    cluster.handle(Event::Poll { poll, member, known, hold: hold(&headers) });
+    let pending = Pending { cluster, poll };
+    cluster.handle(Event::Poll { poll, member, known, hold });
     let reply = reply.await;
     drop(pending);
     match reply {
-        Ok(Reply::State) => send_state(&cluster, reach).await,
-        Ok(Reply::NotModified) => {
-            cluster.counters.not_modified();
-            // RFC 9110, 15.4.5: with the ETag that a 200 would have had.
-            let current = cluster.current.borrow().clone();
-            let root = current.map(|current| etag(current.state(reach).root())).unwrap_or_default();
-            (StatusCode::NOT_MODIFIED, [(header::ETAG, root)]).into_response()
-        }
-        Ok(Reply::NotNow) => not_now(&cluster, "there is no state yet, or there are too many workers\n"),
-        Err(_) => not_now(&cluster, "this leader is stopping\n"),
+        Ok(Reply::NotNow) => Err(NO_STATE),
+        Ok(reply) => Ok(reply),
+        Err(_) => Err(STOPPING),
     }
 }
 
-async fn send_state(cluster: &Cluster, reach: Reach) -> Response {
+async fn stand_in_line(cluster: &Cluster) -> Result<OwnedSemaphorePermit, Later> {
     let permit = timeout(LONGEST_LINE, cluster.full_sends.clone().acquire_owned()).await;
-    let Ok(Ok(permit)) = permit else {
-        return not_now(cluster, "too many workers fetch the state at this moment\n");
-    };
-    let current = cluster.current.borrow().clone();
-    let Some(current) = current else {
-        return not_now(cluster, "there is no state yet\n");
-    };
-    let state = current.state(reach);
-    let Some(bytes) = state.encoded().await else {
-        return not_now(cluster, "this leader is stopping\n");
-    };
-    cluster.counters.state(bytes.len());
-    let headers =
-        [(header::CONTENT_TYPE, "application/x-protobuf".to_owned()), (header::ETAG, etag(state.root()))];
-    (headers, body(bytes, permit)).into_response()
+    permit.ok().and_then(Result::ok).ok_or(Later("too many workers fetch the state at this moment\n"))
 }
 
-fn not_now(cluster: &Cluster, sentence: &'static str) -> Response {
+fn send(current: &Current, reach: Reach, coding: Coding, body: Body) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding, komainu-base"));
+    headers.extend(HeaderValue::try_from(etag(current.state(reach).root())).map(|root| (header::ETAG, root)));
+    headers
+        .extend(coding.as_str().map(|coding| (header::CONTENT_ENCODING, HeaderValue::from_static(coding))));
+    response
+}
+
+fn not_now(cluster: &Cluster, Later(sentence): &Later) -> Response {
     cluster.counters.not_now();
-    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)], sentence).into_response()
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)], *sentence).into_response()
 }
 
 /// Tells the session when the worker's connection is gone before the answer.
@@ -92,10 +160,9 @@ fn etag(root: Root) -> String {
     format!("\"{root}\"")
 }
 
-/// What isn't a root of ours is no root that we know: the worker gets the state.
-fn known_root(headers: &HeaderMap) -> Option<Root> {
-    let value = headers.get(header::IF_NONE_MATCH)?.to_str().ok()?;
-    Root::from_hex(value.trim().strip_prefix('"')?.strip_suffix('"')?)
+/// A root as an entity tag. What isn't a root of ours is no root that we know: the worker gets the state.
+fn root_in(value: &HeaderValue) -> Option<Root> {
+    Root::from_hex(value.to_str().ok()?.trim().strip_prefix('"')?.strip_suffix('"')?)
 }
 
 /// `Prefer: wait=10` (RFC 7240, 4.3), in seconds; none: the answer comes at once.
@@ -118,9 +185,9 @@ mod tests {
     #[test]
     fn reads_the_known_root() {
         let root = Root([0xab; 32]);
-        assert_eq!(known_root(&headers("if-none-match", &etag(root))), Some(root));
+        assert_eq!(root_in(&etag(root).parse().unwrap()), Some(root));
         for other in ["", "*", "\"", "\"ab\"", "W/\"abab\"", &"ab".repeat(32)] {
-            assert_eq!(known_root(&headers("if-none-match", other)), None, "{other}");
+            assert_eq!(root_in(&other.parse().unwrap()), None, "{other}");
         }
     }
 

@@ -1,109 +1,133 @@
-use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use axum::body::Body;
 use bytes::Bytes;
-use dataplane_snapshot::{Kind, Root, Snapshot, wire};
-use http_body::{Frame, SizeHint};
+use dataplane_snapshot::{Kind, Root, Snapshot, diff, manifest, wire};
+use operator_core::session::History;
 use prost::Message as _;
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, oneshot};
-use tokio::time::timeout;
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
 
+use super::coding::{Coded, Coding, Compression};
 use super::reach::Reach;
-
-/// How long one send counts against the limit. A worker that reads slower than that doesn't keep others from theirs.
-const LONGEST_SEND: Duration = Duration::from_secs(30);
-
-/// How much of a state is handed to the connection at a time.
-const SLICE: usize = 64 * 1024;
 
 /// The current state, once as it is and once for those who may not have secrets. The second is made by the first of them.
 pub(super) struct Current {
-    whole: Encoded,
-    without_secrets: OnceLock<Option<Encoded>>,
+    whole: Arc<Encoded>,
+    without_secrets: OnceLock<Option<Arc<Encoded>>>,
+    history: History,
+    compression: Compression,
 }
 
 impl Current {
-    pub(super) const fn new(snapshot: Arc<Snapshot>) -> Self {
-        Self { whole: Encoded::new(snapshot), without_secrets: OnceLock::new() }
+    /// The state that follows `previous`.
+    pub(super) fn new(snapshot: Arc<Snapshot>, previous: Option<&Self>, compression: Compression) -> Self {
+        let mut history = previous.map(|previous| previous.history.clone()).unwrap_or_default();
+        if let Some(previous) = previous.filter(|previous| previous.whole.root() != snapshot.root()) {
+            let changes = diff(&previous.whole.snapshot, &snapshot);
+            let upserted = changes.upserts.iter().map(|object| object.key().clone());
+            history.push(previous.roots(), upserted.chain(changes.removals).collect());
+        }
+        let whole = Arc::new(Encoded::new(snapshot));
+        Self { whole, without_secrets: OnceLock::new(), history, compression }
     }
 
-    pub(super) fn state(&self, reach: Reach) -> &Encoded {
+    /// By what workers may know this state. Nobody has a form of it that wasn't made.
+    fn roots(&self) -> Vec<Root> {
+        let without_secrets = self.without_secrets.get().and_then(Option::as_ref);
+        [Some(&self.whole), without_secrets].into_iter().flatten().map(|state| state.root()).collect()
+    }
+
+    pub(super) fn state(&self, reach: Reach) -> &Arc<Encoded> {
         let has_secrets = || self.whole.snapshot.objects_of(Kind::Secret).next().is_some();
-        let without = || has_secrets().then(|| Encoded::new(Arc::new(self.whole.snapshot.without_secrets())));
+        let without =
+            || has_secrets().then(|| Arc::new(Encoded::new(Arc::new(self.whole.snapshot.without_secrets()))));
         match reach {
             Reach::Machine => &self.whole,
             Reach::Network => self.without_secrets.get_or_init(without).as_ref().unwrap_or(&self.whole),
         }
     }
+
+    /// All of it. `None` only while the runtime ends.
+    pub(super) async fn encoded(&self, reach: Reach, coding: Coding) -> Option<Coded> {
+        let state = self.state(reach).clone();
+        let cell = match coding {
+            Coding::Identity => &self.state(reach).identity,
+            Coding::Gzip => &self.state(reach).gzip,
+            Coding::Zstd => &self.state(reach).zstd,
+        };
+        let compression = self.compression;
+        let encode = move || {
+            let bytes = wire::State::from_snapshot(&state.snapshot).encode_to_vec();
+            compression.apply(coding, bytes.into())
+        };
+        cell.get_or_try_init(|| spawn_blocking(encode)).await.ok().cloned()
+    }
+
+    /// What turns the state with root `base` into this one. `None`: that one isn't remembered.
+    pub(super) fn change(&self, reach: Reach, base: Root, coding: Coding) -> Option<Coded> {
+        let state = self.state(reach);
+        let mut made = state.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(change) = made.get(&(base, coding)) {
+            return Some(change.clone());
+        }
+        let (mut upserts, mut removals) = (Vec::new(), Vec::new());
+        let keys = if base == state.root() { BTreeSet::new() } else { self.history.since(base)? };
+        for key in keys {
+            match state.snapshot.get(key) {
+                Some(object) => upserts.push(object),
+                // One that was never there does no harm, but nobody needs to know its name.
+                None if reach == Reach::Network && key.kind() == Kind::Secret => {}
+                None => removals.push(key.clone()),
+            }
+        }
+        let change = wire::State::from_base(base, &state.snapshot, upserts, removals).encode_to_vec();
+        let change = self.compression.apply(coding, change.into());
+        made.insert((base, coding), change.clone());
+        Some(change)
+    }
+
+    /// The same for a state of which only a manifest is known. `None` only while the runtime ends.
+    pub(super) async fn difference(
+        &self,
+        reach: Reach,
+        base: Root,
+        manifest: Bytes,
+        coding: Coding,
+    ) -> Option<Coded> {
+        let (state, compression) = (self.state(reach).clone(), self.compression);
+        let encode = move || {
+            let (upserts, removed_ids) = manifest::difference(&manifest, &state.snapshot);
+            let change = wire::State::from_base(base, &state.snapshot, upserts, []);
+            compression.apply(coding, wire::State { removed_ids, ..change }.encode_to_vec().into())
+        };
+        spawn_blocking(encode).await.ok()
+    }
 }
 
-/// A snapshot and, once somebody asked for it, its encoded form.
+/// A snapshot and, once somebody asked for them, its encoded forms: each is made once, by the first who asks, off the
+/// threads that serve.
 pub(super) struct Encoded {
     snapshot: Arc<Snapshot>,
-    encoded: OnceCell<Bytes>,
+    identity: OnceCell<Coded>,
+    gzip: OnceCell<Coded>,
+    zstd: OnceCell<Coded>,
+    /// By the root that they start at.
+    changes: Mutex<HashMap<(Root, Coding), Coded>>,
 }
 
 impl Encoded {
-    const fn new(snapshot: Arc<Snapshot>) -> Self {
-        Self { snapshot, encoded: OnceCell::const_new() }
+    fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self {
+            snapshot,
+            identity: OnceCell::new(),
+            gzip: OnceCell::new(),
+            zstd: OnceCell::new(),
+            changes: Mutex::default(),
+        }
     }
 
     pub(super) fn root(&self) -> Root {
         self.snapshot.root()
-    }
-
-    /// The bytes of the state. They are made once, by the first who asks, off the threads that serve. `None` only while
-    /// the runtime ends.
-    pub(super) async fn encoded(&self) -> Option<Bytes> {
-        let encode = || async {
-            let snapshot = self.snapshot.clone();
-            let encode = move || wire::State::from_snapshot(&snapshot).encode_to_vec().into();
-            tokio::task::spawn_blocking(encode).await
-        };
-        self.encoded.get_or_try_init(encode).await.ok().cloned()
-    }
-}
-
-/// A body of shared bytes that gives its permit back when it has been sent, dropped, or has taken too long.
-struct StateBody {
-    rest: Bytes,
-    _done: oneshot::Sender<()>,
-}
-
-/// See [`StateBody`].
-pub(super) fn body(bytes: Bytes, permit: OwnedSemaphorePermit) -> Body {
-    let (done, is_done) = oneshot::channel();
-    tokio::spawn(async move {
-        let _ = timeout(LONGEST_SEND, is_done).await;
-        drop(permit);
-    });
-    Body::new(StateBody { rest: bytes, _done: done })
-}
-
-impl http_body::Body for StateBody {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if self.rest.is_empty() {
-            return Poll::Ready(None);
-        }
-        let length = self.rest.len().min(SLICE);
-        let slice = self.rest.split_to(length);
-        Poll::Ready(Some(Ok(Frame::data(slice))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.rest.len() as u64)
     }
 }

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test can't get fails it")]
 
+mod changes;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -95,6 +97,7 @@ async fn every_endpoint_asks_for_credentials() {
     let leader = leader();
     for (method, path) in [
         ("GET", "/api/cluster/state"),
+        ("POST", "/api/cluster/state"),
         ("POST", "/api/cluster/ack"),
         ("GET", "/api/cluster/members"),
         ("DELETE", "/api/cluster/members/w1"),
@@ -105,7 +108,7 @@ async fn every_endpoint_asks_for_credentials() {
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{path}");
         assert_eq!(response.headers()["www-authenticate"], "Basic realm=\"komainu\"");
     }
-    assert_eq!(leader.cluster.stats().unauthorized, 4);
+    assert_eq!(leader.cluster.stats().unauthorized, 5);
     assert!(leader.cluster.members().is_empty());
 }
 
