@@ -37,6 +37,8 @@ pub struct CompiledRule {
     turns: Turns,
     /// `None`: none but what destinations say.
     filters: Option<Box<Filters>>,
+    /// Where copies go, for each mirror of `filters`.
+    mirrors: Box<[CompiledDestination]>,
 }
 
 #[derive(Debug)]
@@ -71,6 +73,7 @@ impl CompiledRule {
     pub(crate) fn new(
         destinations: impl IntoIterator<Item = (CompiledDestination, u32)>,
         filters: Option<Box<Filters>>,
+        mirrors: Box<[CompiledDestination]>,
     ) -> Self {
         let (destinations, weights): (SmallVec<_>, Vec<_>) = destinations.into_iter().unzip();
         let schedule = Schedule::new(weights);
@@ -79,7 +82,7 @@ impl CompiledRule {
             1 => Turns::Always,
             _ => Turns::ByWeight(Box::new((schedule, Cursor::default()))),
         };
-        Self { destinations, turns, filters }
+        Self { destinations, turns, filters, mirrors }
     }
 
     #[inline]
@@ -95,6 +98,10 @@ impl CompiledRule {
 
     pub fn destinations(&self) -> &[CompiledDestination] {
         &self.destinations
+    }
+
+    pub(crate) fn mirrors(&self) -> &[CompiledDestination] {
+        &self.mirrors
     }
 
     /// The destination whose turn it is; `None` if all have weight 0.

@@ -33,4 +33,4 @@ pub use probe::TargetHealth;
 pub use proxy::{DrainReport, Proxy, ProxyError};
 pub use reason::Reason;
 pub use settings::{ClientTimeouts, Limits, PoolSettings, ProxySettings};
-pub use stats::{DURATION_BUCKETS, RetryOutcome, Stats};
+pub use stats::{DURATION_BUCKETS, MirrorOutcome, RetryOutcome, Stats};

@@ -39,6 +39,59 @@ impl RetryOutcome {
     }
 }
 
+/// What became of a copy of a request for a mirror. All but the first two were not sent, or not waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum MirrorOutcome {
+    /// A whole answer came, whatever its status.
+    Answered,
+    /// No answer came, or it broke off.
+    Failed,
+    /// The request asks to switch protocols, as those of WebSockets do.
+    Upgrade,
+    /// The request is a call of gRPC.
+    Grpc,
+    /// The body is larger than is kept, or has trailers.
+    BodyTooLarge,
+    /// The request was over before all of its body had been read.
+    BodyIncomplete,
+    /// As many copies as there may be were on their way.
+    TooMany,
+    /// The mirror's backend isn't there or can't be served.
+    NoBackend,
+    /// The proxy stopped before the answer was there.
+    Stopped,
+}
+
+impl MirrorOutcome {
+    pub const ALL: [Self; 9] = [
+        Self::Answered,
+        Self::Failed,
+        Self::Upgrade,
+        Self::Grpc,
+        Self::BodyTooLarge,
+        Self::BodyIncomplete,
+        Self::TooMany,
+        Self::NoBackend,
+        Self::Stopped,
+    ];
+
+    /// The word of metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Failed => "failed",
+            Self::Upgrade => "upgrade",
+            Self::Grpc => "grpc",
+            Self::BodyTooLarge => "body_too_large",
+            Self::BodyIncomplete => "body_incomplete",
+            Self::TooMany => "too_many",
+            Self::NoBackend => "no_backend",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
 /// A counter with one writer. A plain load and store: no locked instruction on the request path.
 #[derive(Default)]
 pub(crate) struct Counter(AtomicU64);
@@ -92,6 +145,8 @@ pub(crate) struct Counters {
     pub(crate) upstream_open: Counter,
     pub(crate) upstream_waiting: Counter,
     pub(crate) retries: [Counter; RetryOutcome::ALL.len()],
+    pub(crate) mirrors: [Counter; MirrorOutcome::ALL.len()],
+    pub(crate) mirrors_active: Counter,
     pub(crate) breaker_openings: Counter,
     pub(crate) durations: [Counter; DURATION_BUCKETS.len() + 1],
     pub(crate) duration_micros: Counter,
@@ -134,6 +189,10 @@ pub struct Stats {
     pub upstream_resends: u64,
     /// How often each [`RetryOutcome`] occurred, in the order of [`RetryOutcome::ALL`].
     pub retries: [u64; RetryOutcome::ALL.len()],
+    /// How often each [`MirrorOutcome`] occurred, in the order of [`MirrorOutcome::ALL`].
+    pub mirrors: [u64; MirrorOutcome::ALL.len()],
+    /// Gauge: copies on their way to mirrors, or whose bodies are being read.
+    pub mirrors_active: u64,
     /// How often a circuit breaker opened, after a failed trial, too.
     pub breaker_openings: u64,
     /// Gauge: idle upstream connections.
@@ -168,6 +227,12 @@ impl Counters {
         }
     }
 
+    pub(crate) fn mirror(&self, outcome: MirrorOutcome) {
+        if let Some(counter) = self.mirrors.get(outcome as usize) {
+            counter.add(1);
+        }
+    }
+
     pub(crate) fn duration(&self, micros: u64) {
         let bucket = DURATION_BUCKETS.partition_point(|bound| *bound < micros);
         if let Some(counter) = self.durations.get(bucket) {
@@ -181,6 +246,9 @@ impl Counters {
             *total += counter.get();
         }
         for (total, counter) in sum.retries.iter_mut().zip(&self.retries) {
+            *total += counter.get();
+        }
+        for (total, counter) in sum.mirrors.iter_mut().zip(&self.mirrors) {
             *total += counter.get();
         }
         for ((_, total), counter) in sum.reasons.iter_mut().zip(&self.reasons.0) {
@@ -205,6 +273,7 @@ impl Counters {
             (&mut sum.upstream_connects, &self.upstream_connects),
             (&mut sum.upstream_reuses, &self.upstream_reuses),
             (&mut sum.upstream_resends, &self.upstream_resends),
+            (&mut sum.mirrors_active, &self.mirrors_active),
             (&mut sum.breaker_openings, &self.breaker_openings),
             (&mut sum.upstream_idle, &self.upstream_idle),
             (&mut sum.upstream_waiting, &self.upstream_waiting),
@@ -228,6 +297,11 @@ impl Stats {
     /// How often `outcome` occurred.
     pub fn retry(&self, outcome: RetryOutcome) -> u64 {
         self.retries.get(outcome as usize).copied().unwrap_or_default()
+    }
+
+    /// How often `outcome` occurred.
+    pub fn mirror(&self, outcome: MirrorOutcome) -> u64 {
+        self.mirrors.get(outcome as usize).copied().unwrap_or_default()
     }
 
     /// How often `reason` occurred.

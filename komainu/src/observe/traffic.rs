@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dataplane_proxy::{DURATION_BUCKETS, Proxy, RetryOutcome, Stats};
+use dataplane_proxy::{DURATION_BUCKETS, MirrorOutcome, Proxy, RetryOutcome, Stats};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -34,6 +34,10 @@ impl Collector for Traffic {
             RetryOutcome::ALL.map(|outcome| (outcome.as_str(), stats.retry(outcome))).into();
         let help = "Requests sent again after a failure, and those that were not for want of budget or time";
         family(&mut encoder, "retries", help, "outcome", &retries)?;
+        let mirrored: Vec<_> =
+            MirrorOutcome::ALL.map(|outcome| (outcome.as_str(), stats.mirror(outcome))).into();
+        let help = "Copies of requests for mirrors, by what became of them or why they were not sent";
+        family(&mut encoder, "mirrored_requests", help, "outcome", &mirrored)?;
         durations(&mut encoder, &stats)?;
         for (name, help, value) in counters(&stats) {
             counter(&mut encoder, name, help, value)?;
@@ -66,10 +70,11 @@ fn counters(stats: &Stats) -> [(&'static str, &'static str, u64); 14] {
     ]
 }
 
-fn gauges(stats: &Stats) -> [(&'static str, &'static str, u64); 5] {
+fn gauges(stats: &Stats) -> [(&'static str, &'static str, u64); 6] {
     [
         ("connections_active", "Client connections open now", stats.active),
         ("http2_requests_active", "Requests open now on HTTP/2 connections", stats.http2_streams),
+        ("mirrored_requests_active", "Copies of requests on their way to mirrors", stats.mirrors_active),
         ("upstream_idle_connections", "Idle connections to targets", stats.upstream_idle),
         (
             "upstream_used_connections",

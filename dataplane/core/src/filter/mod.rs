@@ -2,13 +2,14 @@
 //! without filters has none of it.
 //!
 //! The order is fixed: who may come (`access`), how large a request may be (`limits`), preflight requests (`cors`), what is
-//! answered here (`answer`), then the headers of what goes on.
+//! answered here (`answer`), then the headers of what goes on, and who gets a copy of it (`mirror`).
 
 mod access;
 mod answer;
 mod cors;
 mod header;
 mod limits;
+mod mirror;
 mod redirect;
 
 use dataplane_snapshot::wire::{self, FilterKind, FilterSettings};
@@ -18,6 +19,7 @@ pub use answer::DirectAnswer;
 pub use cors::Cors;
 pub use header::{Direction, HeaderEdits, check_name, check_value};
 pub use limits::{RequestLimits, RequestSize};
+pub use mirror::{Mirror, Share};
 pub use redirect::{NoLocation, Redirect, authority};
 
 use crate::RequestHead;
@@ -33,6 +35,7 @@ pub struct Filters {
     pub response_headers: Option<HeaderEdits>,
     /// Sent as `Host`.
     pub host: Option<Box<str>>,
+    pub mirrors: Vec<Mirror>,
 }
 
 /// What every request of a rule is answered with, instead of going to a target.
@@ -110,6 +113,10 @@ pub enum FilterError {
     Method(String),
     #[error("{0} is no limit")]
     Limit(u64),
+    #[error("{0:?} is not the key of a backend")]
+    Backend(String),
+    #[error("{0} of {1} is no share: write 0 to 1, and not of 0")]
+    Share(u32, u32),
 }
 
 impl Filters {
@@ -155,6 +162,10 @@ impl Filters {
             (FilterKind::Limits, Some(FilterSettings::Limits(it))) => {
                 let limits = RequestLimits::parse(it)?;
                 std::mem::replace(&mut self.limits, limits) == RequestLimits::default()
+            }
+            (FilterKind::Mirror, Some(FilterSettings::Mirror(it))) => {
+                self.mirrors.push(Mirror::parse(it)?);
+                true
             }
             _ => return Err(FilterError::Settings(kind)),
         })

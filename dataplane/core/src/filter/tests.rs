@@ -312,6 +312,48 @@ fn cors_that_would_open_everything_or_nothing_is_refused() {
     assert!(matches!(cors(|it| it.expose_headers = texts(&["a\r\n"])), Err(FilterError::HeaderName(_))));
 }
 
+fn mirrors(mirrors: impl IntoIterator<Item = wire::RequestMirror>) -> Result<Vec<Mirror>, FilterError> {
+    let filter = |mirror| FilterSettings::Mirror(mirror).of(FilterKind::Mirror);
+    let filters: Vec<_> = mirrors.into_iter().map(filter).collect();
+    Ok(Filters::parse(&filters)?.unwrap().mirrors)
+}
+
+fn mirror(backend: &str, share: Option<(u32, u32)>) -> wire::RequestMirror {
+    let share = share.map(|(numerator, denominator)| wire::Fraction { numerator, denominator });
+    wire::RequestMirror { backend: backend.to_owned(), share }
+}
+
+#[test]
+fn mirrors_name_backends_and_shares() {
+    let key = "backend/default/b";
+    let parsed = mirrors([mirror(key, None), mirror(key, Some((1, 3)))]).unwrap();
+    assert_eq!(parsed.iter().map(|mirror| mirror.backend.to_string()).collect::<Vec<_>>(), [key, key]);
+    for backend in ["", "b", "route/default/b"] {
+        assert_eq!(mirrors([mirror(backend, None)]), Err(FilterError::Backend(backend.to_owned())));
+    }
+    for (numerator, denominator) in [(0, 0), (1, 0), (3, 2)] {
+        let refused = mirrors([mirror(key, Some((numerator, denominator)))]);
+        assert_eq!(refused, Err(FilterError::Share(numerator, denominator)));
+    }
+}
+
+#[test]
+fn a_share_has_exact_ends() {
+    for (share, takes) in [
+        (None, [true, true, true]),
+        (Some((1, 1)), [true, true, true]),
+        (Some((u32::MAX, u32::MAX)), [true, true, true]),
+        (Some((0, 100)), [false, false, false]),
+        (Some((0, u32::MAX)), [false, false, false]),
+        (Some((1, 2)), [true, false, false]),
+        (Some((1, u32::MAX)), [true, false, false]),
+        (Some((u32::MAX - 1, u32::MAX)), [true, true, false]),
+    ] {
+        let mirror = mirrors([mirror("backend/default/b", share)]).unwrap().remove(0);
+        assert_eq!([0, u64::MAX / 2 + 1, u64::MAX].map(|random| mirror.takes(random)), takes, "{share:?}");
+    }
+}
+
 proptest! {
     /// Whatever is accepted as a header is one line, and no other.
     #[test]
@@ -334,5 +376,15 @@ proptest! {
         let labels = origin.strip_prefix("https://").and_then(|rest| rest.strip_suffix(".b.test:8443"));
         let below = labels.is_some_and(|labels| !labels.is_empty() && !labels.contains(['/', '@', ':']));
         prop_assert_eq!(admitted, below || origin == "https://a.test");
+    }
+
+    /// Over numbers that are spread evenly, a share is what it says.
+    #[test]
+    fn a_share_is_its_part_of_even_numbers(numerator in 0..=50_u32, denominator in 50..=1000_u32) {
+        let mirror = mirrors([mirror("backend/default/b", Some((numerator, denominator)))]).unwrap().remove(0);
+        let step = u64::MAX / 10_000;
+        let taken = (0..10_000).filter(|index| mirror.takes(index * step)).count();
+        let expected = 10_000.0 * f64::from(numerator) / f64::from(denominator);
+        prop_assert!((taken as f64 - expected).abs() <= 1.0, "{taken} and not {expected}");
     }
 }

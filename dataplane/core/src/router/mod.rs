@@ -80,16 +80,38 @@ impl Router {
 
     /// Never allocates, never locks. `head.path()` must come from [`path::normalize`](crate::path::normalize).
     pub fn route<H: RequestHead>(&self, listener: ListenerId, head: &H) -> Decision<'_> {
-        let Some(listener) = self.listeners.get(listener.0) else { return Decision::NotFound };
+        match self.find(listener, head) {
+            Some(placement) => self.decide(placement),
+            None => Decision::NotFound,
+        }
+    }
+
+    /// Where the copy of a request goes for the mirror at `index` of its filters. `None`: the backend isn't there, or can't
+    /// be served.
+    pub fn mirror<H: RequestHead>(
+        &self,
+        listener: ListenerId,
+        head: &H,
+        index: usize,
+    ) -> Option<Matched<'_>> {
+        let Placement { route, pattern, action: Action::Forward(rule), .. } = self.find(listener, head)?
+        else {
+            return None;
+        };
+        let destination = rule.mirrors().get(index)?;
+        let backend = self.backends.get(destination.slot).ok()?;
+        Some(Matched { route, pattern, filters: rule.filters(), destination, backend })
+    }
+
+    #[inline]
+    fn find<H: RequestHead>(&self, listener: ListenerId, head: &H) -> Option<&Placement> {
+        let listener = self.listeners.get(listener.0)?;
         let path = head.path();
         let request = Request { head, path, slash: ends_with_slash(path), listener: &listener.name };
         // A dot at the end makes a name absolute (RFC 1034, 3.1); it is the same host.
         let host = head.host();
         let host = host.strip_suffix('.').unwrap_or(host);
-        match self.hosts.find(host, |tree| tree.find(&request, 0)) {
-            Some(placement) => self.decide(placement),
-            None => Decision::NotFound,
-        }
+        self.hosts.find(host, |tree| tree.find(&request, 0))
     }
 
     fn decide<'r>(&'r self, placement: &'r Placement) -> Decision<'r> {

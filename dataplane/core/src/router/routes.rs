@@ -109,7 +109,8 @@ impl Actions {
             Self::Forward(rules) => rules,
             Self::Held(_) => &[],
         };
-        rules.iter().flat_map(|rule| rule.destinations()).map(|destination| destination.slot).collect()
+        let destinations = rules.iter().flat_map(|rule| rule.destinations().iter().chain(rule.mirrors()));
+        destinations.map(|destination| destination.slot).collect()
     }
 }
 
@@ -188,6 +189,18 @@ fn compile_rule(rule: &wire::Rule, backends: &mut Backends) -> Result<CompiledRu
         };
         return Err(message.to_owned());
     }
+    if is_answering && filters.as_ref().is_some_and(|filters| !filters.mirrors.is_empty()) {
+        return Err("it has a filter that answers, and one that mirrors".to_owned());
+    }
+    let has = |filters: &[wire::Filter], kind: wire::FilterKind| {
+        filters.iter().chain(&rule.filters).any(|filter| filter.kind == i32::from(kind))
+    };
+    let mut compiled = |backend: Key, filters: &[wire::Filter]| {
+        let strip_path = has(filters, wire::FilterKind::StripPath);
+        let override_host = has(filters, wire::FilterKind::OverrideHost);
+        let slot = backends.number(&backend);
+        CompiledDestination { backend, strip_path, override_host, slot }
+    };
     let mut destinations = Vec::with_capacity(rule.destinations.len());
     for destination in &rule.destinations {
         let not_a_backend = || format!("{:?} is not the key of a backend", destination.backend);
@@ -198,17 +211,11 @@ fn compile_rule(rule: &wire::Rule, backends: &mut Backends) -> Result<CompiledRu
         if Filters::parse(&destination.filters).map_err(|error| error.to_string())?.is_some() {
             return Err("it has a filter on a destination that only a rule can have".to_owned());
         }
-        let has = |kind: wire::FilterKind| {
-            let mut filters = rule.filters.iter().chain(&destination.filters);
-            filters.any(|filter| filter.kind == i32::from(kind))
-        };
-        let strip_path = has(wire::FilterKind::StripPath);
-        let override_host = has(wire::FilterKind::OverrideHost);
-        let slot = backends.number(&backend);
-        destinations
-            .push((CompiledDestination { backend, strip_path, override_host, slot }, destination.weight));
+        destinations.push((compiled(backend, &destination.filters), destination.weight));
     }
-    Ok(CompiledRule::new(destinations, filters))
+    let mirrors = filters.iter().flat_map(|filters| &filters.mirrors);
+    let mirrors = mirrors.map(|mirror| compiled(mirror.backend.clone(), &[])).collect();
+    Ok(CompiledRule::new(destinations, filters, mirrors))
 }
 
 fn place(key: &Key, route: wire::Route, actions: &Actions, matches: Vec<ParsedMatch>) -> Vec<Arc<Placement>> {

@@ -55,10 +55,17 @@ impl<'a> Ended<'a> {
         Self::Failed(Unanswered { failure, sent, side })
     }
 
-    pub(super) fn result(self) -> Result<Attempt<'a>, Failure> {
+    /// There is no further attempt.
+    pub(super) fn result<S>(self, connection: &mut Connection<S>) -> Result<Attempt<'a>, Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         match self {
             Self::Answered(attempt) => Ok(attempt),
-            Self::Failed(unanswered) => Err(unanswered.failure),
+            Self::Failed(Unanswered { failure, side, .. }) => {
+                side.leave(&mut connection.stream);
+                Err(failure)
+            }
         }
     }
 

@@ -1,3 +1,5 @@
+use std::rc::Rc;
+
 use bytes::Bytes;
 use dataplane_core::filter::Reply;
 use dataplane_core::{Answered, Decision, Matched, Router};
@@ -7,6 +9,7 @@ use tokio::time::Instant;
 
 use super::Progress;
 use super::local::{self, Local};
+use super::mirror;
 use super::outgoing::Outgoing;
 use super::relay::RequestSide;
 use super::replay::Replay;
@@ -18,12 +21,12 @@ use crate::http1::fields;
 use crate::http1::framing::BodyLength;
 use crate::http1::head::Head;
 use crate::http1::piece::{BodyReader, Coding};
-use crate::thread::ListenerName;
+use crate::thread::{ListenerName, Pinned};
 
 /// Routes a request, sends it to a target and its response to the client.
 pub(super) async fn forward<'r, S>(
     connection: &mut Connection<S>,
-    router: &'r Router,
+    pinned: &'r Rc<Pinned>,
     head: &Head,
     bytes: &Bytes,
     started: Instant,
@@ -35,7 +38,7 @@ where
     let listening = connection.listening.clone();
     let request = read(connection, head, bytes, &listening.listener)?;
     progress.id = Some(request.id);
-    let matched = match find(router, &request, progress)? {
+    let matched = match find(&pinned.router, &request, progress)? {
         Routed::Forward(matched) => matched,
         // On the heap: it is rare, and would be part of every connection's memory.
         Routed::Local(local) => return Box::pin(local.answer(connection, &request, progress)).await,
@@ -47,7 +50,10 @@ where
         timeouts: matched.backend.timeouts(&request),
         started,
     };
-    let side = request_side(connection, &request, &matched)?;
+    let mut side = request_side(connection, &request, &matched)?;
+    if let Some(filters) = matched.filters.filter(|filters| !filters.mirrors.is_empty()) {
+        side.tee(mirror::begin(connection, pinned, &request, &filters.mirrors));
+    }
     let attempt = outgoing.send(connection, side).await?;
     if attempt.head.status != 101 {
         return attempt.answer(connection, &request, progress).await;

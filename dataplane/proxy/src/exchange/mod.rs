@@ -6,6 +6,7 @@ mod forward;
 pub(crate) mod forwarded;
 mod headers;
 mod local;
+mod mirror;
 mod outgoing;
 mod reach;
 mod relay;
@@ -59,9 +60,7 @@ where
     let pinned = connection.thread.router();
     let mut progress = Progress { consumed: head.body.is_empty(), ..Progress::default() };
     let outcome = match &pinned {
-        Some(pinned) => {
-            forward::forward(connection, &pinned.router, head, &bytes, started, &mut progress).await
-        }
+        Some(pinned) => forward::forward(connection, pinned, head, &bytes, started, &mut progress).await,
         None => Err(Failure::new(Reason::NotReady, "no configuration has been loaded yet")),
     };
     let after = match outcome {

@@ -1,5 +1,5 @@
 use std::fmt::Display;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::deadlines::{self, Deadlines};
+use super::mirror::Tee;
 use super::replay::Replay;
 use crate::Reason;
 use crate::answer::Failure;
@@ -45,6 +46,8 @@ pub(super) struct RequestSide {
     /// Some of the body was taken.
     touched: bool,
     replay: Replay,
+    /// For the mirrors that get a copy, until it is whole.
+    tee: Option<Box<Tee>>,
     /// All of the body was handed on.
     ended: bool,
     /// The target takes no more. It may have answered nevertheless.
@@ -67,9 +70,50 @@ impl RequestSide {
             expects_continue,
             touched: false,
             replay,
+            tee: None,
             ended,
             broken: false,
             starved: false,
+        }
+    }
+
+    /// For a body of which nothing is left to read.
+    pub(super) fn whole(mut body: Replay, coding: Coding) -> Self {
+        body.rewind();
+        Self { touched: true, ended: false, ..Self::new(BodyReader::Done, coding, false, body) }
+    }
+
+    /// Lets mirrors have a copy of the body.
+    pub(super) fn tee(&mut self, tee: Option<Box<Tee>>) {
+        self.tee = tee;
+    }
+
+    /// Lets mirrors have what no target took of the body, as far as it is here.
+    pub(super) fn leave<S>(mut self, stream: &mut Stream<S>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut cx = Context::from_waker(Waker::noop());
+        while self.tee.is_some() {
+            match stream.poll_body(&mut self.reader, &mut cx) {
+                Poll::Ready(Some(Ok(piece))) => self.keep(&piece),
+                Poll::Ready(None) => self.send_copies(),
+                Poll::Ready(Some(Err(_))) | Poll::Pending => return,
+            }
+        }
+    }
+
+    fn keep(&mut self, piece: &Piece) {
+        self.replay.keep(piece);
+        if self.tee.as_mut().is_some_and(|tee| !tee.keep(piece)) {
+            self.tee = None;
+        }
+    }
+
+    /// All of the body is here.
+    fn send_copies(&mut self) {
+        if let Some(tee) = self.tee.take() {
+            tee.send();
         }
     }
 
@@ -330,12 +374,15 @@ impl<'t> Relay<'t> {
             }
             Poll::Ready(Some(Ok(piece))) => {
                 request.ended = piece.is_last(&request.reader, request.coding);
-                request.replay.keep(&piece);
+                request.keep(&piece);
                 upstream.stream.put(piece, request.coding);
             }
             Poll::Ready(Some(Err(error))) => return Err(body_failure(&error)),
         }
         request.touched = true;
+        if request.ended {
+            request.send_copies();
+        }
         Ok(true)
     }
 

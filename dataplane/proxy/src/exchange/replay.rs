@@ -4,6 +4,7 @@ use crate::http1::framing::BodyLength;
 use crate::http1::piece::Piece;
 
 /// What was taken of a request's body, so that it can be sent again.
+#[derive(Clone)]
 pub(super) struct Replay {
     /// `None`: it isn't kept, or was too much.
     kept: Option<Vec<u8>>,

@@ -125,7 +125,7 @@ impl Attempt<'_> {
 }
 
 /// Event streams and calls of gRPC last as long as both sides want.
-fn is_endless(head: &ResponseHead, bytes: &[u8]) -> bool {
+pub(super) fn is_endless(head: &ResponseHead, bytes: &[u8]) -> bool {
     let starts = |value: &[u8], kind: &[u8]| {
         value.get(..kind.len()).is_some_and(|front| front.eq_ignore_ascii_case(kind))
     };

@@ -40,12 +40,18 @@ impl<'a> Outgoing<'a> {
         let mut deadlines = Deadlines::new(self.timeouts, self.started);
         let mut tried = Tried::default();
         let mut began = self.started;
-        let mut picked = self.pick(&connection.thread, &tried, began)?;
+        let mut picked = match self.pick(&connection.thread, &tried, began) {
+            Ok(picked) => picked,
+            Err(failure) => {
+                side.leave(&mut connection.stream);
+                return Err(failure);
+            }
+        };
         loop {
             let target = picked.target;
             let ended = self.attempt(connection, target, side, &mut deadlines, began).await;
             self.judge(&connection.thread, picked, &ended, began);
-            let Some(retries) = retries else { return ended.result() };
+            let Some(retries) = retries else { return ended.result(connection) };
             let fault =
                 ended.fault().filter(|fault| retries.rule.allows(*fault, || self.request.is_idempotent()));
             if tried.count() > 0 {
@@ -54,10 +60,10 @@ impl<'a> Outgoing<'a> {
             }
             tried.add(target);
             if fault.is_none() || !ended.side().is_repeatable() {
-                return ended.result();
+                return ended.result(connection);
             }
             let Some(next) = self.wait(connection, retries, &tried, &deadlines).await? else {
-                return ended.result();
+                return ended.result(connection);
             };
             picked = next;
             let is_head = self.request.head.method.of(self.request.bytes) == b"HEAD";
@@ -65,6 +71,23 @@ impl<'a> Outgoing<'a> {
             began = Instant::now();
             deadlines = deadlines.again(self.timeouts, began);
         }
+    }
+
+    /// Sends the request to one target.
+    pub(super) async fn send_once<S>(
+        &self,
+        connection: &mut Connection<S>,
+        side: RequestSide,
+    ) -> Result<Attempt<'a>, Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let began = self.started;
+        let picked = self.pick(&connection.thread, &Tried::default(), began)?;
+        let mut deadlines = Deadlines::new(self.timeouts, began);
+        let ended = self.attempt(connection, picked.target, side, &mut deadlines, began).await;
+        self.judge(&connection.thread, picked, &ended, began);
+        ended.result(connection)
     }
 
     /// The target whose turn it is and that its circuit breaker lets the request to.

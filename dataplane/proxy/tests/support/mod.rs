@@ -37,6 +37,8 @@ pub struct Setup {
     pub route: wire::Route,
     pub backend: wire::Backend,
     pub endpoints: wire::Endpoints,
+    /// By name, for filters that name them.
+    pub others: Vec<(&'static str, wire::Backend, wire::Endpoints)>,
     pub settings: ProxySettings,
     /// By name, for whatever names them by [`tls::Identity::key_of`].
     pub certificates: Vec<(&'static str, tls::Identity)>,
@@ -72,6 +74,7 @@ impl Setup {
             route: wire::Route { name: "users".into(), rules: vec![rule], ..Default::default() },
             backend: wire::Backend { name: "users".into(), root: "/".into(), ..Default::default() },
             endpoints: wire::Endpoints { targets: vec![target(upstream)] },
+            others: Vec::new(),
             settings: ProxySettings { threads: 1, ..ProxySettings::default() },
             certificates: Vec::new(),
             states: BackendStates::new(),
@@ -120,6 +123,12 @@ impl Setup {
             object("backend/default/users", wire::Payload::Backend(self.backend.clone())),
             object("endpoints/default/users", wire::Payload::Endpoints(self.endpoints.clone())),
         ];
+        for (name, backend, endpoints) in &self.others {
+            let backend = wire::Payload::Backend(backend.clone());
+            objects.push(object(&format!("backend/default/{name}"), backend));
+            let endpoints = wire::Payload::Endpoints(endpoints.clone());
+            objects.push(object(&format!("endpoints/default/{name}"), endpoints));
+        }
         for (name, listener) in &self.listeners {
             let key = Key::new(dataplane_snapshot::Kind::Listener, "settings", *name);
             objects

@@ -6,7 +6,7 @@ pub struct Filter {
     #[prost(enumeration = "FilterKind", tag = "1")]
     pub kind: i32,
     /// Absent for the kinds that have none.
-    #[prost(oneof = "FilterSettings", tags = "2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "FilterSettings", tags = "2, 3, 4, 5, 6, 7, 8, 9")]
     pub settings: Option<FilterSettings>,
 }
 
@@ -34,6 +34,9 @@ pub enum FilterKind {
     Cors = 9,
     /// Refuse requests that are larger: [`RequestLimits`].
     Limits = 10,
+    /// Send a share of the requests to another backend, too: [`RequestMirror`]. The only kind that a rule can have more than
+    /// once.
+    Mirror = 11,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
@@ -52,6 +55,8 @@ pub enum FilterSettings {
     Cors(Cors),
     #[prost(message, tag = "8")]
     Limits(RequestLimits),
+    #[prost(message, tag = "9")]
+    Mirror(RequestMirror),
 }
 
 impl FilterSettings {
@@ -161,4 +166,23 @@ pub struct RequestLimits {
     pub head: Option<u32>,
     #[prost(uint32, optional, tag = "3")]
     pub fields: Option<u32>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct RequestMirror {
+    /// A key of kind backend, which may not be there.
+    #[prost(string, tag = "1")]
+    pub backend: String,
+    /// Absent: all.
+    #[prost(message, optional, tag = "2")]
+    pub share: Option<Fraction>,
+}
+
+/// At most 1.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub struct Fraction {
+    #[prost(uint32, tag = "1")]
+    pub numerator: u32,
+    #[prost(uint32, tag = "2")]
+    pub denominator: u32,
 }

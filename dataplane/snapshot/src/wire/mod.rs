@@ -15,8 +15,8 @@ pub use backend::{
     TargetTls,
 };
 pub use filter::{
-    AddressAccess, Cors, DirectAnswer, Filter, FilterKind, FilterSettings, HeaderEdits, HeaderField,
-    Redirect, RequestLimits,
+    AddressAccess, Cors, DirectAnswer, Filter, FilterKind, FilterSettings, Fraction, HeaderEdits,
+    HeaderField, Redirect, RequestLimits, RequestMirror,
 };
 pub use health::{HealthCheck, HealthCheckKind};
 pub use listener::{ClientCertificates, Listener, ListenerProtocol, ListenerTls};

@@ -166,6 +166,60 @@ fn a_rule_that_answers_needs_no_destination() {
     assert_eq!(goes_to(&router, &Head::get("/")), "r answers");
 }
 
+fn mirror(backend: &str) -> wire::Filter {
+    let mirror = wire::RequestMirror { backend: backend.to_owned(), share: None };
+    wire::FilterSettings::Mirror(mirror).of(wire::FilterKind::Mirror)
+}
+
+#[test]
+fn a_copy_goes_where_its_mirror_says_and_is_treated_as_the_request() {
+    let mut rule = rule(vec![on("", "/v1")]);
+    rule.filters = vec![
+        mirror("backend/default/c"),
+        wire::FilterKind::StripPath.into(),
+        mirror("backend/default/lost"),
+        wire::FilterKind::OverrideHost.into(),
+        mirror("backend/default/b"),
+    ];
+    let route = wire::Route { rules: vec![rule], ..Default::default() };
+    let objects =
+        sample::backend("c").into_iter().chain([object("route/default/r", wire::Payload::Route(route))]);
+    let router = router(objects);
+    let listener = router.listener_id("http").unwrap();
+    let head = Head::get("/v1/a");
+    let copy = |index| router.mirror(listener, &head, index);
+    let to = |index| copy(index).map(|matched| matched.backend.key.name().to_owned());
+    let (c, b) = (Some("c".to_owned()), Some("b".to_owned()));
+    assert_eq!([to(0), to(1), to(2), to(3)], [c, None, b, None]);
+    let matched = copy(0).unwrap();
+    let mut out = Vec::new();
+    matched.write_target(&head, &mut out).unwrap();
+    assert_eq!(out, b"/a");
+    assert_eq!(matched.host(sample::pick(&matched).unwrap(), true), Some("t.test"));
+    assert!(router.mirror(listener, &Head::get("/elsewhere"), 0).is_none());
+}
+
+/// The slot of a backend that only a mirror names stays its own when the backend goes and others come.
+#[test]
+fn a_mirrors_backend_comes_and_goes() {
+    let mut rule = rule(vec![on("", "/")]);
+    rule.filters = vec![mirror("backend/default/c")];
+    let route = wire::Route { rules: vec![rule], ..Default::default() };
+    let route = || object("route/default/r", wire::Payload::Route(route.clone()));
+    let states = BackendStates::new();
+    let mut previous: Option<Router> = None;
+    for (others, expected) in [(vec!["c"], true), (vec![], false), (vec!["d"], false), (vec!["c", "d"], true)]
+    {
+        let others = others.iter().flat_map(|name| sample::backend(name));
+        let objects =
+            sample::backend("b").into_iter().chain(others).chain([sample::listener("http"), route()]);
+        let router = Router::compile(&sample::served(objects), previous.as_ref(), &states).router;
+        let found = router.mirror(router.listener_id("http").unwrap(), &Head::get("/"), 0);
+        assert_eq!(found.map(|matched| matched.backend.key.name() == "c").unwrap_or_default(), expected);
+        previous = Some(router);
+    }
+}
+
 #[test]
 fn a_missing_backend_keeps_its_share() {
     let mut rule = rule(vec![on("", "/")]);
@@ -225,6 +279,14 @@ fn what_is_not_whole_is_rejected_and_stops_nobody() {
             with(|rule| rule.filters.push(answer())),
             "rules[0]: it has a filter that answers, and a destination",
         ),
+        (
+            with(|rule| {
+                rule.destinations.clear();
+                rule.filters = vec![answer(), mirror("backend/default/b")];
+            }),
+            "rules[0]: it has a filter that answers, and one that mirrors",
+        ),
+        (with(|rule| rule.filters.push(mirror("b"))), "rules[0]: \"b\" is not the key of a backend"),
         (
             with(|rule| rule.destinations[0].filters.push(answer())),
             "rules[0]: it has a filter on a destination that only a rule can have",
