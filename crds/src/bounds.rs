@@ -73,6 +73,10 @@ pub const MAX_NETWORKS: u32 = 256;
 pub const MAX_ORIGINS: u32 = 64;
 /// Methods or headers in one list of CORS.
 pub const MAX_CORS_NAMES: u32 = 64;
+/// Mirrors of one route.
+pub const MAX_MIRRORS: u32 = 4;
+/// Of a fraction.
+pub const MAX_DENOMINATOR: u32 = 1_000_000;
 
 const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 const HOSTNAME: &str = r"^(\\*\\.)?([a-z0-9_]([-a-z0-9_]*[a-z0-9_])?\\.)*[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?$";

@@ -2,15 +2,19 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::bounds::{MAX_DIRECT_BODY, MAX_HOSTNAME};
-use crate::{Cors, HeaderModifier, RequestRedirect};
+use crate::bounds::{MAX_DIRECT_BODY, MAX_HOSTNAME, MAX_MIRRORS};
+use crate::{Cors, HeaderModifier, RequestMirror, RequestRedirect};
 
 /// What is done to the requests of a route and to their responses. Each filter at most once; the order in which they are
 /// applied is fixed and is the order here.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = Rule::new("!has(self.requestRedirect) || !has(self.directResponse)")
-    .message("requestRedirect and directResponse both answer every request: write only one of them"))]
+#[x_kube(
+    validation = Rule::new("!has(self.requestRedirect) || !has(self.directResponse)")
+        .message("requestRedirect and directResponse both answer every request: write only one of them"),
+    validation = Rule::new("!has(self.requestMirrors) || !(has(self.requestRedirect) || has(self.directResponse))")
+        .message("requestRedirect and directResponse answer every request, and none is mirrored: leave requestMirrors out")
+)]
 pub struct RouteFilters {
     /// Which clients are served, by their IP address; the others are answered with 403.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,6 +37,11 @@ pub struct RouteFilters {
     /// What else of requests is rewritten; the path is rewritten by the backend's root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url_rewrite: Option<UrlRewrite>,
+    /// Backends that get copies of requests, besides the target; what they answer is dropped, and no request waits for them.
+    /// At most 4.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_MIRRORS))]
+    pub request_mirrors: Vec<RequestMirror>,
     /// What is changed in the headers of responses before they are sent to the client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_header_modifier: Option<HeaderModifier>,

@@ -18,6 +18,7 @@ mod filters;
 mod header_modifier;
 mod health;
 mod redirect;
+mod request_mirror;
 mod route;
 mod route_match;
 mod status;
@@ -34,6 +35,7 @@ pub use filters::{DirectResponse, IpAccess, RequestLimits, RouteFilters, UrlRewr
 pub use header_modifier::{HeaderModifier, HeaderValue};
 pub use health::{HealthCheck, HealthCheckType};
 pub use redirect::{RedirectPath, RedirectScheme, RequestRedirect};
+pub use request_mirror::{Fraction, RequestMirror};
 pub use route::{BackendReference, InlineBackend, Route, RouteBackend, RouteSpec};
 pub use route_match::{Condition, ConditionType, PathMatch, PathType, RouteMatch};
 pub use status::{BackendStatus, RouteStatus};

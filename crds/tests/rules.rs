@@ -376,6 +376,31 @@ fn filters_say_something() {
 }
 
 #[test]
+fn mirrors_name_backends_and_shares() {
+    let mirror = |share: Value| {
+        let mut mirror = json!({ "ref": { "name": "b" } });
+        mirror.as_object_mut().unwrap().extend(share.as_object().unwrap().clone());
+        filters(json!({ "requestMirrors": [mirror] }))
+    };
+    for share in [json!({}), json!({ "percent": 0 }), json!({ "fraction": { "numerator": 1 } })] {
+        accepted(mirror(share));
+    }
+    accepted(mirror(json!({ "fraction": { "numerator": 1000, "denominator": 1000 } })));
+    for (numerator, denominator) in [(101, None), (3, Some(2)), (1, Some(0))] {
+        let mut fraction = json!({ "numerator": numerator });
+        if let Some(denominator) = denominator {
+            fraction["denominator"] = denominator.into();
+        }
+        refused(mirror(json!({ "fraction": fraction })), "fraction", "a fraction is at most 1");
+    }
+    let both = json!({ "percent": 1, "fraction": { "numerator": 1 } });
+    refused(mirror(both), "requestMirrors[0]", "write only one of them");
+    let mirrors = json!([{ "ref": { "name": "b" } }]);
+    let redirect = answering(json!({ "requestMirrors": mirrors, "requestRedirect": { "port": 1 } }));
+    refused(redirect, "filters", "leave requestMirrors out");
+}
+
+#[test]
 fn modified_headers_have_names() {
     for list in ["set", "add", "setIfMissing"] {
         let with = |name: &str| {

@@ -62,6 +62,8 @@ pub enum UnresolvedReason {
     CertificateNotFound,
     /// Others of its backends exist: the route is planned, and the requests that are this one's share are answered with 503.
     SomeBackendNotFound,
+    /// A backend that should get copies doesn't exist: the route is planned, and nothing is copied there.
+    MirrorNotFound,
     /// The backend exists but is refused; the route is planned, and answers by the backend's last good version or 503.
     BackendNotAccepted,
     /// The certificate exists but is refused; who names it is planned, and goes by its last good version.
@@ -100,7 +102,7 @@ impl UnresolvedReason {
     /// The `reason` of the condition.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::BackendNotFound | Self::SomeBackendNotFound => "BackendNotFound",
+            Self::BackendNotFound | Self::SomeBackendNotFound | Self::MirrorNotFound => "BackendNotFound",
             Self::BackendNotAccepted => "BackendNotAccepted",
             Self::CertificateNotFound => "CertificateNotFound",
             Self::CertificateNotAccepted => "CertificateNotAccepted",

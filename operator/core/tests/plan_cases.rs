@@ -69,6 +69,41 @@ fn routes_follow_their_backend_into_refusal_and_back() {
 }
 
 #[test]
+fn routes_follow_the_backends_of_their_mirrors_and_are_never_held_for_them() {
+    let mirroring = GOOD.replacen(
+        "backends: [{ref: {name: b}}]",
+        "backends: [{ref: {name: b}}], filters: {requestMirrors: [{ref: {name: c}}]}",
+        1,
+    );
+    let copies =
+        "---\nkind: Backend\nmetadata: {name: c}\nspec: {targets: [{hostname: c.internal, port: 80}]}\n";
+    let without = manifests::world(&mirroring);
+    let with = manifests::world(&format!("{mirroring}{copies}"));
+    let first = "route/default/first";
+    let (missing, memo) = plan(&without, &Memo::default());
+    assert_eq!(unresolved(&missing, first), Some(UnresolvedReason::MirrorNotFound));
+    let status = &missing.statuses[&key(first)];
+    assert!(status.accepted.is_ok() && !status.is_held());
+    let problems = &status.resolved_refs.as_ref().unwrap_err().problems;
+    assert_eq!(
+        problems[0].to_string(),
+        "spec.filters.requestMirrors[0].ref: there is no Backend c in namespace default"
+    );
+    let route = |plan: &Plan| plan.snapshot.get(&key(first)).cloned();
+
+    // The same objects as before, so that what is planned anew is so for the Backend alone.
+    let mut found = without.clone();
+    found.backends.clone_from(&with.backends);
+    let (found, memo) = plan(&found, &memo);
+    assert_eq!(unresolved(&found, first), None);
+    assert_eq!(route(&found), route(&missing));
+    let (refused, _) = plan(&edited(&with, "backend/default/c", backend_root("bad")), &memo);
+    assert_eq!(unresolved(&refused, first), Some(UnresolvedReason::BackendNotAccepted));
+    assert_eq!(route(&refused), route(&missing));
+    assert_eq!(unresolved(&refused, "route/default/second"), None);
+}
+
+#[test]
 fn the_status_of_a_shadowed_route_is_the_newest() {
     let world = manifests::world(GOOD);
     let (before, memo) = plan(&world, &Memo::default());

@@ -145,8 +145,17 @@ pub(super) struct ValidRoute<'a> {
     pub(super) matches: Vec<ValidMatch<'a>>,
     /// As workers take them: their parsers have looked at each.
     pub(super) filters: Vec<wire::Filter>,
+    pub(super) mirrors: Vec<ValidMirror>,
     /// Only the good ones, if something was found.
     pub(super) destinations: Vec<ValidDestination<'a>>,
+}
+
+pub(super) struct ValidMirror {
+    /// Its place in the spec.
+    pub(super) index: usize,
+    pub(super) backend: Key,
+    /// `None`: all.
+    pub(super) share: Option<wire::Fraction>,
 }
 
 pub(super) struct ValidDestination<'a> {

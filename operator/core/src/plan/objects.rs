@@ -58,7 +58,7 @@ pub(super) fn route(key: &Key, observed: &Arc<Observed>, resolver: &Resolver<'_>
     validate::key(key, &mut findings);
     let is_key_good = findings.is_empty();
     let valid = validate::route(spec, key, &mut findings);
-    let resolved_refs = resolver.resolve(&valid.destinations, key.namespace(), &spec.listeners);
+    let resolved_refs = resolver.resolve(&valid, key.namespace());
     let objects = if findings.is_empty() { route_objects(key, observed, &valid) } else { Vec::new() };
     sized(&objects, &mut findings);
     let refusal = findings.into_refusal();
@@ -79,7 +79,9 @@ pub(super) fn route(key: &Key, observed: &Arc<Observed>, resolver: &Resolver<'_>
     let accepted = refusal.map_or(Ok(active), Err);
     let status = ObjectStatus { resolved_refs, ..status(key, observed, accepted, &objects) };
     let footprints = if objects.is_empty() || !is_placeable { Vec::new() } else { footprints };
-    let references = valid.destinations.iter().flat_map(|to| references(to, key.namespace())).collect();
+    let mirrors = valid.mirrors.iter().map(|mirror| mirror.backend.clone());
+    let references = valid.destinations.iter().flat_map(|to| references(to, key.namespace()));
+    let references = references.chain(mirrors).collect();
     Planned { observed: observed.clone(), objects, status: Arc::new(status), references, footprints }
 }
 

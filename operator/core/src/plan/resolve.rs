@@ -5,7 +5,7 @@ use dataplane_snapshot::Key;
 
 use super::certificates::Certificates;
 use super::findings::{Field, problem};
-use super::model::{Destination, ValidDestination};
+use super::model::{Destination, ValidDestination, ValidMirror, ValidRoute};
 use super::planned::{Planned, changes};
 use crate::{Problem, Spec, Unresolved, UnresolvedReason};
 
@@ -56,26 +56,34 @@ pub(super) fn unresolved(
 }
 
 impl Resolver<'_> {
-    pub(super) fn resolve(
-        &self,
-        destinations: &[ValidDestination<'_>],
-        namespace: &str,
-        listeners: &[String],
-    ) -> Result<(), Unresolved> {
-        let named = destinations.iter().filter_map(|one| self.backend(one.index, one.reference()?));
-        let mut backends: Vec<_> = named.collect();
+    pub(super) fn resolve(&self, route: &ValidRoute<'_>, namespace: &str) -> Result<(), Unresolved> {
+        let ValidRoute { destinations, mirrors, listeners, .. } = route;
+        let at = Field::SPEC.name("backends");
+        let named = destinations
+            .iter()
+            .filter_map(|one| self.backend(&at.index(one.index).name("ref"), one.reference()?));
+        let mut found: Vec<_> = named.collect();
         let missing = |(reason, _): &&(_, Problem)| *reason == UnresolvedReason::BackendNotFound;
-        if backends.iter().filter(missing).count() < destinations.len() {
+        if found.iter().filter(missing).count() < destinations.len() {
             // The others get their share of the requests all the same.
-            for (reason, _) in &mut backends {
+            for (reason, _) in &mut found {
                 *reason = (*reason).max(UnresolvedReason::SomeBackendNotFound);
             }
         }
-        backends.extend(destinations.iter().flat_map(|one| self.inline(one, namespace)));
+        found.extend(destinations.iter().flat_map(|one| self.inline(one, namespace)));
+        found.extend(mirrors.iter().filter_map(|mirror| self.mirror(mirror)));
         let listeners = listeners.iter().enumerate().filter_map(|(index, name)| {
             Some((UnresolvedReason::ListenerNotFound, self.listener(index, name)?))
         });
-        unresolved(backends.into_iter().chain(listeners))
+        unresolved(found.into_iter().chain(listeners))
+    }
+
+    fn mirror(&self, mirror: &ValidMirror) -> Option<(UnresolvedReason, Problem)> {
+        let at = Field::SPEC.name("filters");
+        let at = at.name("requestMirrors");
+        let (reason, problem) = self.backend(&at.index(mirror.index).name("ref"), &mirror.backend)?;
+        let is_missing = reason == UnresolvedReason::BackendNotFound;
+        Some((if is_missing { UnresolvedReason::MirrorNotFound } else { reason }, problem))
     }
 
     /// What an inline backend names.
@@ -89,19 +97,19 @@ impl Resolver<'_> {
         self.certificates.resolve(backend, namespace, &at.index(destination.index).name("inline"))
     }
 
-    fn backend(&self, index: usize, key: &Key) -> Option<(UnresolvedReason, Problem)> {
-        let at = Field::SPEC.name("backends");
+    /// `at` is where it is named.
+    fn backend(&self, at: &Field<'_>, key: &Key) -> Option<(UnresolvedReason, Problem)> {
         let found = self.backends.binary_search_by(|planned| planned.key().cmp(key));
         match found.ok().and_then(|index| self.backends.get(index)).map(|planned| Standing::of(planned)) {
             Some(Standing::Good | Standing::Keyless) => None,
             Some(Standing::Refused) => {
                 let message = format!("Backend {} isn't accepted: its own status says why", key.name());
-                Some((UnresolvedReason::BackendNotAccepted, problem(&at.index(index).name("ref"), message)))
+                Some((UnresolvedReason::BackendNotAccepted, problem(at, message)))
             }
             None => {
                 let (namespace, name) = (key.namespace(), key.name());
                 let message = format!("there is no Backend {name} in namespace {namespace}");
-                Some((UnresolvedReason::BackendNotFound, problem(&at.index(index).name("ref"), message)))
+                Some((UnresolvedReason::BackendNotFound, problem(at, message)))
             }
         }
     }

@@ -221,6 +221,9 @@ fn filters() -> impl Strategy<Value = Option<RouteFilters>> {
         r#"{"directResponse": {"status": 204, "body": "x"}}"#,
         r#"{"requestHeaderModifier": {"set": [{"name": "a", "value": "b"}], "remove": ["c"]}}"#,
         r#"{"responseHeaderModifier": {"add": [{"name": "Content-Length", "value": "1"}]}}"#,
+        r#"{"requestMirrors": [{"ref": {"name": "a"}}, {"ref": {"name": "b"}, "percent": 5}]}"#,
+        r#"{"requestMirrors": [{"ref": {"name": "c"}, "percent": 200}]}"#,
+        r#"{"requestMirrors": [{"ref": {"name": "c"}}], "directResponse": {}}"#,
         r#"{"urlRewrite": {"hostname": "a.test:80"}}"#,
         r#"{"urlRewrite": {"hostname": "a/b"}}"#,
     ];

@@ -208,11 +208,12 @@ fn plugins_are_refused_by_name_but_the_one_that_exists_here() {
     assert_eq!(plugins(json!([slot(json!({ "plugin_index": { "transform_request": 0 } }))])), Ok(true));
     assert_eq!(plugins(json!([slot(json!({ "enabled": false }))])), Ok(false));
     assert_eq!(plugins(json!({ "slots": [slot(json!({}))] })), Ok(true));
-    let other =
-        plugins(json!([slot(json!({ "plugin": "cp:otoroshi.next.plugins.Jwt", "config": { "a": 1 } }))]));
-    let problems = other.unwrap_err();
-    assert_eq!(problems[0].field, "plugins[0].plugin");
-    assert!(problems[0].message.contains("Jwt"), "{problems:?}");
+    for name in ["Jwt", "NgTrafficMirroring"] {
+        let plugin = format!("cp:otoroshi.next.plugins.{name}");
+        let problems = plugins(json!([slot(json!({ "plugin": plugin, "config": { "a": 1 } }))])).unwrap_err();
+        assert_eq!((problems.len(), &*problems[0].field), (1, "plugins[0].plugin"));
+        assert!(problems[0].message.contains(name), "{problems:?}");
+    }
     for (name, value) in [("debug", json!(true)), ("include", json!(["/a"])), ("config", json!({ "a": 1 }))] {
         assert_eq!(
             refused(&with("plugins", json!([slot(json!({ name: value }))]))),

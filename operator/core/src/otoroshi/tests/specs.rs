@@ -333,18 +333,31 @@ fn redirect() -> impl Strategy<Value = RequestRedirect> {
     )
 }
 
+fn request_mirror() -> impl Strategy<Value = RequestMirror> {
+    let fraction =
+        (any::<u32>(), any::<u32>()).prop_map(|(numerator, denominator)| Fraction { numerator, denominator });
+    (word(), option::of(0..=100_u32), option::of(fraction)).prop_map(|(name, percent, fraction)| {
+        RequestMirror { reference: BackendReference { name, namespace: None }, percent, fraction }
+    })
+}
+
 fn filters() -> impl Strategy<Value = RouteFilters> {
     let access = (words(), words()).prop_map(|(allow, deny)| IpAccess { allow, deny });
     let limits = option::of(any::<u64>())
         .prop_map(|max_body_bytes| RequestLimits { max_body_bytes, ..RequestLimits::default() });
     let answer = "[ -~]{0,8}".prop_map(|body| DirectResponse { body, ..DirectResponse::default() });
     let rewrite = option::of(word()).prop_map(|hostname| UrlRewrite { hostname });
+    let mirrors = vec(request_mirror(), 0..2);
     let answers = (option::weighted(0.2, redirect()), option::weighted(0.2, answer));
     let rest = (option::of(access), option::weighted(0.2, limits), option::of(cors()), answers);
-    let headers =
-        (option::of(header_modifier()), option::of(header_modifier()), option::weighted(0.2, rewrite));
+    let headers = (
+        option::of(header_modifier()),
+        option::of(header_modifier()),
+        option::weighted(0.2, rewrite),
+        mirrors,
+    );
     (rest, headers).prop_map(|((ip_access, limits, cors, (request_redirect, direct_response)), headers)| {
-        let (request_header_modifier, response_header_modifier, url_rewrite) = headers;
+        let (request_header_modifier, response_header_modifier, url_rewrite, request_mirrors) = headers;
         RouteFilters {
             ip_access,
             limits,
@@ -353,6 +366,7 @@ fn filters() -> impl Strategy<Value = RouteFilters> {
             direct_response,
             request_header_modifier,
             url_rewrite,
+            request_mirrors,
             response_header_modifier,
         }
     })

@@ -2,15 +2,23 @@ use crds::PathType;
 use dataplane_snapshot::{Key, wire};
 
 use super::precedence;
-use crate::plan::model::{Destination, ValidCondition, ValidDestination, ValidMatch, ValidRoute};
+use crate::plan::model::{
+    Destination, ValidCondition, ValidDestination, ValidMatch, ValidMirror, ValidRoute,
+};
 
 pub(in crate::plan) fn route(route: &ValidRoute<'_>, key: &Key) -> wire::Route {
     let mut wire = matches_only(route, key);
     for rule in &mut wire.rules {
         rule.filters.clone_from(&route.filters);
+        rule.filters.extend(route.mirrors.iter().map(mirror));
         rule.destinations = route.destinations.iter().map(|one| destination(one, key)).collect();
     }
     wire
+}
+
+fn mirror(mirror: &ValidMirror) -> wire::Filter {
+    let mirror = wire::RequestMirror { backend: mirror.backend.to_string(), share: mirror.share };
+    wire::FilterSettings::Mirror(mirror).of(wire::FilterKind::Mirror)
 }
 
 fn destination(destination: &ValidDestination<'_>, key: &Key) -> wire::Destination {

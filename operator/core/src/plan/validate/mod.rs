@@ -8,6 +8,7 @@ mod client;
 mod filters;
 mod health;
 mod matches;
+mod mirrors;
 mod predicate;
 mod route;
 mod syntax;

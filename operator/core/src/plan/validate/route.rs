@@ -1,7 +1,7 @@
-use crds::{RouteBackend, RouteFilters, RouteSpec};
+use crds::{BackendReference, RouteBackend, RouteFilters, RouteSpec};
 use dataplane_snapshot::{Key, Kind};
 
-use super::{backend, bounds, filters, matches};
+use super::{backend, bounds, filters, matches, mirrors};
 use crate::plan::findings::{Field, Findings};
 use crate::plan::model::{Destination, ValidDestination, ValidRoute};
 
@@ -20,6 +20,8 @@ pub(in crate::plan) fn route<'a>(
     }
     let matches = matches::matches(&spec.matches, &at.name("matches"), findings);
     let filters = filters::filters(spec, &at, findings);
+    let mirrors = spec.filters.as_ref();
+    let mirrors = mirrors.map(|filters| mirrors::mirrors(filters, key, &at.name("filters"), findings));
     let destinations = destinations(spec, key, &at.name("backends"), findings);
     ValidRoute {
         name: spec.display_name.as_deref().unwrap_or(key.name()),
@@ -27,6 +29,7 @@ pub(in crate::plan) fn route<'a>(
         listeners: &spec.listeners,
         matches,
         filters,
+        mirrors: mirrors.unwrap_or_default(),
         destinations,
     }
 }
@@ -60,15 +63,7 @@ fn destination<'a>(
 ) -> Option<Destination<'a>> {
     match (&spec.reference, &spec.inline) {
         (Some(reference), None) => {
-            let at = at.name("ref");
-            if reference.name.is_empty() {
-                findings.invalid(&at.name("name"), "write the name of a Backend");
-            }
-            if reference.namespace.as_deref().is_some_and(|namespace| namespace != key.namespace()) {
-                let instead = format!("name a Backend in the route's own namespace, {}", key.namespace());
-                findings.unsupported(&at.name("namespace"), instead);
-            }
-            Some(Destination::Reference(Key::new(Kind::Backend, key.namespace(), &*reference.name)))
+            Some(Destination::Reference(self::reference(reference, key, &at.name("ref"), findings)))
         }
         (None, Some(spec)) => backend(spec, key.name(), &at.name("inline"), findings)
             .map(|backend| Destination::Inline(Box::new(backend))),
@@ -81,4 +76,21 @@ fn destination<'a>(
             None
         }
     }
+}
+
+/// The key of the Backend that a route names.
+pub(super) fn reference(
+    reference: &BackendReference,
+    route: &Key,
+    at: &Field<'_>,
+    findings: &mut Findings,
+) -> Key {
+    if reference.name.is_empty() {
+        findings.invalid(&at.name("name"), "write the name of a Backend");
+    }
+    if reference.namespace.as_deref().is_some_and(|namespace| namespace != route.namespace()) {
+        let instead = format!("name a Backend in the route's own namespace, {}", route.namespace());
+        findings.unsupported(&at.name("namespace"), instead);
+    }
+    Key::new(Kind::Backend, route.namespace(), &*reference.name)
 }
