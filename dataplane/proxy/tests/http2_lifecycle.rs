@@ -23,10 +23,6 @@ fn waiting() -> (Upstream, Arc<AtomicBool>) {
     (upstream, released)
 }
 
-async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work).await.unwrap()
-}
-
 #[test]
 fn a_drain_ends_connections_and_fails_no_request() {
     let (upstream, released) = waiting();
@@ -41,9 +37,7 @@ fn a_drain_ends_connections_and_fails_no_request() {
         for _ in 0..10 {
             pending.push(client.begin(get("/"), true).await.0);
         }
-        let upstream = Arc::new(upstream);
-        let seen = upstream.clone();
-        off_thread(move || seen.wait(|seen| seen.requests.len() == 11)).await;
+        upstream.wait_aside(|seen| seen.requests.len() == 11).await;
         let draining = gateway.clone();
         let drain = tokio::spawn(async move { draining.proxy.drain(PATIENCE).await });
         // The idle one goes at once, while the other is still asked not to begin requests.
@@ -82,7 +76,8 @@ fn what_was_sent_before_the_client_heard_of_the_drain_is_served() {
             }));
         }
         let counted = gateway.clone();
-        off_thread(move || counted.stats(|stats| stats.responses[2] > 200)).await;
+        let many = move || counted.stats(|stats| stats.responses[2] > 200);
+        tokio::task::spawn_blocking(many).await.unwrap();
         assert_eq!(gateway.proxy.drain(PATIENCE).await.forced, 0);
         for client in clients {
             assert!(within(client).await.unwrap() > 0);
@@ -97,9 +92,7 @@ fn a_request_outlives_its_listener() {
     block_on(async {
         let mut client = Http2::connect(gateway.address()).await;
         let (response, _) = client.begin(get("/"), true).await;
-        let upstream = Arc::new(upstream);
-        let seen = upstream.clone();
-        off_thread(move || seen.wait(|seen| seen.requests.len() == 1)).await;
+        upstream.wait_aside(|seen| seen.requests.len() == 1).await;
         gateway.swap(|setup| setup.listeners.clear());
         released.store(true, Ordering::Relaxed);
         assert_eq!(answer(response).await.status, 200);
@@ -115,9 +108,7 @@ fn a_drain_cuts_what_does_not_end() {
         let mut client = Http2::connect(gateway.address()).await;
         let (first, _) = client.begin(get("/"), true).await;
         let (second, _) = client.begin(get("/"), true).await;
-        let upstream = Arc::new(upstream);
-        let seen = upstream.clone();
-        off_thread(move || seen.wait(|seen| seen.requests.len() == 2)).await;
+        upstream.wait_aside(|seen| seen.requests.len() == 2).await;
         // Two requests, one connection.
         assert_eq!(gateway.proxy.drain(Duration::from_millis(50)).await.forced, 1);
         assert!(within(first).await.is_err() && within(second).await.is_err());
@@ -184,11 +175,9 @@ fn a_client_that_vanishes_frees_its_targets() {
         let mut client = Http2::connect(gateway.address()).await;
         let (_first, _) = client.begin(get("/"), true).await;
         let (_second, _) = client.begin(get("/"), true).await;
-        let upstream = Arc::new(upstream);
-        let seen = upstream.clone();
-        off_thread(move || seen.wait(|seen| seen.requests.len() == 2)).await;
+        upstream.wait_aside(|seen| seen.requests.len() == 2).await;
         client.driver.abort();
-        off_thread(move || upstream.wait(|seen| seen.closed == 2)).await;
+        upstream.wait_aside(|seen| seen.closed == 2).await;
     });
     let stats = gateway.stats(|stats| stats.active == 0);
     assert_eq!(stats.reason(dataplane_proxy::Reason::ClientGone), 2);

@@ -41,7 +41,7 @@ fn a_slow_reader_holds_up_the_target() {
         let (response, _) = client.begin(get("/"), true).await;
         let response = within(response).await.unwrap();
         // Nothing is read, so it is cut; by then the target had sent what buffers take, and no more.
-        tokio::task::spawn_blocking(move || upstream.wait(|seen| seen.closed == 1)).await.unwrap();
+        upstream.wait_aside(|seen| seen.closed == 1).await;
         drop(response);
     });
     assert!(sent.load(Ordering::Relaxed) < MUCH / 4, "{sent:?}");
@@ -74,12 +74,7 @@ fn a_slow_target_holds_up_the_client() {
         assert!(sent < MUCH / 4, "{sent}");
         // A stream that stands still holds up no other.
         let (other, _) = client.begin(get("/"), true).await;
-        tokio::task::spawn_blocking({
-            let seen = upstream.seen.clone();
-            move || eventually(|| (seen.lock().unwrap().connections == 2).then_some(()))
-        })
-        .await
-        .unwrap();
+        upstream.wait_aside(|seen| seen.connections == 2).await;
         drop((response, other));
     });
     assert!(gateway.proxy.stats().received_bytes < (MUCH / 4) as u64);

@@ -279,18 +279,9 @@ fn a_client_that_resets_frees_the_target() {
     block_on(async {
         let mut client = Http2::connect(gateway.address()).await;
         let (_response, mut stream) = client.begin(get("/"), true).await;
-        tokio::task::spawn_blocking({
-            let seen = upstream.seen.clone();
-            move || support::eventually(|| (!seen.lock().unwrap().requests.is_empty()).then_some(()))
-        })
-        .await
-        .unwrap();
+        upstream.wait_aside(|seen| !seen.requests.is_empty()).await;
         stream.send_reset(h2::Reason::CANCEL);
-        let counted = tokio::task::spawn_blocking({
-            let seen = upstream.seen.clone();
-            move || support::eventually(|| (seen.lock().unwrap().closed == 1).then_some(()))
-        });
-        counted.await.unwrap();
+        upstream.wait_aside(|seen| seen.closed == 1).await;
     });
     let stats = gateway.stats(|stats| stats.reason(Reason::ClientGone) == 1);
     assert_eq!((stats.http2_streams, stats.responses[0]), (0, 1));

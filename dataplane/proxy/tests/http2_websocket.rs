@@ -39,13 +39,7 @@ fn echo() -> Upstream {
             return accepted.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
         }
         accepted.send(SWITCH);
-        loop {
-            let bytes = std::mem::take(accepted.received());
-            accepted.send(bytes);
-            if !accepted.read() {
-                return;
-            }
-        }
+        accepted.echo();
     })
 }
 

@@ -20,13 +20,7 @@ fn echo() -> Upstream {
     Upstream::start(|accepted| {
         accepted.head();
         accepted.send(SWITCH);
-        loop {
-            let bytes = std::mem::take(accepted.received());
-            accepted.send(bytes);
-            if !accepted.read() {
-                return;
-            }
-        }
+        accepted.echo();
     })
 }
 

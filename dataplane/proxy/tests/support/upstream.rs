@@ -80,6 +80,13 @@ impl Upstream {
         eventually(|| Some(self.seen()).filter(|seen| condition(seen)))
     }
 
+    /// As [`Self::wait`], while the runtime of this thread goes on.
+    pub async fn wait_aside(&self, condition: impl Fn(&Seen) -> bool + Send + 'static) -> Seen {
+        let seen = self.seen.clone();
+        let wait = move || eventually(|| Some(seen.lock().unwrap().clone()).filter(|seen| condition(seen)));
+        tokio::task::spawn_blocking(wait).await.unwrap()
+    }
+
     /// The head of the last request.
     pub fn last(&self) -> String {
         self.seen().requests.last().expect("a request came").0.clone()
@@ -142,6 +149,17 @@ impl Accepted {
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         // The proxy may have gone, which is what some tests are about.
         let _ = self.stream.write_all(bytes.as_ref());
+    }
+
+    /// Sends back whatever comes, until the proxy closes.
+    pub fn echo(&mut self) {
+        loop {
+            let bytes = std::mem::take(&mut self.received);
+            self.send(bytes);
+            if !self.read() {
+                return;
+            }
+        }
     }
 
     /// Reads until the proxy closes.
