@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::settings::Mode;
+
 /// An API gateway for Kubernetes and elsewhere.
 #[derive(Debug, Parser)]
 #[command(name = "komainu", version, propagate_version = true, after_help = EXAMPLES)]
@@ -30,6 +32,8 @@ pub(crate) enum Command {
     Leader(RunArguments),
     /// Run the data plane: take resources from a leader, proxy traffic
     Worker(RunArguments),
+    /// Print the settings that a process would have, and where each was written
+    Settings(RunArguments),
     /// Validate files or folders of resources; exits with 1 if anything is wrong
     Check(CheckArguments),
     /// Print the custom resource definitions as YAML
@@ -46,8 +50,11 @@ const ECHO_PATHS: &str =
   /bytes/1024     answers with that many bytes
   a WebSocket     sends every message back";
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct RunArguments {
+    /// The mode that the command names.
+    #[arg(skip)]
+    pub(crate) mode: Option<Mode>,
     /// A file of settings, YAML or TOML
     #[arg(long, value_name = "FILE", env = "KOMAINU_CONFIG")]
     pub(crate) config: Option<PathBuf>,

@@ -54,6 +54,19 @@ pub(crate) fn for_worker(settings: &ClusterLeader) -> anyhow::Result<Credentials
     )
 }
 
+/// Secrets that are in documents: Otoroshi's defaults, and those of its clustering page.
+const KNOWN: [&str; 2] = ["admin-api-apikey-secret", "secret"];
+
+/// A secret that everybody knows is none for a port that others reach.
+pub(crate) fn refuse_known(credentials: &Credentials, within_machine: bool) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        within_machine || !KNOWN.contains(&credentials.secret.as_str()),
+        "cluster.leader.clientSecret is one that everybody knows: choose another one, for instance with \
+         `openssl rand -hex 24`, on leaders and workers"
+    );
+    Ok(())
+}
+
 fn from_settings(settings: &ClusterLeader) -> anyhow::Result<Option<Credentials>> {
     match (&settings.client_id, &settings.client_secret) {
         (Some(id), Some(secret)) if !id.contains(':') && !id.is_empty() && !secret.is_empty() => {

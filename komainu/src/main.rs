@@ -34,10 +34,15 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Run(arguments) => run(&arguments, None),
-        Command::Standalone(arguments) => run(&arguments, Some(Mode::Off)),
-        Command::Leader(arguments) => run(&arguments, Some(Mode::Leader)),
-        Command::Worker(arguments) => run(&arguments, Some(Mode::Worker)),
+        Command::Run(arguments) => run(arguments, None),
+        Command::Standalone(arguments) => run(arguments, Some(Mode::Off)),
+        Command::Leader(arguments) => run(arguments, Some(Mode::Leader)),
+        Command::Worker(arguments) => run(arguments, Some(Mode::Worker)),
+        Command::Settings(arguments) => {
+            let shown = settings::show(&settings::load(&arguments, variables())?);
+            std::io::stdout().write_all(shown.as_bytes())?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Check(arguments) => check::run(&arguments),
         Command::Crds => {
             std::io::stdout().write_all(crds::to_yaml().as_bytes())?;
@@ -53,8 +58,9 @@ fn variables() -> impl Iterator<Item = (String, String)> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
-fn run(arguments: &RunArguments, mode: Option<Mode>) -> anyhow::Result<ExitCode> {
-    let mut settings: Settings = settings::load(arguments, variables())?;
+fn run(arguments: RunArguments, mode: Option<Mode>) -> anyhow::Result<ExitCode> {
+    let arguments = RunArguments { mode, ..arguments };
+    let mut settings: Settings = settings::load(&arguments, variables())?.settings;
     if let Some(mode) = mode {
         settings.cluster.mode = mode;
     }

@@ -9,7 +9,7 @@ use operator_core::programmed::{Counted, Verdicts};
 use operator_files::{Numbering, Watching};
 use operator_kubernetes::{KubernetesSettings, Links};
 use operator_server::admin::{self, Admin};
-use operator_server::cluster::{Cluster, ClusterSettings};
+use operator_server::cluster::{Cluster, ClusterSettings, Compression};
 use operator_server::leader::{self, Leader, LeaderHandle, Metrics, Source};
 use operator_store::{EmbeddedSettings, EmbeddedStore, StateStore, watch_view};
 use prometheus_client::registry::Registry;
@@ -51,7 +51,7 @@ pub(super) async fn start(
     let planning = Leader::start(listeners::of(settings)?, sources, Metrics::register(registry));
     tokio::spawn(problems::log_of_objects(planning.planned.clone()));
     let server_credentials = operator_server::Credentials::new(&credentials.id, &credentials.secret);
-    let cluster = Cluster::new(ClusterSettings::new(server_credentials.clone()));
+    let cluster = Cluster::new(cluster_settings(settings, server_credentials.clone())?);
     registry.register_collector(Box::new(Workers(cluster.clone())));
     tokio::spawn(cluster.clone().run(planning.snapshot.clone(), stop.clone()));
     let verdicts = leader::judge(planning.planned.clone(), workers(&cluster));
@@ -61,6 +61,18 @@ pub(super) async fn start(
     }
     let router = router(&cluster, server_credentials, store, &planning, verdicts);
     Ok(ControlPlane { snapshot: planning.snapshot, cluster, router, _folder: folder })
+}
+
+fn cluster_settings(
+    settings: &Settings,
+    credentials: operator_server::Credentials,
+) -> anyhow::Result<ClusterSettings> {
+    let compression = Compression::from_level(settings.cluster.compression)
+        .context("setting cluster.compression: write -1 for none, or a level from 0 to 9")?;
+    let leader = &settings.cluster.leader;
+    let name = leader.name.clone().or_else(super::host_name).unwrap_or_default();
+    let keep_encoded = leader.cache_state_for.duration();
+    Ok(ClusterSettings { compression, keep_encoded, name, ..ClusterSettings::new(credentials) })
 }
 
 impl ControlPlane {
@@ -162,4 +174,32 @@ fn workers(cluster: &Arc<Cluster>) -> watch::Receiver<Arc<Vec<Counted>>> {
         }
     });
     workers
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::settings;
+
+    fn of(set: &[&str]) -> anyhow::Result<ClusterSettings> {
+        let set = set.iter().map(ToString::to_string).collect();
+        let arguments = crate::args::RunArguments { set, ..Default::default() };
+        let settings = settings::load(&arguments, []).unwrap().settings;
+        cluster_settings(&settings, operator_server::Credentials::new("id", "secret"))
+    }
+
+    /// Each setting of the cluster that a leader has, and what it changes.
+    #[test]
+    fn settings_of_the_cluster_arrive_at_a_leader() {
+        let default = of(&[]).unwrap();
+        assert_eq!(Some(default.compression), Compression::from_level(4));
+        assert_eq!(default.keep_encoded, Duration::from_secs(4));
+        assert!(!default.name.is_empty(), "the host's");
+        assert_eq!(Some(of(&["cluster.compression=9"]).unwrap().compression), Compression::from_level(9));
+        assert!(of(&["cluster.compression=10"]).unwrap_err().to_string().contains("from 0 to 9"));
+        assert_eq!(of(&["cluster.leader.cacheStateFor=1s"]).unwrap().keep_encoded, Duration::from_secs(1));
+        assert_eq!(of(&["cluster.leader.name=one"]).unwrap().name, "one");
+    }
 }

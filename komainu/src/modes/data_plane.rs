@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use dataplane_core::subscription::Source;
+use dataplane_core::subscription::{Backoff, Source};
 use dataplane_core::{BackendStates, Location};
 use dataplane_proxy::worker::{
     self, Applier, LeaderContact, LeaderUrl, ProxyService, Report, WorkerHealth, WorkerSettings,
@@ -18,11 +18,14 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::control_plane::ControlPlane;
-use crate::credentials::Credentials;
+use crate::credentials::{self, Credentials};
 use crate::observe::{Health, Look, Subscription, Targets, Traffic, describe_targets};
 use crate::settings::{ListenerProtocol, Mode, Settings};
 
 const STATE_FILE: &str = "state.redb";
+
+/// The longest wait for a leader, whatever the settings say: a leader that is back is to be found.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 
 /// The shortest hold of a poll: the protocol counts whole seconds.
 const MIN_HOLD: Duration = Duration::from_secs(1);
@@ -215,29 +218,106 @@ fn worker_settings(settings: &Settings, credentials: &Credentials) -> anyhow::Re
     let identity = identity(settings)?;
     let mut worker =
         WorkerSettings::new(leaders, credentials.id.clone(), credentials.secret.clone(), identity.name);
-    worker.state_file = Some(settings.data_directory.join(STATE_FILE));
-    worker.hold = settings.cluster.worker.state.poll_every.duration().clamp(MIN_HOLD, MAX_HOLD);
+    let cluster = &settings.cluster;
+    credentials::refuse_known(credentials, worker.leaders.iter().all(LeaderUrl::is_loopback))?;
+    for url in worker.leaders.iter().filter(|url| !url.is_loopback()) {
+        tracing::warn!(%url, "credentials and the state go to this leader in clear text");
+    }
+    worker.host.clone_from(&cluster.leader.host);
+    worker.compression = cluster.compression >= 0;
+    worker.state_file =
+        Some(cluster.worker.dbpath.clone().unwrap_or_else(|| settings.data_directory.join(STATE_FILE)));
+    worker.hold = cluster.worker.state.poll_every.duration().clamp(MIN_HOLD, MAX_HOLD);
+    worker.boot_wait = cluster.worker.boot_wait.duration();
+    worker.connect_timeout = settings.poll_timeout().duration();
+    worker.answer_timeout = settings.poll_timeout().duration();
+    worker.backoff = backoff(settings);
     Ok(worker)
+}
+
+/// A wait grows as often as there are retries.
+fn backoff(settings: &Settings) -> Backoff {
+    let (base, factor) = (settings.cluster.retry_delay.duration(), settings.cluster.retry_factor.max(1));
+    let cap = base.saturating_mul(factor.saturating_pow(settings.poll_retries())).min(LONGEST_BACKOFF);
+    Backoff { base, factor, cap }
 }
 
 /// The id is new per process; the name is the user's, or the host's.
 fn identity(settings: &Settings) -> anyhow::Result<Identity> {
     let name = match &settings.cluster.worker.name {
         Some(name) => name.clone(),
-        None => host_name().context("setting cluster.worker.name: not given, and the host has no name")?,
+        None => {
+            super::host_name().context("setting cluster.worker.name: not given, and the host has no name")?
+        }
     };
     Ok(Identity { id: uuid::Uuid::new_v4().to_string(), name, version: env!("CARGO_PKG_VERSION").to_owned() })
-}
-
-fn host_name() -> Option<String> {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::settings;
+
+    fn with(set: &[&str]) -> Settings {
+        let set = set.iter().map(ToString::to_string).collect();
+        settings::load(&crate::args::RunArguments { set, ..Default::default() }, []).unwrap().settings
+    }
+
+    fn of(set: &[&str]) -> anyhow::Result<WorkerSettings> {
+        let credentials = Credentials { id: "id".to_owned(), secret: "secret".to_owned() };
+        worker_settings(&with(&[&["cluster.leader.urls=http://127.0.0.1:1"], set].concat()), &credentials)
+    }
+
+    /// Each setting of the cluster that a worker has, and what it changes.
+    #[test]
+    fn settings_of_the_cluster_arrive_at_a_worker() {
+        let default = of(&[]).unwrap();
+        assert_eq!(default.connect_timeout, Duration::from_secs(2));
+        assert_eq!(default.backoff.cap, Duration::from_millis(2_400));
+        assert_eq!(default.hold, Duration::from_secs(10));
+        assert!(default.compression && default.host.is_none());
+        assert!(default.state_file.unwrap().starts_with(".komainu"));
+
+        assert!(!of(&["cluster.compression=-1"]).unwrap().compression);
+        assert!(of(&["cluster.compression=0"]).unwrap().compression);
+        let named = of(&["cluster.worker.name=w", "cluster.leader.host=api.test"]).unwrap();
+        assert_eq!((named.name.as_str(), named.host.as_deref()), ("w", Some("api.test")));
+        let patient = of(&["cluster.worker.timeout=3s"]).unwrap();
+        assert_eq!(
+            (patient.connect_timeout, patient.answer_timeout),
+            (Duration::from_secs(3), Duration::from_secs(3))
+        );
+        let own = of(&["cluster.worker.timeout=3s", "cluster.worker.state.timeout=700"]).unwrap();
+        assert_eq!(own.answer_timeout, Duration::from_millis(700), "the state's own one counts");
+        assert_eq!(of(&["cluster.worker.state.pollEvery=3s"]).unwrap().hold, Duration::from_secs(3));
+        assert_eq!(of(&["cluster.worker.state.pollEvery=1h"]).unwrap().hold, MAX_HOLD);
+        assert_eq!(of(&["cluster.worker.bootWait=1s"]).unwrap().boot_wait, Duration::from_secs(1));
+        assert_eq!(of(&["cluster.worker.dbpath=/x/y"]).unwrap().state_file, Some("/x/y".into()));
+    }
+
+    #[test]
+    fn waits_for_a_leader_grow_by_the_settings() {
+        let backoff = |set: &[&str]| of(set).unwrap().backoff;
+        let faster =
+            backoff(&["cluster.retryDelay=100", "cluster.retryFactor=3", "cluster.worker.retries=2"]);
+        let expected =
+            Backoff { base: Duration::from_millis(100), factor: 3, cap: Duration::from_millis(900) };
+        assert_eq!(faster, expected);
+        let own = backoff(&["cluster.worker.retries=2", "cluster.worker.state.retries=0"]);
+        assert_eq!(own.cap, own.base, "the state's own one counts");
+        assert_eq!(backoff(&["cluster.worker.retries=90"]).cap, LONGEST_BACKOFF);
+    }
+
+    #[test]
+    fn a_secret_that_everybody_knows_stays_on_this_machine() {
+        let known = Credentials {
+            id: "admin-api-apikey-id".to_owned(),
+            secret: "admin-api-apikey-secret".to_owned(),
+        };
+        let of = |url: &str| worker_settings(&with(&[&format!("cluster.leader.urls={url}")]), &known);
+        assert!(of("http://127.0.0.1:1").is_ok());
+        assert!(of("http://10.0.0.1:1").unwrap_err().to_string().contains("everybody knows"));
+    }
 
     #[test]
     fn a_worker_knows_where_it_runs() {

@@ -58,6 +58,7 @@ async fn leader(
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<ExitCode> {
     let credentials = credentials::for_leader(&settings.cluster.leader, &settings.data_directory)?;
+    credentials::refuse_known(&credentials, listen::is_within_machine(settings))?;
     let port = listen::bind(settings).await?;
     let control = control_plane::start(settings, &credentials, &mut registry, stop.clone()).await?;
     let look = control.look(stop.clone());
@@ -87,6 +88,7 @@ async fn standalone(
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<ExitCode> {
     let credentials = credentials::for_leader(&settings.cluster.leader, &settings.data_directory)?;
+    credentials::refuse_known(&credentials, listen::is_within_machine(settings))?;
     let port = listen::bind(settings).await?;
     let data = data_plane::DataPlane::start(settings, &mut registry)?;
     let control = control_plane::start(settings, &credentials, &mut registry, stop.clone()).await?;
@@ -94,6 +96,11 @@ async fn standalone(
     let look: Look = join(control.look(stop.clone()), look_at_data);
     let router = control.router.clone().merge(observe::router(registry, look));
     stop_in_order(settings, port, router, &data, stop).await
+}
+
+fn host_name() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
 /// Serves until a stop is asked for; then: not ready, no new connections, open requests end, and the admin port goes last,

@@ -3,7 +3,11 @@
 mod environment;
 mod listener;
 mod millis;
+mod names;
+mod shown;
 mod sources;
+#[cfg(test)]
+mod table_tests;
 mod written;
 
 use std::path::PathBuf;
@@ -12,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use listener::{ClientCertificates, Listener, ListenerProtocol, ListenerTls};
 pub(crate) use millis::Millis;
+pub(crate) use shown::show;
 pub(crate) use sources::load;
 
 /// Everything that can be set. The names in a file are these in camelCase; `admin.port` is `KOMAINU_ADMIN_PORT` in the
@@ -80,10 +85,19 @@ pub(crate) struct Location {
     pub(crate) rack: String,
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct Cluster {
+    #[serde(deserialize_with = "written::mode")]
     pub(crate) mode: Mode,
+    /// How much work it is worth to compress what goes between leader and worker: −1 none, 0 to 9.
+    #[serde(deserialize_with = "written::plain")]
+    pub(crate) compression: i8,
+    /// The longest wait after a worker's first failure with a leader.
+    pub(crate) retry_delay: Millis,
+    /// By how much that grows with each further failure.
+    #[serde(deserialize_with = "written::plain")]
+    pub(crate) retry_factor: u32,
     pub(crate) leader: ClusterLeader,
     pub(crate) worker: ClusterWorker,
 }
@@ -98,29 +112,49 @@ pub(crate) enum Mode {
     Worker,
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct ClusterLeader {
+    /// What a leader calls itself; the host's name if absent.
+    pub(crate) name: Option<String>,
     /// Where workers find leaders.
     pub(crate) urls: Vec<String>,
+    /// The `Host` that workers ask for; what the URL says if absent.
+    pub(crate) host: Option<String>,
     pub(crate) client_id: Option<String>,
     #[serde(deserialize_with = "written::secret")]
     pub(crate) client_secret: Option<String>,
+    /// How long what was encoded for workers is kept when nobody asks for it. Never a delay.
+    pub(crate) cache_state_for: Millis,
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct ClusterWorker {
-    /// The name shown in the list of members; generated if absent.
+    /// The name shown in the list of members; the host's name if absent.
     pub(crate) name: Option<String>,
+    /// How often the wait for a leader grows.
+    #[serde(deserialize_with = "written::plain")]
+    pub(crate) retries: u32,
+    /// The longest that connecting to a leader may take, its silence beyond the hold of a poll, and a gap in its answer.
+    pub(crate) timeout: Millis,
+    /// Where what is served is kept for a start without a leader; a file in the data directory if absent.
+    pub(crate) dbpath: Option<PathBuf>,
+    /// How long a worker that starts waits for a leader before it is ready with what it has on disk.
+    pub(crate) boot_wait: Millis,
     pub(crate) state: ClusterWorkerState,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct ClusterWorkerState {
+    /// That of the worker if absent.
+    #[serde(deserialize_with = "written::optional")]
+    pub(crate) retries: Option<u32>,
     /// How long a poll is held by the leader while nothing changes; at most 25 s.
     pub(crate) poll_every: Millis,
+    /// That of the worker if absent.
+    pub(crate) timeout: Option<Millis>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -156,6 +190,15 @@ impl Settings {
             return self.listeners.clone();
         }
         vec![Listener::default()]
+    }
+
+    /// What bounds a worker's calls of its leaders.
+    pub(crate) fn poll_timeout(&self) -> Millis {
+        self.cluster.worker.state.timeout.unwrap_or(self.cluster.worker.timeout)
+    }
+
+    pub(crate) fn poll_retries(&self) -> u32 {
+        self.cluster.worker.state.retries.unwrap_or(self.cluster.worker.retries)
     }
 
     pub(crate) fn admin_port(&self) -> u16 {
@@ -197,9 +240,48 @@ impl Default for Proxy {
     }
 }
 
+impl Default for Cluster {
+    fn default() -> Self {
+        Self {
+            mode: Mode::default(),
+            compression: 4,
+            retry_delay: Millis(300),
+            retry_factor: 2,
+            leader: ClusterLeader::default(),
+            worker: ClusterWorker::default(),
+        }
+    }
+}
+
+impl Default for ClusterLeader {
+    fn default() -> Self {
+        Self {
+            name: None,
+            urls: Vec::new(),
+            host: None,
+            client_id: None,
+            client_secret: None,
+            cache_state_for: Millis(4_000),
+        }
+    }
+}
+
+impl Default for ClusterWorker {
+    fn default() -> Self {
+        Self {
+            name: None,
+            retries: 3,
+            timeout: Millis(2_000),
+            dbpath: None,
+            boot_wait: Millis(5_000),
+            state: ClusterWorkerState::default(),
+        }
+    }
+}
+
 impl Default for ClusterWorkerState {
     fn default() -> Self {
-        Self { poll_every: Millis(10_000) }
+        Self { retries: None, poll_every: Millis(10_000), timeout: None }
     }
 }
 

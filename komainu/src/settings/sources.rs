@@ -1,8 +1,10 @@
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{Settings, environment};
+use super::names::{self, NameError};
+use super::{Mode, Settings, environment};
 use crate::args::RunArguments;
 
 /// A setting that can't be used, with the place where it was written.
@@ -16,50 +18,130 @@ pub(crate) enum SettingsError {
     SetSyntax(String),
     #[error("{place}: {key} isn't a list position: write a number from 0 to {length}")]
     Index { place: String, key: String, length: usize },
-    #[error("{0} is no setting: see docs/settings.md for the names")]
-    Unknown(String),
+    #[error("{place}: {source}")]
+    Name { place: String, source: NameError },
     #[error("setting {key}: {message}")]
     Value { key: String, message: String },
+}
+
+/// The settings, and where each of them was written that isn't a default, by its key.
+pub(crate) struct Loaded {
+    pub(crate) settings: Settings,
+    pub(crate) places: BTreeMap<String, String>,
+}
+
+/// One setting as it was written.
+struct Written {
+    place: String,
+    key: String,
+    value: Value,
 }
 
 /// Defaults, then the file, then the environment, then the command line; what comes later wins.
 pub(crate) fn load(
     arguments: &RunArguments,
     environment: impl IntoIterator<Item = (String, String)>,
-) -> Result<Settings, SettingsError> {
+) -> Result<Loaded, SettingsError> {
     let mut tree = to_value(&Settings::default());
-    if let Some(path) = &arguments.config {
-        merge(&mut tree, read(path)?);
+    let known = leaf_keys(&tree);
+    let mut places = BTreeMap::new();
+    let file = arguments.config.as_deref().map(of_file).transpose()?.unwrap_or_default();
+    let sources = [file, of_environment(environment, &known)?, of_command_line(arguments)?];
+    let is_leader = is_leader(arguments.mode, &sources);
+    for source in sources {
+        for Written { place, key, value } in resolve(source, is_leader, &known)? {
+            put(&mut tree, &place, &key, value)?;
+            places.insert(key, place);
+        }
     }
-    let known = leaf_keys(&to_value(&Settings::default()));
+    let settings = serde_path_to_error::deserialize(tree).map_err(|error| SettingsError::Value {
+        key: error.path().to_string(),
+        message: error.into_inner().to_string(),
+    })?;
+    Ok(Loaded { settings, places })
+}
+
+/// Whether the process is to be a leader: some names mean something else there. The command says so, or else a setting.
+fn is_leader(mode: Option<Mode>, sources: &[Vec<Written>]) -> bool {
+    let is_mode = |written: &&Written| matches!(&*written.key, "cluster.mode" | "otoroshi.cluster.mode");
+    let written = || sources.iter().flatten().rfind(is_mode).and_then(|written| written.value.as_str());
+    mode.map_or_else(
+        || written().is_some_and(|mode| mode.eq_ignore_ascii_case("leader")),
+        |mode| mode == Mode::Leader,
+    )
+}
+
+/// The keys by their one name. What a source says by several names of one setting ends with the one that Otoroshi prefers.
+fn resolve(source: Vec<Written>, is_leader: bool, known: &[String]) -> Result<Vec<Written>, SettingsError> {
+    let mut written = Vec::new();
+    for Written { place, key, value } in source {
+        let (key, rank) = names::resolve(&key, is_leader, known)
+            .map_err(|source| SettingsError::Name { place: place.clone(), source })?;
+        written.push((rank, Written { place, key, value }));
+    }
+    written.sort_by_key(|(rank, _)| *rank);
+    Ok(written.into_iter().map(|(_, written)| written).collect())
+}
+
+fn of_file(path: &Path) -> Result<Vec<Written>, SettingsError> {
+    let mut leaves = Vec::new();
+    flatten(String::new(), read(path)?, &mut leaves);
+    let place = path.display().to_string();
+    Ok(leaves.into_iter().map(|(key, value)| Written { place: place.clone(), key, value }).collect())
+}
+
+fn of_environment(
+    environment: impl IntoIterator<Item = (String, String)>,
+    known: &[String],
+) -> Result<Vec<Written>, SettingsError> {
     let mut variables: Vec<_> = environment.into_iter().collect();
     // In the order of list positions.
     variables.sort();
-    for (name, text) in variables {
-        match environment::key_of(&name, &text, &known) {
+    let mut written = Vec::new();
+    for (place, text) in variables {
+        match environment::key_of(&place, &text, known) {
             None => {}
-            Some(Ok(key)) => put(&mut tree, &name, &key, Value::String(text))?,
-            Some(Err(name)) => return Err(SettingsError::Unknown(name)),
+            Some(Ok(key)) => written.push(Written { place, key, value: Value::String(text) }),
+            Some(Err(source)) => return Err(SettingsError::Name { place, source }),
         }
     }
+    Ok(written)
+}
+
+fn of_command_line(arguments: &RunArguments) -> Result<Vec<Written>, SettingsError> {
+    let option =
+        |place: &str, key: &str, value| Written { place: place.to_owned(), key: key.to_owned(), value };
+    let mut written = Vec::new();
     if let Some(folder) = &arguments.resources {
-        put(&mut tree, "--resources", "resources", Value::String(folder.to_string_lossy().into_owned()))?;
+        let folder = Value::String(folder.to_string_lossy().into_owned());
+        written.push(option("--resources", "resources", folder));
     }
     if arguments.kubernetes {
-        put(&mut tree, "--kubernetes", "kubernetes.enabled", Value::Bool(true))?;
+        written.push(option("--kubernetes", "kubernetes.enabled", Value::Bool(true)));
     }
     for assignment in &arguments.set {
         let (key, text) =
             assignment.split_once('=').ok_or_else(|| SettingsError::SetSyntax(assignment.clone()))?;
-        put(&mut tree, &format!("--set {key}"), key, Value::String(text.to_owned()))?;
+        written.push(option(&format!("--set {key}"), key, Value::String(text.to_owned())));
     }
-    serde_path_to_error::deserialize(tree).map_err(|error| SettingsError::Value {
-        key: error.path().to_string(),
-        message: error.into_inner().to_string(),
-    })
+    Ok(written)
 }
 
-fn to_value(settings: &Settings) -> Value {
+/// The values of a tree with their dotted keys. A list is one value.
+fn flatten(key: String, value: Value, into: &mut Vec<(String, Value)>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, child) in fields {
+                let key = if key.is_empty() { name } else { format!("{key}.{name}") };
+                flatten(key, child, into);
+            }
+        }
+        Value::Null => {}
+        value => into.push((key, value)),
+    }
+}
+
+pub(super) fn to_value(settings: &Settings) -> Value {
     serde_json::to_value(settings).unwrap_or_default()
 }
 
@@ -71,19 +153,6 @@ fn read(path: &Path) -> Result<Value, SettingsError> {
         toml::from_str(&text).map_err(|error| syntax(error.to_string()))
     } else {
         serde_saphyr::from_str(&text).map_err(|error| syntax(error.to_string()))
-    }
-}
-
-/// Objects are merged key by key, everything else is replaced.
-fn merge(base: &mut Value, over: Value) {
-    match (base, over) {
-        (Value::Object(base), Value::Object(over)) => {
-            for (key, value) in over {
-                merge(base.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (_, Value::Null) => {}
-        (base, over) => *base = over,
     }
 }
 
@@ -127,7 +196,7 @@ fn put(tree: &mut Value, place: &str, key: &str, value: Value) -> Result<(), Set
 }
 
 /// The dotted keys of all settings but the fields of list items.
-fn leaf_keys(value: &Value) -> Vec<String> {
+pub(super) fn leaf_keys(value: &Value) -> Vec<String> {
     let Value::Object(fields) = value else { return Vec::new() };
     fields
         .iter()
@@ -147,8 +216,16 @@ mod tests {
     use super::*;
     use crate::settings::Mode;
 
+    fn load(
+        arguments: &RunArguments,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Settings, SettingsError> {
+        super::load(arguments, environment).map(|loaded| loaded.settings)
+    }
+
     fn arguments(set: &[&str]) -> RunArguments {
         RunArguments {
+            mode: None,
             config: None,
             resources: None,
             kubernetes: false,
@@ -218,6 +295,56 @@ mod tests {
         let arguments = RunArguments { config: Some(file), ..arguments(&[]) };
         let error = load(&arguments, []).unwrap_err().to_string();
         assert!(error.contains("clientSecret") && !error.contains("4242"), "{error}");
+    }
+
+    #[test]
+    fn otoroshis_names_mean_ours_and_its_favourite_wins() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("settings.yaml");
+        let text = "otoroshi: {cluster: {mode: Worker, worker: {timeout: 1500}, leader: {url: 'http://u', urls: ['http://a', 'http://b']}}}";
+        std::fs::write(&file, text).unwrap();
+        let settings = load(&RunArguments { config: Some(file), ..arguments(&[]) }, []).unwrap();
+        assert_eq!(settings.cluster.mode, Mode::Worker);
+        assert_eq!(settings.cluster.leader.urls, ["http://u"]);
+        assert_eq!(settings.poll_timeout(), crate::settings::Millis(1_500));
+        let set =
+            ["cluster.leader.urlsStr=http://a,http://b", "otoroshi.boot.waitForFirstClusterFetchTimeout=2s"];
+        let settings = load(&arguments(&set), []).unwrap();
+        assert_eq!(settings.cluster.leader.urls, ["http://a", "http://b"]);
+        assert_eq!(settings.cluster.worker.boot_wait, crate::settings::Millis(2_000));
+    }
+
+    #[test]
+    fn the_http_port_is_that_of_the_admin_api_on_a_leader_and_of_traffic_elsewhere() {
+        let ports = |mode, set: &[&str]| {
+            let settings = load(&RunArguments { mode, ..arguments(set) }, []).unwrap();
+            (settings.admin.port, settings.listeners.first().and_then(|listener| listener.port))
+        };
+        assert_eq!(ports(Some(Mode::Leader), &["http.port=8091"]), (Some(8091), None));
+        assert_eq!(ports(None, &["http.port=8091", "otoroshi.cluster.mode=Leader"]), (Some(8091), None));
+        assert_eq!(ports(Some(Mode::Worker), &["http.port=8092"]), (None, Some(8092)));
+        assert_eq!(ports(None, &["otoroshi.http.port=8092"]), (None, Some(8092)));
+    }
+
+    #[test]
+    fn what_is_not_supported_is_refused_with_the_reason_and_what_is_unknown_with_the_nearest_name() {
+        let message = |set: &str| load(&arguments(&[set]), []).unwrap_err().to_string();
+        for (set, reason) in [
+            ("cluster.relay.enabled=true", "aren't forwarded between nodes"),
+            ("otoroshi.cluster.worker.quotas.pushEvery=1", "quotas are not supported yet"),
+            ("https.port=9091", "listeners.1.protocol=HTTPS"),
+            ("cluster.worker.state.polEvery=1", "did you mean cluster.worker.state.pollEvery?"),
+            ("otoroshi.boot.globalWait=true", "it is always so here"),
+        ] {
+            assert!(message(set).contains(reason), "{}", message(set));
+            assert!(message(set).starts_with("--set "), "{}", message(set));
+        }
+        let variable = variables(&[("OTOROSHI_CLUSTER_WORKER_USE_WS", "true")]);
+        let error = load(&arguments(&[]), variable).unwrap_err().to_string();
+        assert!(
+            error.starts_with("OTOROSHI_CLUSTER_WORKER_USE_WS: cluster.worker.useWs is not supported"),
+            "{error}"
+        );
     }
 
     #[test]

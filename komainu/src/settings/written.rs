@@ -7,6 +7,8 @@ use serde::Deserialize as _;
 use serde::de::{DeserializeOwned, Deserializer, Error as _};
 use serde_json::Value;
 
+use super::Mode;
+
 /// A number or a truth value, also as text.
 pub(super) fn plain<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
@@ -31,6 +33,12 @@ where
         Value::Null => Ok(None),
         other => plain(other).map(Some).map_err(D::Error::custom),
     }
+}
+
+/// A mode in whatever case: Otoroshi takes `Leader` and `leader`.
+pub(super) fn mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Mode, D::Error> {
+    let text = String::deserialize(deserializer)?.to_lowercase();
+    serde_json::from_value(Value::String(text)).map_err(D::Error::custom)
 }
 
 /// A text that no error message repeats.

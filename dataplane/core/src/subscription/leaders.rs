@@ -1,11 +1,13 @@
 use std::time::Duration;
 
-/// Full jitter: a random part of a time that doubles with each failure, so that workers that lost a leader at the same
+/// Full jitter: a random part of a time that grows with each failure, so that workers that lost a leader at the same
 /// moment don't come back at the same moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Backoff {
     /// The longest delay after the first failure.
     pub base: Duration,
+    /// By how much it grows with each further one.
+    pub factor: u32,
     /// The longest delay after any number of failures.
     pub cap: Duration,
 }
@@ -13,7 +15,7 @@ pub struct Backoff {
 impl Backoff {
     /// The delay after `failures` earlier failures in a row; `random` in [0, 1).
     pub fn delay(&self, failures: u32, random: f64) -> Duration {
-        let ceiling = self.base.saturating_mul(2u32.saturating_pow(failures)).min(self.cap);
+        let ceiling = self.base.saturating_mul(self.factor.saturating_pow(failures)).min(self.cap);
         ceiling.mul_f64(random.clamp(0.0, 1.0))
     }
 }
@@ -75,14 +77,16 @@ impl Leaders {
 mod tests {
     use super::*;
 
-    const BACKOFF: Backoff = Backoff { base: Duration::from_millis(500), cap: Duration::from_secs(10) };
+    const BACKOFF: Backoff =
+        Backoff { base: Duration::from_millis(500), factor: 2, cap: Duration::from_secs(10) };
 
     #[test]
-    fn a_delay_is_a_random_part_of_a_doubling_time_with_a_cap() {
+    fn a_delay_is_a_random_part_of_a_growing_time_with_a_cap() {
         assert_eq!(BACKOFF.delay(0, 0.0), Duration::ZERO);
         assert_eq!(BACKOFF.delay(0, 0.5), Duration::from_millis(250));
         assert_eq!(BACKOFF.delay(3, 0.5), Duration::from_secs(2));
         assert_eq!(BACKOFF.delay(30, 0.5), Duration::from_secs(5));
+        assert_eq!(Backoff { factor: 3, ..BACKOFF }.delay(2, 1.0), Duration::from_millis(4_500));
         assert_eq!(BACKOFF.delay(u32::MAX, 0.5), Duration::from_secs(5));
     }
 

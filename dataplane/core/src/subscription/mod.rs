@@ -58,7 +58,7 @@ impl Settings {
             leaders,
             hold: Duration::from_secs(25),
             boot_wait: Duration::from_secs(5),
-            backoff: Backoff { base: Duration::from_millis(250), cap: Duration::from_secs(3) },
+            backoff: Backoff { base: Duration::from_millis(250), factor: 2, cap: Duration::from_secs(3) },
         }
     }
 }

@@ -51,7 +51,9 @@ impl Client {
         authorization.set_sensitive(true);
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, authorization);
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(Coding::ACCEPTED));
+        if settings.compression {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(Coding::ACCEPTED));
+        }
         headers.insert("komainu-worker-id", HeaderValue::try_from(&member.id).ok()?);
         headers.insert("komainu-worker-name", HeaderValue::try_from(&member.name).ok()?);
         headers.insert("komainu-worker-version", HeaderValue::try_from(&member.version).ok()?);
@@ -203,7 +205,8 @@ impl Client {
         *request.method_mut() = method;
         *request.uri_mut() = path.parse().map_err(|_| Failure::Unreachable(format!("no path: {path}")))?;
         *request.headers_mut() = self.headers.clone();
-        request.headers_mut().insert(HOST, header(url.authority())?);
+        let host = self.settings.host.clone().unwrap_or_else(|| url.authority());
+        request.headers_mut().insert(HOST, header(host)?);
         Ok(request)
     }
 

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use http::Uri;
@@ -30,6 +31,11 @@ impl LeaderUrl {
 
     pub const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// What is sent there doesn't leave the machine.
+    pub fn is_loopback(&self) -> bool {
+        self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
     }
 
     /// Host and port as in the `Host` header.

@@ -13,6 +13,10 @@ pub struct WorkerSettings {
     pub leaders: Vec<LeaderUrl>,
     pub client_id: String,
     pub client_secret: String,
+    /// The `Host` to ask for, where that isn't what a leader's URL says.
+    pub host: Option<String>,
+    /// Leaders may compress what they send.
+    pub compression: bool,
     /// Shown in the list of members; visible ASCII.
     pub name: String,
     /// Where what is served is kept for a start without a leader; none: nowhere.
@@ -36,6 +40,8 @@ impl WorkerSettings {
             leaders,
             client_id,
             client_secret,
+            host: None,
+            compression: true,
             name,
             state_file: None,
             hold,

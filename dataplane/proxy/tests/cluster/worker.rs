@@ -71,7 +71,7 @@ pub(crate) const IN_USE: &str = "the port is in use";
 pub(crate) fn settings(leaders: Vec<LeaderUrl>) -> WorkerSettings {
     let mut settings = WorkerSettings::new(leaders, ID.into(), SECRET.into(), "worker-1".into());
     settings.hold = Duration::from_secs(1);
-    settings.backoff = Backoff { base: Duration::from_millis(10), cap: Duration::from_millis(50) };
+    settings.backoff = Backoff { base: Duration::from_millis(10), factor: 2, cap: Duration::from_millis(50) };
     settings
 }
 

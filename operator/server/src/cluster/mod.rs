@@ -21,13 +21,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::HeaderValue;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
 use dataplane_snapshot::{Root, Snapshot};
 use operator_core::programmed::{Applied, Counted};
 use operator_core::session::{Action, Event, Identity, MemberStatus, PollId, Reply, Session};
 use tokio::sync::{Semaphore, oneshot, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
 pub use coding::Compression;
 pub use counters::{ClusterStats, Counters};
@@ -43,6 +44,9 @@ pub const MAX_ACK_BYTES: usize = 256 * 1024;
 /// The longest accepted manifest, in bytes: of half a million objects.
 pub const MAX_MANIFEST_BYTES: usize = 8 * 1024 * 1024;
 
+/// Encoding is kept for at least this long, so that many who ask at once share it.
+const SHORTEST_KEEP: Duration = Duration::from_millis(100);
+
 #[derive(Clone, Debug)]
 pub struct ClusterSettings {
     pub credentials: Credentials,
@@ -50,12 +54,22 @@ pub struct ClusterSettings {
     /// back. Keeps a fleet that starts at once from taking all of the leader's memory and network.
     pub full_sends: usize,
     pub compression: Compression,
+    /// How long what was encoded is kept that nobody asks for.
+    pub keep_encoded: Duration,
+    /// What this leader calls itself: the header `Komainu-Leader-Name` of its answers.
+    pub name: String,
 }
 
 impl ClusterSettings {
-    /// 32 whole states at one time, compressed.
+    /// 32 whole states at one time, compressed, kept for 4 s; a leader without a name.
     pub fn new(credentials: Credentials) -> Self {
-        Self { credentials, full_sends: 32, compression: Compression::default() }
+        Self {
+            credentials,
+            full_sends: 32,
+            compression: Compression::default(),
+            keep_encoded: Duration::from_secs(4),
+            name: String::new(),
+        }
     }
 }
 
@@ -66,6 +80,8 @@ pub struct Cluster {
     current: watch::Sender<Option<Arc<Current>>>,
     full_sends: Arc<Semaphore>,
     compression: Compression,
+    keep_encoded: Duration,
+    name: Option<HeaderValue>,
     members_changed: watch::Sender<u64>,
     timer: watch::Sender<Option<Duration>>,
     polls: AtomicU64,
@@ -87,6 +103,8 @@ impl Cluster {
             current: watch::Sender::new(None),
             full_sends: Arc::new(Semaphore::new(settings.full_sends)),
             compression: settings.compression,
+            keep_encoded: settings.keep_encoded.max(SHORTEST_KEEP),
+            name: HeaderValue::try_from(settings.name).ok().filter(|name| !name.is_empty()),
             members_changed: watch::Sender::new(0),
             timer: watch::Sender::new(None),
             polls: AtomicU64::new(0),
@@ -116,6 +134,8 @@ impl Cluster {
     ) {
         let mut timer = self.timer.subscribe();
         let mut publishing = true;
+        let mut keep = tokio::time::interval(self.keep_encoded);
+        keep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.publish(snapshots.borrow_and_update().clone());
         loop {
             let deadline = *timer.borrow_and_update();
@@ -128,6 +148,9 @@ impl Cluster {
             tokio::select! {
                 () = due => self.handle(Event::Timer),
                 _ = timer.changed() => {}
+                _ = keep.tick() => {
+                    self.current.borrow().iter().for_each(|current| current.forget_unused());
+                }
                 changed = snapshots.changed(), if publishing => match changed {
                     Ok(()) => self.publish(snapshots.borrow_and_update().clone()),
                     Err(_) => publishing = false,

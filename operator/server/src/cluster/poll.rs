@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use dataplane_snapshot::Root;
@@ -18,8 +18,9 @@ use super::reach::Reach;
 use super::state::Current;
 use super::worker_headers::Worker;
 
-/// How long a worker waits in line for a whole state before it is asked to come back.
-const LONGEST_LINE: Duration = Duration::from_secs(10);
+/// How long a worker waits in line for a whole state before it is asked to come back: less than the 2 s after which it gives
+/// up by default.
+const LONGEST_LINE: Duration = Duration::from_secs(1);
 
 /// When a worker that can't be served now should come back, in seconds.
 const RETRY_AFTER: &str = "1";
@@ -59,7 +60,7 @@ pub(super) async fn state(
             return Ok(match current.change(reach, base, coding) {
                 Some(change) => {
                     cluster.counters.change(change.bytes.len());
-                    send(&current, reach, change.coding, change.bytes.into())
+                    cluster.send(&current, reach, change.coding, change.bytes.into())
                 }
                 None => (StatusCode::CONFLICT, "what this worker has isn't known here: post a manifest\n")
                     .into_response(),
@@ -68,7 +69,7 @@ pub(super) async fn state(
         let permit = stand_in_line(&cluster).await?;
         let state = current.encoded(reach, coding).await.ok_or(STOPPING)?;
         cluster.counters.state(state.bytes.len());
-        Ok(send(&current, reach, state.coding, body(state.bytes, permit)))
+        Ok(cluster.send(&current, reach, state.coding, body(state.bytes, permit)))
     };
     answer.await.unwrap_or_else(|later| not_now(&cluster, &later))
 }
@@ -93,7 +94,7 @@ pub(super) async fn difference(
         let coding = cluster.compression.choose(&headers);
         let change = current.difference(reach, base, manifest, coding).await.ok_or(STOPPING)?;
         cluster.counters.manifest(change.bytes.len());
-        Ok(send(&current, reach, change.coding, body(change.bytes, permit)))
+        Ok(cluster.send(&current, reach, change.coding, body(change.bytes, permit)))
     }
     .await;
     answer.unwrap_or_else(|later| not_now(&cluster, &later))
@@ -125,15 +126,21 @@ async fn stand_in_line(cluster: &Cluster) -> Result<OwnedSemaphorePermit, Later>
     permit.ok().and_then(Result::ok).ok_or(Later("too many workers fetch the state at this moment\n"))
 }
 
-fn send(current: &Current, reach: Reach, coding: Coding, body: Body) -> Response {
-    let mut response = Response::new(body);
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding, komainu-base"));
-    headers.extend(HeaderValue::try_from(etag(current.state(reach).root())).map(|root| (header::ETAG, root)));
-    headers
-        .extend(coding.as_str().map(|coding| (header::CONTENT_ENCODING, HeaderValue::from_static(coding))));
-    response
+impl Cluster {
+    fn send(&self, current: &Current, reach: Reach, coding: Coding, body: Body) -> Response {
+        let mut response = Response::new(body);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding, komainu-base"));
+        headers.extend(
+            HeaderValue::try_from(etag(current.state(reach).root())).map(|root| (header::ETAG, root)),
+        );
+        headers.extend(
+            coding.as_str().map(|coding| (header::CONTENT_ENCODING, HeaderValue::from_static(coding))),
+        );
+        headers.extend(self.name.clone().map(|name| (HeaderName::from_static("komainu-leader-name"), name)));
+        response
+    }
 }
 
 fn not_now(cluster: &Cluster, Later(sentence): &Later) -> Response {

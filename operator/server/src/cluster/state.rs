@@ -1,4 +1,5 @@
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
@@ -48,13 +49,24 @@ impl Current {
         }
     }
 
+    /// Lets go of what was encoded, unless somebody has asked for it since the last call.
+    pub(super) fn forget_unused(&self) {
+        self.whole.forget_unused();
+        self.without_secrets
+            .get()
+            .and_then(Option::as_ref)
+            .into_iter()
+            .for_each(|state| state.forget_unused());
+    }
+
     /// All of it. `None` only while the runtime ends.
     pub(super) async fn encoded(&self, reach: Reach, coding: Coding) -> Option<Coded> {
         let state = self.state(reach).clone();
+        let rendered = state.rendered();
         let cell = match coding {
-            Coding::Identity => &self.state(reach).identity,
-            Coding::Gzip => &self.state(reach).gzip,
-            Coding::Zstd => &self.state(reach).zstd,
+            Coding::Identity => &rendered.identity,
+            Coding::Gzip => &rendered.gzip,
+            Coding::Zstd => &rendered.zstd,
         };
         let compression = self.compression;
         let encode = move || {
@@ -67,7 +79,8 @@ impl Current {
     /// What turns the state with root `base` into this one. `None`: that one isn't remembered.
     pub(super) fn change(&self, reach: Reach, base: Root, coding: Coding) -> Option<Coded> {
         let state = self.state(reach);
-        let mut made = state.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let rendered = state.rendered();
+        let mut made = rendered.changes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(change) = made.get(&(base, coding)) {
             return Some(change.clone());
         }
@@ -105,29 +118,42 @@ impl Current {
     }
 }
 
-/// A snapshot and, once somebody asked for them, its encoded forms: each is made once, by the first who asks, off the
-/// threads that serve.
+/// A snapshot and, once somebody asked for them, its encoded forms.
 pub(super) struct Encoded {
     snapshot: Arc<Snapshot>,
+    rendered: Mutex<Arc<Rendered>>,
+}
+
+/// Each form is made once, by the first who asks, off the threads that serve.
+#[derive(Default)]
+struct Rendered {
     identity: OnceCell<Coded>,
     gzip: OnceCell<Coded>,
     zstd: OnceCell<Coded>,
     /// By the root that they start at.
     changes: Mutex<HashMap<(Root, Coding), Coded>>,
+    used: AtomicBool,
 }
 
 impl Encoded {
     fn new(snapshot: Arc<Snapshot>) -> Self {
-        Self {
-            snapshot,
-            identity: OnceCell::new(),
-            gzip: OnceCell::new(),
-            zstd: OnceCell::new(),
-            changes: Mutex::default(),
-        }
+        Self { snapshot, rendered: Mutex::default() }
     }
 
     pub(super) fn root(&self) -> Root {
         self.snapshot.root()
+    }
+
+    fn rendered(&self) -> Arc<Rendered> {
+        let rendered = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
+        rendered.used.store(true, Ordering::Relaxed);
+        rendered.clone()
+    }
+
+    fn forget_unused(&self) {
+        let mut rendered = self.rendered.lock().unwrap_or_else(PoisonError::into_inner);
+        if !rendered.used.swap(false, Ordering::Relaxed) {
+            *rendered = Arc::default();
+        }
     }
 }

@@ -122,3 +122,17 @@ async fn states_are_compressed_for_who_takes_it() {
         assert_eq!(State::decode_onto(body(response).await, base).unwrap().root(), large.root());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_encoded_is_made_again_after_a_while_and_the_leader_says_its_name() {
+    let mut settings = super::ClusterSettings::new(super::Credentials::new("id", "secret"));
+    settings.name = "leader-1".to_owned();
+    let leader = super::leader_with(settings);
+    let root = leader.publish("one").await;
+    for _ in 0..3 {
+        let response = leader.send(request("GET", "/api/cluster/state").body(Body::empty())).await;
+        assert_eq!(response.headers()["komainu-leader-name"], "leader-1");
+        assert_eq!(State::decode_snapshot(body(response).await).unwrap().root(), root);
+        tokio::time::sleep(std::time::Duration::from_secs(9)).await;
+    }
+}

@@ -28,7 +28,11 @@ struct Leader {
 }
 
 fn leader() -> Leader {
-    let cluster = Cluster::new(ClusterSettings::new(Credentials::new("id", "secret")));
+    leader_with(ClusterSettings::new(Credentials::new("id", "secret")))
+}
+
+fn leader_with(settings: ClusterSettings) -> Leader {
+    let cluster = Cluster::new(settings);
     let (snapshots, receiver) = watch::channel(None);
     let (shutdown, is_shutdown) = watch::channel(false);
     tokio::spawn(cluster.clone().run(receiver, is_shutdown));
