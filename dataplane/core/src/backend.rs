@@ -6,6 +6,7 @@ use rustc_hash::FxHashSet;
 use crate::balance::{Candidates, Panic, Policy, is_disbelieved};
 use crate::certificates::Lookup;
 use crate::health::HealthCheck;
+use crate::passwords::Passwords;
 use crate::resilience::Resilience;
 use crate::state::Cursor;
 use crate::timeouts::TimeoutRules;
@@ -84,12 +85,13 @@ impl CompiledBackend {
         backend: &wire::Backend,
         targets: Arc<Targets>,
         states: &BackendStates,
+        passwords: &mut Passwords<'_>,
     ) -> Result<Self, String> {
         let policy = Policy::parse(&key, backend.load_balancing.as_ref())
             .map_err(|error| format!("load balancing: {error}"))?;
         let root = Root::parse(&backend.root, backend.rewrite).map_err(|error| format!("root: {error}"))?;
         let timeouts = TimeoutRules::parse(backend.client.as_ref())?;
-        let connections = Connections::compile(&key, backend.client.as_ref());
+        let connections = Connections::compile(&key, backend.client.as_ref(), passwords)?;
         let panic = backend.panic_threshold.map_or(Panic::NoneHealthy, Panic::Below);
         let resilience = Resilience::compile(&key, backend.client.as_ref(), states)?;
         let health_check = backend.health_check.as_deref().map(HealthCheck::compile).transpose();

@@ -1,9 +1,12 @@
 //! Which connections a backend's requests use.
 
+use std::sync::Arc;
+
 use dataplane_snapshot::{Key, wire};
 use sha2::{Digest as _, Sha256};
 
-use crate::{CompiledTarget, TlsIdentity};
+use crate::passwords::Passwords;
+use crate::{CompiledTarget, ForwardProxy, TlsIdentity};
 
 /// What a connection was opened for. Those of the same key can stand in for each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,10 +19,11 @@ pub struct PoolKey {
 /// How the connections of a backend are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connections {
-    /// What keeps this backend's connections apart from those of others; 0: nothing.
+    /// What keeps this backend's connections apart from those of others, its forward proxy included; 0: nothing.
     apart: u128,
     /// Most requests that wait for a connection to one target, of all threads.
     pub queue_size: u32,
+    proxy: Option<Arc<ForwardProxy>>,
 }
 
 impl Connections {
@@ -27,11 +31,29 @@ impl Connections {
     const QUEUE_SIZE: u32 = 2048;
 
     /// `backend` is what a pool of its own goes by: one that is changed keeps its connections.
-    pub(crate) fn compile(backend: &Key, client: Option<&wire::ClientSettings>) -> Self {
+    pub(crate) fn compile(
+        backend: &Key,
+        client: Option<&wire::ClientSettings>,
+        passwords: &mut Passwords<'_>,
+    ) -> Result<Self, String> {
+        let proxy = client.and_then(|client| client.proxy.as_deref());
+        let proxy = proxy.map(|proxy| ForwardProxy::compile(proxy, passwords)).transpose();
+        let proxy = proxy.map_err(|reason| format!("client.proxy: {reason}"))?.map(Arc::new);
         let settings = client.and_then(|client| client.connections.as_ref());
         let own_pool = settings.is_some_and(|settings| settings.own_pool);
-        let apart = if own_pool { digest(&["pool", &backend.to_string()]) } else { 0 };
-        Self { apart, queue_size: settings.map_or(Self::QUEUE_SIZE, |settings| settings.queue_size) }
+        let mut apart = if own_pool { digest(&["pool", &backend.to_string()]) } else { 0 };
+        if let Some(proxy) = &proxy {
+            let (pool, port) = (apart.to_string(), proxy.port.to_string());
+            let parts = [&["proxy", &pool, &port], &*proxy.parts()].concat();
+            apart = digest(&parts);
+        }
+        let queue_size = settings.map_or(Self::QUEUE_SIZE, |settings| settings.queue_size);
+        Ok(Self { apart, queue_size, proxy })
+    }
+
+    /// The forward proxy on the way to a server of this name, if there is one.
+    pub fn proxy_to(&self, hostname: &str) -> Option<&Arc<ForwardProxy>> {
+        self.proxy.as_ref().filter(|proxy| proxy.is_for(hostname))
     }
 
     /// For connections to `target`, which is one of the backend's.
@@ -62,10 +84,60 @@ mod tests {
     use super::*;
     use crate::sample::{self, target};
 
+    fn compile(backend: &str, client: Option<&wire::ClientSettings>) -> Connections {
+        Connections::compile(&backend.parse().unwrap(), client, &mut Passwords::default()).unwrap()
+    }
+
     fn key(backend: &str, connections: Option<wire::ConnectionSettings>, target: wire::Target) -> PoolKey {
         let client = wire::ClientSettings { connections, ..Default::default() };
         let compiled = sample::compiled_backend(&wire::Backend::default(), vec![target]).unwrap();
-        Connections::compile(&backend.parse().unwrap(), Some(&client)).key(&compiled.targets()[0])
+        compile(backend, Some(&client)).key(&compiled.targets()[0])
+    }
+
+    #[test]
+    fn connections_through_another_proxy_are_others() {
+        let proxy = wire::ForwardProxy { host: "p.test".into(), port: 3128, ..Default::default() };
+        let password = |text: &str| {
+            let kind = Some(wire::SecretKind::Password(text.into()));
+            sample::object("secret/x/a~proxy", wire::Payload::Secret(wire::Secret { kind }))
+        };
+        let (good, other) = (password("good"), password("other"));
+        let key = |proxy: Option<&wire::ForwardProxy>, secret, own_pool| {
+            let connections = Some(wire::ConnectionSettings { own_pool, queue_size: 1 });
+            let proxy = proxy.cloned().map(Box::new);
+            let client = wire::ClientSettings { connections, proxy, ..Default::default() };
+            let compiled = sample::compiled_backend(&wire::Backend::default(), vec![target("1", 1)]).unwrap();
+            let backend = "backend/x/a".parse().unwrap();
+            let secrets = [secret];
+            let connections =
+                Connections::compile(&backend, Some(&client), &mut Passwords::new(&secrets)).unwrap();
+            connections.key(&compiled.targets()[0])
+        };
+        let with = |change: fn(&mut wire::ForwardProxy)| {
+            let mut proxy = proxy.clone();
+            change(&mut proxy);
+            proxy
+        };
+        let named = with(|proxy| {
+            proxy.principal = "anna".into();
+            proxy.password = "secret/x/a~proxy".into();
+        });
+        let keys = [
+            key(None, &good, false),
+            key(Some(&proxy), &good, false),
+            key(Some(&proxy), &good, true),
+            key(Some(&with(|proxy| proxy.host = "q.test".into())), &good, false),
+            key(Some(&with(|proxy| proxy.port = 3129)), &good, false),
+            key(Some(&with(|proxy| proxy.protocol = 2)), &good, false),
+            key(Some(&with(|proxy| proxy.non_proxy_hosts = vec!["*".into()])), &good, false),
+            key(Some(&with(|proxy| proxy.principal = "anna".into())), &good, false),
+            key(Some(&named), &good, false),
+            key(Some(&named), &other, false),
+        ];
+        for (index, one) in keys.iter().enumerate() {
+            assert!(keys[..index].iter().all(|before| before != one), "{index}");
+        }
+        assert_eq!(key(Some(&named), &good, false), keys[8]);
     }
 
     #[test]
@@ -97,10 +169,9 @@ mod tests {
 
     #[test]
     fn the_queue_is_as_the_backend_says() {
-        let key: Key = "backend/x/a".parse().unwrap();
-        assert_eq!(Connections::compile(&key, None).queue_size, 2048);
+        assert_eq!(compile("backend/x/a", None).queue_size, 2048);
         let connections = Some(wire::ConnectionSettings { own_pool: false, queue_size: 3 });
         let client = wire::ClientSettings { connections, ..Default::default() };
-        assert_eq!(Connections::compile(&key, Some(&client)).queue_size, 3);
+        assert_eq!(compile("backend/x/a", Some(&client)).queue_size, 3);
     }
 }

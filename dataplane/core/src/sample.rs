@@ -8,6 +8,7 @@ use dataplane_snapshot::{AsOf, Key, Object, Snapshot, wire};
 
 use crate::backend::Targets;
 use crate::certificates::{Certificates, Lookup};
+use crate::passwords::Passwords;
 use crate::served::Served;
 use crate::{BackendStates, Choice, CompiledBackend, CompiledTarget, Matched, Moment, RequestHead, Tried};
 
@@ -65,7 +66,7 @@ pub(crate) fn compiled_backend(
     let states = BackendStates::new();
     let (certificates, endpoints) = (Certificates::default(), wire::Endpoints { targets });
     let targets = Targets::compile(&key, &endpoints, &states, &mut Lookup::new(&certificates))?;
-    CompiledBackend::compile(key, backend, Arc::new(targets), &states)
+    CompiledBackend::compile(key, backend, Arc::new(targets), &states, &mut Passwords::default())
 }
 
 /// The target that the backend of `matched` gives a first try.

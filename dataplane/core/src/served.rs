@@ -22,7 +22,7 @@ pub struct Served {
 }
 
 /// A good version of an object with the parts that it is no good without: a backend's endpoints, a route's inline backends,
-/// the certificates that it names. A held object doesn't give its parts, so they would be missing from the snapshot.
+/// the certificates and the password that it names. A held object doesn't give its parts, so they would be missing from the snapshot.
 #[derive(Clone, Debug, PartialEq)]
 struct Good {
     object: Object,
@@ -61,7 +61,7 @@ impl Served {
     /// What is served after `next`, if the compile step rejects nothing. See [`Self::reject`].
     pub fn advance(&self, next: Snapshot) -> Self {
         let changed = diff(&self.snapshot, &next);
-        let users = self.users_of_lost_certificates(&changed);
+        let users = self.users_of_lost_material(&changed);
         let candidates = changed.upserts.iter().map(Object::key).chain(self.retained.keys()).chain(&users);
         let mut served = Self::new(next);
         for key in candidates {
@@ -140,14 +140,15 @@ impl Served {
         Some(Good::new(object.clone(), |part| self.object(part).filter(|part| !is_held(part)).cloned()))
     }
 
-    /// What names certificates, if one of those or a private key is gone: it is rejected without having changed itself.
-    fn users_of_lost_certificates(&self, changed: &Diff) -> Vec<Key> {
-        let is_material = |key: &Key| matches!(key.kind(), Kind::Certificate | Kind::Secret);
+    /// What names certificates or passwords, if one of those or a private key is gone: it is rejected without having changed
+    /// itself.
+    fn users_of_lost_material(&self, changed: &Diff) -> Vec<Key> {
         if !changed.removals.iter().any(is_material) {
             return Vec::new();
         }
-        let users = [Kind::Listener, Kind::Endpoints].map(|kind| self.snapshot.objects_of(kind));
-        let users = users.into_iter().flatten().filter(|object| !parts_of(object).is_empty());
+        let users = [Kind::Listener, Kind::Backend, Kind::Endpoints];
+        let users = users.into_iter().flat_map(|kind| self.snapshot.objects_of(kind));
+        let users = users.filter(|object| parts_of(object).iter().any(is_material));
         users.map(|object| object.key().clone()).collect()
     }
 
@@ -195,7 +196,12 @@ impl Good {
 /// The keys of what `object` is no good without.
 fn parts_of(object: &Object) -> Vec<Key> {
     match object.decode() {
-        Ok(wire::Payload::Backend(_)) => vec![object.key().with_kind(Kind::Endpoints)],
+        Ok(wire::Payload::Backend(backend)) => {
+            let proxy = backend.client.and_then(|client| client.proxy);
+            let password = proxy.and_then(|proxy| proxy.password.parse().ok());
+            let password = password.filter(|key: &Key| key.kind() == Kind::Secret);
+            password.into_iter().chain([object.key().with_kind(Kind::Endpoints)]).collect()
+        }
         Ok(wire::Payload::Route(route)) => {
             let prefix = format!("{}~", object.key().name());
             let inline = |key: &Key| {
@@ -223,6 +229,10 @@ fn parts_of(object: &Object) -> Vec<Key> {
 fn certificates<'k>(named: impl Iterator<Item = &'k String>) -> Vec<Key> {
     let keys = named.filter_map(|key| key.parse().ok());
     keys.filter(|key: &Key| key.kind() == Kind::Certificate).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+const fn is_material(key: &Key) -> bool {
+    matches!(key.kind(), Kind::Certificate | Kind::Secret)
 }
 
 fn is_held(object: &Object) -> bool {

@@ -286,6 +286,41 @@ fn a_listener_whose_certificate_goes_stays_as_it_was() {
     assert_eq!(keys(&served), [] as [&str; 0], "who needed it is gone");
 }
 
+/// A backend behind a proxy that wants the password.
+fn proxied_backend() -> [Object; 3] {
+    let password = key("secret/default/b~proxy");
+    let proxy = wire::ForwardProxy { password: password.to_string(), ..Default::default() };
+    let client = wire::ClientSettings { proxy: Some(Box::new(proxy)), ..Default::default() };
+    let [_, endpoints] = backend("b");
+    let backend = Backend { client: Some(client), ..Default::default() };
+    let secret = wire::Secret { kind: Some(wire::SecretKind::Password("hunter2".into())) };
+    [
+        object(&key("backend/default/b"), Payload::Backend(backend)),
+        endpoints,
+        object(&password, Payload::Secret(secret)),
+    ]
+}
+
+#[test]
+fn a_held_backend_keeps_its_password() {
+    let [good, endpoints, secret] = proxied_backend();
+    let served = Served::new(snapshot([good, endpoints, secret.clone()]));
+    let served = served.advance(snapshot([held("backend/default/b")]));
+    assert_eq!(served.object(secret.key()), Some(&secret));
+    let served = Served::restore(served.snapshot().clone(), served.retained().cloned());
+    assert_eq!(served.object(secret.key()), Some(&secret), "also from disk");
+}
+
+#[test]
+fn a_backend_whose_password_goes_stays_as_it_was() {
+    let [good, endpoints, secret] = proxied_backend();
+    let served = Served::new(snapshot([good.clone(), endpoints.clone(), secret.clone()]));
+    let mut served = served.advance(snapshot([good.clone(), endpoints]));
+    assert_eq!(served.object(secret.key()), None);
+    assert!(served.reject(&[(good.key().clone(), "its password isn't here".into())]));
+    assert_eq!(served.object(secret.key()), Some(&secret));
+}
+
 #[test]
 fn a_private_key_never_meets_another_certificate() {
     let [good, secret] = certificate("a", "A");

@@ -82,6 +82,12 @@ reasons! {
     BadRewrite = "bad_rewrite", 502;
     ResolveFailed = "resolve_failed", 502;
     ConnectionFailed = "connection_failed", 502;
+    /// The backend's forward proxy can't be connected to, or broke off, or doesn't answer as one.
+    ProxyUnreachable = "proxy_unreachable", 502;
+    /// The forward proxy doesn't take the credentials, or doesn't connect to this target.
+    ProxyRefused = "proxy_refused", 502;
+    /// The forward proxy couldn't be told in time where to lead.
+    ProxyTimeout = "proxy_timeout", 504;
     /// TLS with the target failed, or what the backend says about it can't be used.
     TlsFailed = "tls_failed", 502;
     ConnectionTimeout = "connection_timeout", 504;
@@ -113,8 +119,10 @@ impl Reason {
     pub(crate) const fn blames_target(self) -> bool {
         // One that is busy isn't broken.
         let is_busy = matches!(self, Self::QueueFull | Self::QueueTimeout);
+        // Nobody asked it.
+        let is_the_proxys = matches!(self, Self::ProxyUnreachable | Self::ProxyRefused | Self::ProxyTimeout);
         let is_wrong = matches!(self, Self::GlobalTimeout | Self::UpstreamMalformed);
-        !is_busy && (self.is_retryable() || is_wrong)
+        !is_busy && !is_the_proxys && (self.is_retryable() || is_wrong)
     }
 
     /// Another attempt may end better: not where there is no time left, nor where what the target said is wrong.
@@ -123,6 +131,9 @@ impl Reason {
             self,
             Self::ResolveFailed
                 | Self::ConnectionFailed
+                | Self::ProxyUnreachable
+                | Self::ProxyRefused
+                | Self::ProxyTimeout
                 | Self::TlsFailed
                 | Self::ConnectionTimeout
                 | Self::QueueFull

@@ -93,6 +93,11 @@ impl Key {
     pub fn inline_backend(&self, index: usize) -> Self {
         Self::new(Kind::Backend, self.namespace.clone(), format!("{}~{index}", self.name))
     }
+
+    /// The key of the secret with the password that this backend shows to its forward proxy.
+    pub fn proxy_password(&self) -> Self {
+        Self::new(Kind::Secret, self.namespace.clone(), format!("{}~proxy", self.name))
+    }
 }
 
 impl fmt::Display for Key {

@@ -5,7 +5,7 @@ use dataplane_snapshot::{Key, wire};
 
 use super::{CheckUrl, HealthCheck, Question};
 use crate::target::host_header;
-use crate::{CompiledBackend, CompiledTarget, TargetState, TargetTls};
+use crate::{CompiledBackend, CompiledTarget, ForwardProxy, TargetState, TargetTls};
 
 /// One server to ask regularly, and whom its answers are about.
 #[derive(Clone, Debug)]
@@ -30,6 +30,8 @@ pub struct Server {
     /// `None`: clear text.
     pub tls: Option<Arc<TargetTls>>,
     pub protocol: wire::Protocol,
+    /// On the way there.
+    pub proxy: Option<Arc<ForwardProxy>>,
 }
 
 impl CompiledBackend {
@@ -39,7 +41,7 @@ impl CompiledBackend {
         let of = |target: &CompiledTarget| Probe {
             backend: self.key.clone(),
             target: Some(target.id.clone()),
-            server: Server::from(target),
+            server: self.through_proxy(Server::from(target)),
             check: Arc::clone(check),
             states: vec![(target.id.clone(), Arc::clone(&target.state))],
         };
@@ -49,7 +51,7 @@ impl CompiledBackend {
             Some(server) => vec![Probe {
                 backend: self.key.clone(),
                 target: None,
-                server,
+                server: self.through_proxy(server),
                 check: Arc::clone(check),
                 states: self
                     .targets()
@@ -58,6 +60,12 @@ impl CompiledBackend {
                     .collect(),
             }],
         }
+    }
+
+    /// Asked in the way that requests go.
+    fn through_proxy(&self, server: Server) -> Server {
+        let proxy = self.connections.proxy_to(&server.hostname).cloned();
+        Server { proxy, ..server }
     }
 }
 
@@ -72,6 +80,7 @@ fn elsewhere(check: &HealthCheck, targets: &[CompiledTarget]) -> Option<Server> 
         host_header: host_header(host, *port, if *secured { 443 } else { 80 }).unwrap_or_default().into(),
         tls: secured.then(|| Arc::new(TargetTls::of_the_system())),
         protocol: wire::Protocol::Http11,
+        proxy: None,
     })
 }
 
@@ -84,6 +93,7 @@ impl From<&CompiledTarget> for Server {
             host_header: target.host_header.clone(),
             tls: target.tls.clone(),
             protocol: target.protocol,
+            proxy: None,
         }
     }
 }

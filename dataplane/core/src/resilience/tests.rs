@@ -4,6 +4,7 @@ use super::*;
 use crate::Warmth;
 use crate::backend::Targets;
 use crate::certificates::{Certificates, Lookup};
+use crate::passwords::Passwords;
 
 const KEY: &str = "backend/default/users";
 
@@ -25,7 +26,7 @@ pub(super) fn backend(count: usize, states: &BackendStates) -> CompiledBackend {
         ..Default::default()
     };
     let backend = wire::Backend { client: Some(client), root: "/".into(), ..Default::default() };
-    CompiledBackend::compile(key, &backend, Arc::new(targets), states).unwrap()
+    CompiledBackend::compile(key, &backend, Arc::new(targets), states, &mut Passwords::default()).unwrap()
 }
 
 /// How many of the targets are kept from requests when all of them fail.

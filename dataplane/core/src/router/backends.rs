@@ -5,6 +5,7 @@ use rustc_hash::FxHashMap;
 
 use crate::backend::Targets;
 use crate::certificates::{Certificates, Lookup, Used};
+use crate::passwords::{Passwords, UsedPasswords};
 use crate::{BackendStates, CompiledBackend};
 
 /// The backends by slot. A compiled route holds the number of a slot, so that a change of a backend or of its endpoints
@@ -23,10 +24,20 @@ struct Slot {
     endpoints_hash: Option<ObjectHash>,
     /// Those that the targets name.
     certificates: Used,
+    /// Those that the backend names.
+    passwords: UsedPasswords,
     targets: Arc<Targets>,
     /// Or why it can't be served.
     backend: Result<CompiledBackend, Box<str>>,
     rejected: Vec<(Key, String)>,
+}
+
+/// What backends and their targets can name.
+#[derive(Clone, Copy)]
+pub(crate) struct Material<'m> {
+    pub(crate) certificates: &'m Certificates,
+    /// In the order of keys.
+    pub(crate) secrets: &'m [&'m Object],
 }
 
 impl Backends {
@@ -62,7 +73,7 @@ impl Backends {
         &mut self,
         objects: impl Iterator<Item = (&'o Object, Option<&'o Object>)>,
         in_use: impl Iterator<Item = usize>,
-        certificates: &Certificates,
+        material: Material<'_>,
         states: &BackendStates,
     ) -> Vec<(Key, String)> {
         let mut old = std::mem::take(&mut self.slots);
@@ -72,10 +83,8 @@ impl Backends {
             let number = self.number(object.key());
             let previous = old.get_mut(number).and_then(Option::take);
             let slot = match previous {
-                Some(slot) if slot.is_of(object, endpoints, certificates) => slot,
-                previous => {
-                    Arc::new(Slot::compile(object, endpoints, previous.as_deref(), certificates, states))
-                }
+                Some(slot) if slot.is_of(object, endpoints, material) => slot,
+                previous => Arc::new(Slot::compile(object, endpoints, previous.as_deref(), material, states)),
             };
             rejected.extend(slot.rejected.iter().cloned());
             if let Some(place) = self.slots.get_mut(number) {
@@ -103,19 +112,21 @@ impl Backends {
 }
 
 impl Slot {
-    fn is_of(&self, backend: &Object, endpoints: Option<&Object>, certificates: &Certificates) -> bool {
+    fn is_of(&self, backend: &Object, endpoints: Option<&Object>, material: Material<'_>) -> bool {
         self.backend_hash == *backend.hash()
             && self.endpoints_hash.as_ref() == endpoints.map(Object::hash)
-            && self.certificates.is_current(certificates)
+            && self.certificates.is_current(material.certificates)
+            && self.passwords.are_current(material.secrets)
     }
 
     fn compile(
         object: &Object,
         endpoints: Option<&Object>,
         previous: Option<&Self>,
-        certificates: &Certificates,
+        material: Material<'_>,
         states: &BackendStates,
     ) -> Self {
+        let Material { certificates, secrets } = material;
         let mut rejected = Vec::new();
         let key = object.key();
         let endpoints_hash = endpoints.map(|endpoints| *endpoints.hash());
@@ -137,14 +148,20 @@ impl Slot {
                     .unwrap_or_else(|| Targets::none(key, states)),
             ),
         };
-        let backend = match previous {
-            Some(Self { backend: Ok(backend), backend_hash, .. }) if backend_hash == object.hash() => {
-                Ok(backend.with_targets(Arc::clone(&targets)))
+        let same_backend = previous
+            .filter(|slot| slot.backend_hash == *object.hash() && slot.passwords.are_current(secrets))
+            .and_then(|slot| Some((slot.backend.as_ref().ok()?, &slot.passwords)));
+        let (backend, passwords) = match same_backend {
+            Some((backend, passwords)) => (Ok(backend.with_targets(Arc::clone(&targets))), passwords.clone()),
+            None => {
+                let mut passwords = Passwords::new(secrets);
+                let backend = compile_backend(object, &targets, states, &mut passwords, &mut rejected);
+                (backend, passwords.into_used())
             }
-            _ => compile_backend(object, &targets, states, &mut rejected),
         };
         let certificates = same_targets.map_or_else(|| lookup.into_used(), |slot| slot.certificates.clone());
-        Self { backend_hash: *object.hash(), endpoints_hash, certificates, targets, backend, rejected }
+        let backend_hash = *object.hash();
+        Self { backend_hash, endpoints_hash, certificates, passwords, targets, backend, rejected }
     }
 }
 
@@ -166,12 +183,13 @@ fn compile_backend(
     object: &Object,
     targets: &Arc<Targets>,
     states: &BackendStates,
+    passwords: &mut Passwords<'_>,
     rejected: &mut Vec<(Key, String)>,
 ) -> Result<CompiledBackend, Box<str>> {
     let key = object.key();
     let compiled = match object.decode() {
         Ok(wire::Payload::Backend(backend)) => {
-            CompiledBackend::compile(key.clone(), &backend, Arc::clone(targets), states)
+            CompiledBackend::compile(key.clone(), &backend, Arc::clone(targets), states, passwords)
         }
         Ok(wire::Payload::Held(held)) => return Err(held.reason.into()),
         Ok(_) => Err("it carries the payload of another kind".to_owned()),

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use dataplane_snapshot::{Key, Kind, Object, wire};
 
+use super::backends::Material;
 use super::routes::{Regexes, RouteEntry};
 use super::{Compiled, Router};
 use crate::certificates::{Certificates, Lookup};
@@ -22,10 +23,11 @@ impl<'a> Step<'a> {
 
     pub(super) fn run(mut self, served: &Served) -> Compiled {
         let objects: Vec<&Object> = served.iter().map(|(_, object)| object).collect();
-        self.certificates(of_kind(&objects, Kind::Certificate), of_kind(&objects, Kind::Secret));
+        let secrets = of_kind(&objects, Kind::Secret);
+        self.certificates(of_kind(&objects, Kind::Certificate), secrets);
         self.listeners(of_kind(&objects, Kind::Listener));
         self.routes(of_kind(&objects, Kind::Route));
-        self.backends(of_kind(&objects, Kind::Backend), of_kind(&objects, Kind::Endpoints));
+        self.backends(of_kind(&objects, Kind::Backend), of_kind(&objects, Kind::Endpoints), secrets);
         self.states.forget_vanished();
         Compiled { router: self.next, rejected: self.rejected }
     }
@@ -106,7 +108,7 @@ impl<'a> Step<'a> {
         entry.placements.iter().for_each(|placement| hosts.remove(placement));
     }
 
-    fn backends(&mut self, backends: &[&Object], endpoints: &[&Object]) {
+    fn backends(&mut self, backends: &[&Object], endpoints: &[&Object], secrets: &[&Object]) {
         let mut endpoints = endpoints.iter().copied().peekable();
         let pairs = backends.iter().map(|backend| {
             let wanted = backend.key();
@@ -118,7 +120,8 @@ impl<'a> Step<'a> {
             (*backend, endpoints.next_if(|object| order(object).is_eq()))
         });
         let in_use = self.next.routes.iter().flat_map(|entry| entry.backends.iter().copied());
-        let rejected = self.next.backends.update(pairs, in_use, &self.next.certificates, self.states);
+        let material = Material { certificates: &self.next.certificates, secrets };
+        let rejected = self.next.backends.update(pairs, in_use, material, self.states);
         self.rejected.extend(rejected);
     }
 }

@@ -1,6 +1,7 @@
 mod hostile;
 mod incremental;
 mod oracle;
+mod passwords;
 mod rules;
 mod tls;
 

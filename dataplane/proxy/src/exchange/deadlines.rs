@@ -57,6 +57,9 @@ pub(crate) const fn sentence(reason: Reason) -> &'static str {
         Reason::ConnectionTimeout => {
             "connecting to the target took longer than the backend's connection timeout"
         }
+        Reason::ProxyTimeout => {
+            "the forward proxy couldn't be asked for the target within the backend's connection timeout"
+        }
         Reason::QueueTimeout => {
             "no connection to the target became free within the backend's connection timeout"
         }

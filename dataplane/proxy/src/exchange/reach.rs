@@ -19,7 +19,7 @@ use crate::http2::upstream::{Carrier, Way};
 use crate::thread::Thread;
 use crate::timer::Timer;
 use crate::tls::Connector;
-use crate::upstream::{Address, Addresses, Handed, Upstream, connect};
+use crate::upstream::{Address, Addresses, Handed, Upstream, Via, connect};
 
 /// Whether an idle connection may be used.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -186,9 +186,11 @@ async fn connect_any(
     goal: &Goal<'_>,
 ) -> Result<(Box<Upstream>, Option<Arc<Address>>), Failure> {
     let tls = connector(thread, goal.target)?;
-    let candidates = match literal(goal.target) {
+    let via = via(thread, goal)?;
+    let hop = Hop::of(goal.target, via.as_ref());
+    let candidates = match hop.ip {
         Some(ip) => Candidates::One(ip),
-        None => Candidates::Named(resolve(thread, timer, goal).await?),
+        None => Candidates::Named(resolve(thread, timer, goal, hop.hostname).await?),
     };
     let mut failure = None;
     let limit = goal.limit(Reason::ConnectionTimeout);
@@ -196,9 +198,9 @@ async fn connect_any(
         let Some((ip, address)) = candidates.at(distance) else { break };
         let share = limit.map(|(at, reason)| (share(at, candidates.count() - distance), reason));
         thread.counters.upstream_connects.add(1);
-        let place = SocketAddr::new(ip, goal.target.port);
+        let place = SocketAddr::new(ip, hop.port);
         let (tls, buffers) = (tls.as_deref(), thread.buffers.clone());
-        let connecting = connect(place, tls, buffers, thread.settings.limits);
+        let connecting = connect(place, via.as_ref(), tls, buffers, thread.settings.limits);
         match within(timer, share, connecting).await {
             Ok(Ok(upstream)) => {
                 if let (Candidates::Named(addresses), 1..) = (&candidates, distance) {
@@ -207,7 +209,7 @@ async fn connect_any(
                 return Ok((upstream, address.cloned()));
             }
             Ok(Err(error)) => failure = Some(Failure::new(error.reason(), error.to_string())),
-            Err(late) => failure = Some(late),
+            Err(late) => failure = Some(blamed(late, via.as_ref())),
         }
     }
     Err(failure.unwrap_or_else(|| Failure::new(Reason::ResolveFailed, "no address")))
@@ -226,12 +228,49 @@ fn connector(thread: &Thread, target: &CompiledTarget) -> Result<Option<Rc<Conne
     connector.map(Some).map_err(|reason| Failure::new(Reason::TlsFailed, reason.to_string()))
 }
 
-fn literal(target: &CompiledTarget) -> Option<IpAddr> {
-    target.ip_address.or_else(|| target.hostname.parse().ok())
+/// The way through the backend's forward proxy, if it has one for this target.
+fn via<'a>(thread: &Thread, goal: &Goal<'a>) -> Result<Option<Via<'a>>, Failure> {
+    let target = goal.target;
+    let Some(proxy) = goal.backend.connections.proxy_to(&target.hostname) else { return Ok(None) };
+    let tls = proxy.tls.as_ref().map(|tls| thread.connectors.find(tls, &proxy.host, Protocol::Http11));
+    let tls = tls.transpose().map_err(|reason| Failure::new(Reason::ProxyUnreachable, reason.to_string()))?;
+    Ok(Some(Via::new(proxy, tls, &target.hostname, target.ip_address, target.port)))
 }
 
-async fn resolve(thread: &Thread, timer: &mut Timer, goal: &Goal<'_>) -> Result<Arc<Addresses>, Failure> {
-    let lookup = thread.resolver.resolve(&goal.target.hostname);
+/// The failure of a connection that took too long. As long as a forward proxy hasn't been told where to lead, the target has
+/// no part in it.
+fn blamed(late: Failure, via: Option<&Via<'_>>) -> Failure {
+    let is_the_proxys = late.reason == Reason::ConnectionTimeout && via.is_some_and(|via| !via.was_asked());
+    if !is_the_proxys {
+        return late;
+    }
+    Failure::new(Reason::ProxyTimeout, deadlines::sentence(Reason::ProxyTimeout))
+}
+
+/// What is connected to: the target, or the forward proxy on the way there.
+struct Hop<'a> {
+    hostname: &'a str,
+    ip: Option<IpAddr>,
+    port: u16,
+}
+
+impl<'a> Hop<'a> {
+    fn of(target: &'a CompiledTarget, via: Option<&Via<'a>>) -> Self {
+        let (hostname, ip, port) = match via {
+            Some(via) => (&*via.proxy.host, None, via.proxy.port),
+            None => (&*target.hostname, target.ip_address, target.port),
+        };
+        Self { hostname, ip: ip.or_else(|| hostname.parse().ok()), port }
+    }
+}
+
+async fn resolve(
+    thread: &Thread,
+    timer: &mut Timer,
+    goal: &Goal<'_>,
+    hostname: &str,
+) -> Result<Arc<Addresses>, Failure> {
+    let lookup = thread.resolver.resolve(hostname);
     let answer = within(timer, goal.limit(Reason::ConnectionTimeout), lookup).await?;
     answer.map_err(|error| Failure::new(Reason::ResolveFailed, error.to_string()))
 }

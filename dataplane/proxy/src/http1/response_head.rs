@@ -164,6 +164,19 @@ pub fn parse_complete(bytes: &[u8], end: usize, limits: &Limits) -> Result<Respo
     Ok(head)
 }
 
+/// The status of a head that ends at `end`, as found by [`find_end`]. Its fields have to be fields, but mean nothing: how the
+/// body would end plays no part in a successful answer to CONNECT (RFC 9110 section 9.3.6).
+pub(crate) fn status_of(bytes: &[u8], end: usize) -> Result<u16, ResponseError> {
+    let section = bytes.get(..end.saturating_sub(2)).ok_or(ResponseError::StatusLine)?;
+    let mut lines = fields::lines(section, 0);
+    let (_, line) = lines.next().ok_or(ResponseError::StatusLine)?;
+    let (_, status, _) = status_line(line)?;
+    for (at, line) in lines {
+        fields::parse_line(line, at)?;
+    }
+    Ok(status)
+}
+
 fn status_line(line: &[u8]) -> Result<(Version, u16, Span), ResponseError> {
     let (version, rest) = line.split_at_checked(9).ok_or(ResponseError::StatusLine)?;
     let version = match version {

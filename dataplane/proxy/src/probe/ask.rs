@@ -3,9 +3,11 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use dataplane_core::TargetTls;
 use dataplane_core::health::{
     Answer, Colour, GrpcAnswer, GrpcCheck, HealthCheck, HttpCheck, Judgement, LOGIC_RESULT, LOGIC_TEST,
     Question, Server,
@@ -19,7 +21,7 @@ use crate::http1::piece::{BodyReader, Piece};
 use crate::http1::response_head::{ResponseError, ResponseHead};
 use crate::http1::stream::{BodyError, ReadError, Stream};
 use crate::http2::upstream::{Carrier, Http2Stream};
-use crate::upstream::{DialError, ResolveError, Transport, dial};
+use crate::upstream::{DialError, ResolveError, Transport, Via, dial};
 
 /// As in Otoroshi: a target that doesn't answer is asked again before that counts.
 const ATTEMPTS: u32 = 3;
@@ -104,19 +106,28 @@ async fn connect(
     around: &Surroundings,
 ) -> Result<Transport, Trouble> {
     let mut trouble = Trouble::NoAddress(server.hostname.clone());
-    let addresses = addresses(server, around).await?;
-    let tls = match &server.tls {
+    let connector = |tls: &Option<Arc<TargetTls>>, hostname: &str, protocol| {
+        let tls = tls.as_ref().map(|tls| around.connectors.find(tls, hostname, protocol));
+        tls.transpose().map_err(|reason| Trouble::Settings(reason.to_string()))
+    };
+    let tls = connector(&server.tls, &server.hostname, protocol)?;
+    let via = match server.proxy.as_deref() {
         None => None,
-        Some(tls) => {
-            let found = around.connectors.find(tls, &server.hostname, protocol);
-            Some(found.map_err(|reason| Trouble::Settings(reason.to_string()))?)
+        Some(proxy) => {
+            let tls = connector(&proxy.tls, &proxy.host, Protocol::Http11)?;
+            Some(Via::new(proxy, tls, &server.hostname, server.ip_address, server.port))
         }
     };
+    let (hostname, ip, port) = match server.proxy.as_deref() {
+        None => (&*server.hostname, server.ip_address, server.port),
+        Some(proxy) => (&*proxy.host, None, proxy.port),
+    };
+    let addresses = addresses(hostname, ip, around).await?;
     for (index, ip) in addresses.iter().enumerate() {
-        let (address, now) = (SocketAddr::new(*ip, server.port), Instant::now());
+        let (address, now) = (SocketAddr::new(*ip, port), Instant::now());
         let left = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
         let end = now + deadline.saturating_duration_since(now) / left;
-        match timeout_at(end, dial(address, tls.as_deref())).await {
+        match timeout_at(end, dial(address, via.as_ref(), tls.as_deref())).await {
             Ok(Ok(transport)) => return Ok(transport),
             Ok(Err(error)) => trouble = error.into(),
             Err(_) => trouble = Trouble::Late(address),
@@ -125,11 +136,15 @@ async fn connect(
     Err(trouble)
 }
 
-async fn addresses(server: &Server, around: &Surroundings) -> Result<Vec<IpAddr>, ResolveError> {
-    if let Some(ip) = server.ip_address.or_else(|| server.hostname.parse().ok()) {
+async fn addresses(
+    hostname: &str,
+    ip: Option<IpAddr>,
+    around: &Surroundings,
+) -> Result<Vec<IpAddr>, ResolveError> {
+    if let Some(ip) = ip.or_else(|| hostname.parse().ok()) {
         return Ok(vec![ip]);
     }
-    let addresses = around.resolver.resolve(&server.hostname).await?;
+    let addresses = around.resolver.resolve(hostname).await?;
     Ok((0..addresses.count())
         .filter_map(|distance| addresses.at(distance))
         .map(|address| address.ip)

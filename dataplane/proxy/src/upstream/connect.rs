@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use tokio::net::TcpStream;
 
+use super::via::{Via, ViaError};
 use super::{Transport, Upstream};
 use crate::buffers::Buffers;
 use crate::http1::stream::Stream;
@@ -18,6 +19,8 @@ pub(crate) enum DialError {
     #[error("connecting to {0}: {1}")]
     Tcp(SocketAddr, io::Error),
     #[error("{0}")]
+    Via(#[from] ViaError),
+    #[error("{0}")]
     Tls(#[from] TlsTrouble),
 }
 
@@ -25,17 +28,29 @@ impl DialError {
     pub(crate) const fn reason(&self) -> Reason {
         match self {
             Self::Tcp(..) => Reason::ConnectionFailed,
+            Self::Via(error) => error.reason(),
             Self::Tls(_) => Reason::TlsFailed,
         }
     }
 }
 
-/// Opens a connection and all that lies between TCP and what the target speaks. Takes as long as it takes: the caller has
-/// a connection timeout.
-pub(crate) async fn dial(address: SocketAddr, tls: Option<&Connector>) -> Result<Transport, DialError> {
-    let stream = TcpStream::connect(address).await.map_err(|error| DialError::Tcp(address, error))?;
-    stream.set_nodelay(true).map_err(|error| DialError::Tcp(address, error))?;
-    let transport = Transport::Plain(stream);
+/// Opens a connection and all that lies between TCP and what the target speaks. `address` is the target's, or that of the
+/// forward proxy on the way. Takes as long as it takes: the caller has a connection timeout.
+pub(crate) async fn dial(
+    address: SocketAddr,
+    via: Option<&Via<'_>>,
+    tls: Option<&Connector>,
+) -> Result<Transport, DialError> {
+    let failed = |error| match via {
+        None => DialError::Tcp(address, error),
+        Some(_) => ViaError::Unreachable(address, error).into(),
+    };
+    let stream = TcpStream::connect(address).await.map_err(failed)?;
+    stream.set_nodelay(true).map_err(failed)?;
+    let mut transport = Transport::Plain(stream);
+    if let Some(via) = via {
+        transport = via.open(transport).await?;
+    }
     Ok(match tls {
         None => transport,
         Some(tls) => Transport::Tls(Box::new(tls.connect(transport).await?)),
@@ -45,10 +60,11 @@ pub(crate) async fn dial(address: SocketAddr, tls: Option<&Connector>) -> Result
 /// A new connection for requests.
 pub(crate) async fn connect(
     address: SocketAddr,
+    via: Option<&Via<'_>>,
     tls: Option<&Connector>,
     buffers: Rc<Buffers>,
     limits: Limits,
 ) -> Result<Box<Upstream>, DialError> {
-    let transport = dial(address, tls).await?;
+    let transport = dial(address, via, tls).await?;
     Ok(Box::new(Upstream::new(Stream::new(transport, buffers, limits))))
 }

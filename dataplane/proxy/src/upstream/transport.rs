@@ -13,6 +13,8 @@ use crate::tls::TlsStream;
 pub(crate) enum Transport {
     Plain(TcpStream),
     Tls(Box<TlsStream<Self>>),
+    /// Inside TLS with a forward proxy: what the target is sent, as it is.
+    Tunnel(Box<TlsStream<Self>>),
     Http2(Box<Http2Stream>),
 }
 
@@ -24,7 +26,7 @@ impl Transport {
                 stream.try_read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
             }
             // What TLS itself is told, such as session tickets, is taken in on the way.
-            Self::Tls(stream) => {
+            Self::Tls(stream) | Self::Tunnel(stream) => {
                 let mut cx = Context::from_waker(Waker::noop());
                 Pin::new(&mut **stream).poll_read(&mut cx, &mut ReadBuf::new(&mut [0])).is_pending()
             }
@@ -36,7 +38,7 @@ impl Transport {
     /// The target did nothing with what was written, whatever that was.
     pub(crate) const fn is_unsent(&self) -> bool {
         match self {
-            Self::Plain(_) | Self::Tls(_) => false,
+            Self::Plain(_) | Self::Tls(_) | Self::Tunnel(_) => false,
             Self::Http2(stream) => stream.is_unsent(),
         }
     }
@@ -44,7 +46,7 @@ impl Transport {
     /// HTTP/2 is to be spoken on it with a target for which that is wanted: by prior knowledge, or as TLS agreed on.
     pub(crate) fn carries_http2(&self) -> bool {
         match self {
-            Self::Plain(_) => true,
+            Self::Plain(_) | Self::Tunnel(_) => true,
             Self::Tls(stream) => stream.is_http2(),
             Self::Http2(_) => false,
         }
@@ -53,7 +55,7 @@ impl Transport {
     /// What `:scheme` says of it.
     pub(crate) const fn scheme(&self) -> Scheme {
         match self {
-            Self::Plain(_) | Self::Http2(_) => Scheme::HTTP,
+            Self::Plain(_) | Self::Tunnel(_) | Self::Http2(_) => Scheme::HTTP,
             Self::Tls(_) => Scheme::HTTPS,
         }
     }
@@ -68,7 +70,7 @@ impl AsyncRead for Transport {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) | Self::Tunnel(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::Http2(stream) => Pin::new(&mut **stream).poll_read(cx, buffer),
         }
     }
@@ -79,7 +81,7 @@ impl AsyncWrite for Transport {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) | Self::Tunnel(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Http2(stream) => Pin::new(&mut **stream).poll_write(cx, bytes),
         }
     }
@@ -92,7 +94,7 @@ impl AsyncWrite for Transport {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Tls(stream) | Self::Tunnel(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Self::Http2(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, slices),
         }
     }
@@ -100,7 +102,7 @@ impl AsyncWrite for Transport {
     fn is_write_vectored(&self) -> bool {
         match self {
             Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) | Self::Tunnel(stream) => stream.is_write_vectored(),
             Self::Http2(_) => false,
         }
     }
@@ -109,7 +111,7 @@ impl AsyncWrite for Transport {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) | Self::Tunnel(stream) => Pin::new(stream).poll_flush(cx),
             Self::Http2(stream) => Pin::new(&mut **stream).poll_flush(cx),
         }
     }
@@ -117,7 +119,7 @@ impl AsyncWrite for Transport {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) | Self::Tunnel(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Http2(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
         }
     }

@@ -9,6 +9,7 @@
 )]
 
 pub mod client;
+pub mod forward_proxy;
 pub mod frames;
 pub mod http2;
 pub mod http2_upstream;
@@ -42,6 +43,8 @@ pub struct Setup {
     pub settings: ProxySettings,
     /// By name, for whatever names them by [`tls::Identity::key_of`].
     pub certificates: Vec<(&'static str, tls::Identity)>,
+    /// Of the backend, for its forward proxy.
+    pub password: Option<&'static str>,
     /// What lives on from one router to the next.
     pub states: BackendStates,
 }
@@ -77,6 +80,7 @@ impl Setup {
             others: Vec::new(),
             settings: ProxySettings { threads: 1, ..ProxySettings::default() },
             certificates: Vec::new(),
+            password: None,
             states: BackendStates::new(),
         }
     }
@@ -135,6 +139,10 @@ impl Setup {
                 .push(Object::encode(key, &wire::Content::from(wire::Payload::Listener(listener.clone()))));
         }
         objects.extend(self.certificates.iter().flat_map(|(name, identity)| identity.objects(name)));
+        objects.extend(self.password.map(|password| {
+            let kind = Some(wire::SecretKind::Password(password.into()));
+            object("secret/default/users~proxy", wire::Payload::Secret(wire::Secret { kind }))
+        }));
         let served = Served::new(Snapshot::new(objects, AsOf::default()));
         let compiled = Router::compile(&served, None, &self.states);
         assert_eq!(compiled.rejected, [], "the test's objects are good");

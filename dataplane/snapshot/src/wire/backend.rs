@@ -84,6 +84,42 @@ pub struct ClientSettings {
     /// Absent: the pools that all backends share, and a queue of 2048.
     #[prost(message, optional, tag = "9")]
     pub connections: Option<ConnectionSettings>,
+    /// Absent: targets are connected to directly.
+    #[prost(message, optional, boxed, tag = "10")]
+    pub proxy: Option<Box<ForwardProxy>>,
+}
+
+/// What stands between the worker and the targets, and is told where to lead.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ForwardProxy {
+    /// A host name or an IP address.
+    #[prost(string, tag = "1")]
+    pub host: String,
+    #[prost(uint32, tag = "2")]
+    pub port: u32,
+    #[prost(enumeration = "ProxyProtocol", tag = "3")]
+    pub protocol: i32,
+    /// Empty: the proxy isn't told who asks.
+    #[prost(string, tag = "4")]
+    pub principal: String,
+    /// The key of the [`Secret`](super::Secret) with the password; empty: there is none.
+    #[prost(string, tag = "5")]
+    pub password: String,
+    /// Patterns with `*` for the host names of targets that are connected to directly.
+    #[prost(string, repeated, tag = "6")]
+    pub non_proxy_hosts: Vec<String>,
+}
+
+/// How a forward proxy is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, prost::Enumeration)]
+#[repr(i32)]
+pub enum ProxyProtocol {
+    /// CONNECT (RFC 9110 section 9.3.6).
+    Http = 0,
+    /// CONNECT inside TLS.
+    Https = 1,
+    /// RFC 1928.
+    Socks5 = 2,
 }
 
 /// How connections to targets are kept.

@@ -10,9 +10,9 @@ mod route;
 mod secret;
 
 pub use backend::{
-    Backend, Breaker, ClientSettings, ConnectionSettings, CustomTimeouts, Endpoints, LoadBalancing,
-    LoadBalancingPolicy, NetworkLocation, Predicate, PredicateKind, Protocol, RequestMatch, Retries, Target,
-    TargetTls,
+    Backend, Breaker, ClientSettings, ConnectionSettings, CustomTimeouts, Endpoints, ForwardProxy,
+    LoadBalancing, LoadBalancingPolicy, NetworkLocation, Predicate, PredicateKind, Protocol, ProxyProtocol,
+    RequestMatch, Retries, Target, TargetTls,
 };
 pub use filter::{
     AddressAccess, Cors, DirectAnswer, Filter, FilterKind, FilterSettings, Fraction, HeaderEdits,

@@ -84,6 +84,7 @@ const fn client(timeouts: Timeouts) -> wire::ClientSettings {
         retries: None,
         breaker: None,
         connections: None,
+        proxy: None,
     }
 }
 
