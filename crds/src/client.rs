@@ -48,7 +48,7 @@ pub struct ClientSettings {
     pub custom_timeouts: Vec<CustomTimeouts>,
     /// Which connections requests use, and how many requests wait for one.
     pub cache_connection_settings: ConnectionCache,
-    /// A forward proxy on the way to the targets. If absent: none. Not supported yet.
+    /// A forward proxy on the way to the targets. If absent: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub proxy: Option<UpstreamProxy>,
 }

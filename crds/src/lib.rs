@@ -40,7 +40,7 @@ pub use route::{BackendReference, InlineBackend, Route, RouteBackend, RouteSpec}
 pub use route_match::{Condition, ConditionType, PathMatch, PathType, RouteMatch};
 pub use status::{BackendStatus, RouteStatus};
 pub use target::{Predicate, PredicateType, Protocol, ServiceReference, Target, TlsConfig};
-pub use upstream_proxy::{ProxyProtocol, UpstreamProxy};
+pub use upstream_proxy::{ProxyProtocol, SecretEntry, UpstreamProxy};
 
 /// The API group of all kinds.
 pub const GROUP: &str = "komainu.dev";

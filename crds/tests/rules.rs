@@ -234,6 +234,11 @@ fn a_password_needs_a_principal() {
     let proxy = |proxy: Value| backend(json!({ "client": { "proxy": proxy } }));
     accepted(proxy(json!({ "host": "p", "port": 1, "principal": "u", "password": "s" })));
     refused(proxy(json!({ "host": "p", "port": 1, "password": "s" })), "proxy", "needs a principal");
+    let secret = json!({ "name": "s", "key": "k" });
+    accepted(proxy(json!({ "host": "p", "port": 1, "principal": "u", "passwordSecret": secret })));
+    refused(proxy(json!({ "host": "p", "port": 1, "passwordSecret": secret })), "proxy", "needs a principal");
+    let both = json!({ "host": "p", "port": 1, "principal": "u", "password": "s", "passwordSecret": secret });
+    refused(proxy(both), "proxy", "not both");
 }
 
 #[test]

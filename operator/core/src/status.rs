@@ -60,6 +60,10 @@ pub enum UnresolvedReason {
     BackendNotFound,
     /// A certificate, or its private key, doesn't exist, and who names it is held.
     CertificateNotFound,
+    /// A secret, or its entry, doesn't exist, and who names it is held.
+    SecretNotFound,
+    /// The entry of a secret can't be used for what it is named for, and who names it is held.
+    SecretNotAccepted,
     /// Others of its backends exist: the route is planned, and the requests that are this one's share are answered with 503.
     SomeBackendNotFound,
     /// A backend that should get copies doesn't exist: the route is planned, and nothing is copied there.
@@ -96,7 +100,13 @@ impl RefusalReason {
 impl UnresolvedReason {
     /// Whether the object can't be planned for it.
     pub const fn holds(self) -> bool {
-        matches!(self, Self::BackendNotFound | Self::CertificateNotFound)
+        matches!(
+            self,
+            Self::BackendNotFound
+                | Self::CertificateNotFound
+                | Self::SecretNotFound
+                | Self::SecretNotAccepted
+        )
     }
 
     /// The `reason` of the condition.
@@ -106,6 +116,8 @@ impl UnresolvedReason {
             Self::BackendNotAccepted => "BackendNotAccepted",
             Self::CertificateNotFound => "CertificateNotFound",
             Self::CertificateNotAccepted => "CertificateNotAccepted",
+            Self::SecretNotFound => "SecretNotFound",
+            Self::SecretNotAccepted => "SecretNotAccepted",
             Self::ListenerNotFound => "ListenerNotFound",
         }
     }

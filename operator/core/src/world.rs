@@ -52,6 +52,7 @@ pub enum Spec {
     Backend(Arc<BackendSpec>),
     Route(Arc<RouteSpec>),
     Certificate(Arc<CertificateSpec>),
+    Secret(Arc<SecretSpec>),
     /// Its key is known, but it isn't of its type.
     Invalid(Vec<Problem>),
 }
@@ -65,6 +66,20 @@ pub struct CertificateSpec {
     pub key: Option<PrivateKey>,
     /// What the source says of it, which has a clock: that it is expired, for instance.
     pub warnings: Vec<Problem>,
+}
+
+/// What only those get to see who are named for it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretSpec {
+    /// Never shown.
+    pub entries: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for SecretSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretSpec")?;
+        f.debug_list().entries(self.entries.keys()).finish()
+    }
 }
 
 /// Where an object came from, for people.
@@ -187,6 +202,7 @@ pub struct World {
     pub backends: BTreeMap<Key, Arc<Observed>>,
     pub routes: BTreeMap<Key, Arc<Observed>>,
     pub certificates: BTreeMap<Key, Arc<Observed>>,
+    pub secrets: BTreeMap<Key, Arc<Observed>>,
     /// Objects whose key a source of higher precedence claims too.
     pub conflicts: Vec<Claim>,
     pub as_of: AsOf,
@@ -213,6 +229,7 @@ impl World {
             claim(&mut world.backends, &mut world.conflicts, view.objects_of(Kind::Backend));
             claim(&mut world.routes, &mut world.conflicts, view.objects_of(Kind::Route));
             claim(&mut world.certificates, &mut world.conflicts, view.objects_of(Kind::Certificate));
+            claim(&mut world.secrets, &mut world.conflicts, view.objects_of(Kind::Secret));
         }
         world
     }

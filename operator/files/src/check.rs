@@ -77,6 +77,7 @@ pub fn check(paths: &[PathBuf], listeners: Option<Arc<Vec<ListenerSettings>>>) -
         match key.kind() {
             Kind::Backend => report.backends += 1,
             Kind::Certificate => report.certificates += 1,
+            Kind::Secret => {}
             _ => report.routes += 1,
         }
         if let Some(status) = plan.statuses.get(key) {

@@ -45,14 +45,14 @@ fn good_files() {
 
 #[test]
 fn what_plan_finds_has_its_place() {
-    let proxied = format!("{BACKEND}  client: {{ proxy: {{ host: p, port: 1 }} }}\n");
+    let proxied = format!("{BACKEND}  client: {{ proxy: {{ host: 'p:1', port: 1 }} }}\n");
     let route = ROUTE
         .replace("ref: { name: users }", "ref: { name: nobody }")
         .replace("value: /users", "value: '/users/$id<[>'");
     let told = checked(&[("a.yaml", &proxied), ("b.yaml", &route)], None);
     let lines: Vec<_> = told.lines().collect();
-    assert!(lines[0].starts_with("a.yaml:6:13: spec.client.proxy: "), "{told}");
-    assert!(lines[0].contains("not supported yet"), "{told}");
+    assert!(lines[0].starts_with("a.yaml:6:22: spec.client.proxy.host: "), "{told}");
+    assert!(lines[0].contains("without a port"), "{told}");
     assert!(
         lines.iter().any(|line| line.starts_with("b.yaml:8:17: spec.matches[0].paths[0].value: ")),
         "{told}"
@@ -61,6 +61,24 @@ fn what_plan_finds_has_its_place() {
         *lines.last().unwrap(),
         format!("2 files: 1 backend and 1 route, {} problems, 0 warnings", lines.len() - 1)
     );
+}
+
+#[test]
+fn a_password_is_looked_up_and_never_told() {
+    let secret = "{ host: p, port: 1, principal: a, passwordSecret: { name: proxy, key: password } }";
+    let proxied = format!("{BACKEND}  client: {{ proxy: {secret} }}\n");
+    let told = checked(&[("a.yaml", &proxied)], None);
+    assert!(told.contains("there is no secret proxy in namespace default"), "{told}");
+    let dir = TempDir::new().unwrap();
+    fs::create_dir_all(dir.path().join("secrets/proxy")).unwrap();
+    fs::write(dir.path().join("secrets/proxy/password"), "hunter2\n").unwrap();
+    fs::write(dir.path().join("a.yaml"), proxied).unwrap();
+    let told = check(&[dir.path().to_owned()], None).to_string();
+    assert_eq!(told, "2 files: 1 backend and 0 routes, 0 problems, 0 warnings");
+    let number =
+        format!("{BACKEND}  client: {{ proxy: {{ host: p, port: 1, principal: a, password: 4711 }} }}\n");
+    let told = checked(&[("a.yaml", &number)], None);
+    assert!(told.contains("write it in quotes") && !told.contains("4711"), "{told}");
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::locate::locate;
 use crate::merge::{self, Objects};
 use crate::parse::{Parsed, file_problem, parse};
 use crate::scan::{Listing, Stamp};
+use crate::secret;
 
 /// Larger files are refused, in bytes: 80,000 routes are about as much.
 const MAX_FILE_BYTES: u64 = 32 * 1024 * 1024;
@@ -189,17 +190,20 @@ impl FolderSource {
     ) -> (Vec<Problem>, BTreeMap<Kind, u64>) {
         self.touched = false;
         let (certificates, of_certificates) = self.certificates.join(&pairs(&self.files));
-        let certificates = Parsed::of(certificates);
+        let secrets =
+            self.files.iter().filter_map(|(path, file)| Some((&**path, &*file.parsed.secret.as_ref()?.0)));
+        let (secrets, of_secrets) = secret::join(secrets);
+        let material = Parsed::of(certificates.into_iter().chain(secrets).collect());
         let (gone, here): (Vec<_>, Vec<_>) =
             self.files.iter().partition(|(path, _)| missing.contains_key(*path));
         let mut joined = parsed(&here);
-        joined.push(&certificates);
+        joined.push(&material);
         let merged = merge::merge(&joined, &parsed(&gone), &self.objects, next);
         self.objects = merged.objects;
         let of_files = here.iter().filter(|(path, _)| Role::of(path).is_none());
         let of_files = of_files.flat_map(|(_, file)| file.problems.iter().chain(&file.parsed.problems));
         let mut problems: Vec<_> = self.unavailable.iter().chain(of_files).cloned().collect();
-        problems.extend(of_certificates);
+        problems.extend(of_certificates.into_iter().chain(of_secrets));
         problems.extend(merged.duplicates);
         (problems, merged.changed)
     }
@@ -238,6 +242,10 @@ fn read(path: &Path, stamp: Stamp, before: Option<&File>) -> Result<File, Unread
         let parsed = material.map_err(|problem| Unread { stamp, problems: vec![problem] })?;
         return Ok(File { stamp, parsed: Parsed::of_material(parsed), problems: Vec::new() });
     }
+    if secret::is_entry(path) {
+        let text = entry(path, &name).map_err(|problem| Unread { stamp, problems: vec![problem] })?;
+        return Ok(File { stamp, parsed: Parsed::of_secret(&text), problems: Vec::new() });
+    }
     let text = text(path, &name).map_err(|problem| Unread { stamp, problems: vec![problem] })?;
     let before = before.map(|file| &file.parsed);
     let mut parsed = parse(&name, text.into(), before).map_err(|problems| Unread { stamp, problems })?;
@@ -257,6 +265,15 @@ fn material(role: Role, path: &Path, name: &Arc<str>) -> Result<Material, Proble
     let text = fs::read(path).map_err(unreadable)?;
     let now = jiff::Timestamp::now().strftime("%Y%m%d%H%M%SZ").to_string();
     certificate::read(role, name, &text, metadata.mode(), &now)
+}
+
+fn entry(path: &Path, name: &Arc<str>) -> Result<String, Problem> {
+    let unreadable = |error: io::Error| file_problem(name, format!("can't be read: {error}"));
+    if fs::metadata(path).map_err(unreadable)?.len() > secret::MAX_BYTES {
+        let most = secret::MAX_BYTES / 1024;
+        return Err(file_problem(name, format!("is larger than {most} KiB, which is too much for a secret")));
+    }
+    secret::read(name, fs::read(path).map_err(unreadable)?)
 }
 
 fn text(path: &Path, name: &Arc<str>) -> Result<String, Problem> {

@@ -1,5 +1,5 @@
-//! A folder of YAML or JSON as a source of Backends and Routes, and of certificates in PEM: every problem has its file, line
-//! and column.
+//! A folder of YAML or JSON as a source of Backends and Routes, of certificates in PEM and of secrets: every problem has its
+//! file, line and column.
 //!
 //! `parse` is pure; `folder` reads; `watch` follows changes; `check` judges files without running anything.
 
@@ -15,6 +15,7 @@ mod names;
 mod parse;
 mod scan;
 mod schema;
+mod secret;
 mod watch;
 
 pub use check::{Report, check};

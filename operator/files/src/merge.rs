@@ -72,6 +72,7 @@ fn says_the_same(one: &Spec, other: &Spec) -> bool {
         (Spec::Backend(one), Spec::Backend(other)) => Arc::ptr_eq(one, other) || one == other,
         (Spec::Route(one), Spec::Route(other)) => Arc::ptr_eq(one, other) || one == other,
         (Spec::Certificate(one), Spec::Certificate(other)) => Arc::ptr_eq(one, other) || one == other,
+        (Spec::Secret(one), Spec::Secret(other)) => Arc::ptr_eq(one, other) || one == other,
         (Spec::Invalid(one), Spec::Invalid(other)) => {
             let said = |problems: &[Problem]| -> Vec<(String, String)> {
                 problems.iter().map(|problem| (problem.field.clone(), problem.message.clone())).collect()

@@ -1,6 +1,7 @@
 //! One file's text to its objects and problems. Pure.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 use std::sync::Arc;
 
 use dataplane_snapshot::Key;
@@ -21,8 +22,20 @@ pub struct Parsed {
     pub doubtful: bool,
     /// Of a file in a folder `certificates`.
     pub(crate) material: Option<Arc<Material>>,
+    /// Of a file in a folder of `secrets`.
+    pub(crate) secret: Option<SecretText>,
     text: Arc<str>,
     documents: Vec<(Chunk, Arc<Reading>)>,
+}
+
+/// What a file of a secret says. Never shown.
+#[derive(Clone)]
+pub(crate) struct SecretText(pub(crate) Arc<str>);
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText(…)")
+    }
 }
 
 /// An object as a document has it.
@@ -96,6 +109,10 @@ impl Parsed {
 
     pub(crate) fn of_material(material: Material) -> Self {
         Self { material: Some(Arc::new(material)), ..Self::default() }
+    }
+
+    pub(crate) fn of_secret(text: &str) -> Self {
+        Self { secret: Some(SecretText(text.into())), ..Self::default() }
     }
 
     /// The text of the file when it was read.

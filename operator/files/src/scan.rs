@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::certificate::Role;
+use crate::secret;
 
 /// What `stat` says of a file. It changes with every write and every replacement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +114,7 @@ pub(crate) fn identity(folder: &Path) -> Option<(u64, u64)> {
 pub(crate) fn is_resource(path: &Path) -> bool {
     let known = ["yaml", "yml", "json"];
     let is_yaml = path.extension().is_some_and(|extension| known.iter().any(|known| extension == *known));
-    (is_yaml || Role::of(path).is_some()) && !is_hidden(path)
+    (is_yaml || Role::of(path).is_some() || secret::is_entry(path)) && !is_hidden(path)
 }
 
 /// Names that begin with a dot: what editors put beside a file, version control, and `..data` of a ConfigMap.

@@ -102,6 +102,35 @@ async fn a_renewed_certificate_is_seen_once_its_key_is_there() {
     followed.until_problems(<[_]>::is_empty).await;
 }
 
+#[tokio::test]
+async fn a_secret_is_a_folder_of_files_and_followed() {
+    let mut followed = follow(|dir| {
+        fs::create_dir_all(dir.join("secrets/proxy")).unwrap();
+        fs::write(dir.join("secrets/proxy/password"), "first\n").unwrap();
+        fs::write(dir.join("secrets/proxy/.hidden"), "no").unwrap();
+    });
+    let key = Key::new(Kind::Secret, "default", "proxy");
+    let of = |view: &SourceView| match view.objects.get(&key).map(|observed| &observed.spec) {
+        Some(Spec::Secret(secret)) => Some(secret.entries.clone()),
+        _ => None,
+    };
+    let entry = |text: &str| Some([("password".to_owned(), text.to_owned())].into());
+    let first = followed.until(|view| of(view).is_some()).await;
+    assert_eq!(of(&first), entry("first"));
+    assert!(!format!("{first:?}").contains("first"));
+    fs::write(followed.path("secrets/proxy/password"), "second").unwrap();
+    followed.until(|view| of(view) == entry("second")).await;
+    // What can't be used isn't, and isn't told.
+    fs::write(followed.path("secrets/proxy/password"), b"hunter2\xff").unwrap();
+    let problems = followed.until_problems(|problems| problems.len() == 1).await;
+    assert!(
+        problems[0].contains("secrets/proxy/password") && !problems[0].contains("hunter2"),
+        "{problems:?}"
+    );
+    fs::remove_dir_all(followed.path("secrets")).unwrap();
+    followed.until(|view| of(view).is_none()).await;
+}
+
 fn object<'v>(view: &'v SourceView, name: &str) -> Option<&'v Arc<Observed>> {
     view.objects.get(&Key::new(Kind::Backend, "default", name))
 }

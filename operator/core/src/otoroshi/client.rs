@@ -1,4 +1,4 @@
-use crds::{ClientSettings, ConnectionCache, CustomTimeouts, ProxyProtocol, UpstreamProxy};
+use crds::{ClientSettings, ConnectionCache, CustomTimeouts, ProxyProtocol, SecretEntry, UpstreamProxy};
 use serde_json::{Value, json};
 
 use super::reader::{Reader, whole_object};
@@ -62,13 +62,19 @@ fn read_proxy(reader: &mut Reader<'_>) -> Option<UpstreamProxy> {
     let (host, port) = (reader.text("host"), reader.port("port"));
     let protocol = read_protocol(reader);
     let principal = reader.text("principal");
-    let password = reader.string("password");
+    let password = reader.secret("password");
+    let password_secret = reader.object("passwordSecret", read_secret_entry);
     let non_proxy_hosts = reader.strings("nonProxyHosts");
-    let anything_else =
-        protocol.is_some() || principal.is_some() || password.is_some() || !non_proxy_hosts.is_empty();
+    let anything_else = protocol.is_some()
+        || principal.is_some()
+        || password.is_some()
+        || password_secret.is_some()
+        || !non_proxy_hosts.is_empty();
     match (host, port) {
         (Some(host), Some(port)) => {
-            Some(UpstreamProxy { host, port, protocol, principal, password, non_proxy_hosts })
+            let proxy =
+                UpstreamProxy { host, port, protocol, principal, password, password_secret, non_proxy_hosts };
+            Some(proxy)
         }
         (None, None) if !anything_else => None,
         (host, _) => {
@@ -79,13 +85,25 @@ fn read_proxy(reader: &mut Reader<'_>) -> Option<UpstreamProxy> {
     }
 }
 
+fn read_secret_entry(reader: &mut Reader<'_>) -> SecretEntry {
+    let mut required = |name: &str| {
+        let text = reader.text(name);
+        if text.is_none() {
+            reader.problem(name, "is missing: a secret's entry needs name and key");
+        }
+        text.unwrap_or_default()
+    };
+    SecretEntry { name: required("name"), key: required("key") }
+}
+
 fn read_protocol(reader: &mut Reader<'_>) -> Option<ProxyProtocol> {
     let name = reader.text("protocol")?;
     match name.to_ascii_lowercase().as_str() {
         "http" => Some(ProxyProtocol::Http),
         "https" => Some(ProxyProtocol::Https),
+        "socks5" => Some(ProxyProtocol::Socks5),
         _ => {
-            reader.problem("protocol", format!("{name:?} should be http or https"));
+            reader.problem("protocol", format!("{name:?} should be http, https or socks5"));
             None
         }
     }
@@ -145,15 +163,21 @@ fn write_custom_timeouts(timeouts: &CustomTimeouts) -> Value {
 }
 
 fn write_proxy(proxy: &UpstreamProxy) -> Value {
-    json!({
+    let mut json = json!({
         "host": proxy.host,
         "port": proxy.port,
         "protocol": proxy.protocol.map(|protocol| match protocol {
             ProxyProtocol::Http => "http",
             ProxyProtocol::Https => "https",
+            ProxyProtocol::Socks5 => "socks5",
         }),
         "principal": proxy.principal,
         "password": proxy.password,
         "nonProxyHosts": proxy.non_proxy_hosts,
-    })
+    });
+    // What Otoroshi doesn't know is written only where it says something.
+    if let (Some(SecretEntry { name, key }), Some(fields)) = (&proxy.password_secret, json.as_object_mut()) {
+        fields.insert("passwordSecret".to_owned(), json!({ "name": name, "key": key }));
+    }
+    json
 }

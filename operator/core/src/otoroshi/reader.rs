@@ -90,6 +90,17 @@ impl<'p> Reader<'p> {
         self.read(name, "a string", |value| value.as_str().map(str::to_owned))
     }
 
+    /// A string that no problem repeats.
+    pub(super) fn secret(&mut self, name: &str) -> Option<String> {
+        match self.take(name)? {
+            Value::String(text) => Some(text),
+            other => {
+                self.problem(name, format!("is {}, but should be a string", kind(&other)));
+                None
+            }
+        }
+    }
+
     /// A string that is the same as none when it is blank.
     pub(super) fn text(&mut self, name: &str) -> Option<String> {
         self.string(name).filter(|text| !text.trim().is_empty())

@@ -9,6 +9,7 @@ mod objects;
 mod overlap;
 mod planned;
 mod resolve;
+mod secrets;
 mod translate;
 mod validate;
 
@@ -17,11 +18,12 @@ use std::sync::Arc;
 
 use dataplane_snapshot::{Key, Object, Snapshot};
 
-use crate::{ObjectStatus, Statuses, World};
+use crate::{ObjectStatus, Observed, Statuses, World};
 use certificates::Certificates;
 use listeners::Listeners;
 use planned::{Pass, Planned, changes, pass};
 use resolve::{Resolver, restood};
+use secrets::Secrets;
 
 pub use listeners::check_listeners;
 
@@ -41,6 +43,7 @@ pub struct Memo {
     snapshot: Snapshot,
     listeners: Listeners,
     certificates: Pass,
+    secrets: BTreeMap<Key, Arc<Observed>>,
     backends: Pass,
     routes: Pass,
     /// The statuses of shadowed routes, which depend on other routes too.
@@ -55,16 +58,20 @@ pub fn plan(world: &World, memo: &Memo) -> (Plan, Memo) {
     let named = Certificates(&certificates);
     let listeners = Listeners::plan(&world.listeners, named, &memo.listeners);
 
+    let secrets = Secrets(&world.secrets);
     let mut restood = restood(&memo.certificates, &certificates);
+    restood.extend(secrets.changed(&memo.secrets));
     let is_same = |backend: &Planned| backend.references.iter().all(|named| !restood.contains(named));
-    let backends =
-        pass(&world.backends, &memo.backends, is_same, |key, backend| objects::backend(key, backend, named));
+    let backends = pass(&world.backends, &memo.backends, is_same, |key, backend| {
+        objects::backend(key, backend, named, secrets)
+    });
 
     restood.extend(resolve::restood(&memo.backends, &backends));
     let same_listeners = Arc::ptr_eq(&listeners.names, &memo.listeners.names);
     let is_same =
         |route: &Planned| same_listeners && route.references.iter().all(|named| !restood.contains(named));
-    let resolver = Resolver { backends: &backends, certificates: named, listeners: &listeners.names };
+    let resolver =
+        Resolver { backends: &backends, certificates: named, secrets, listeners: &listeners.names };
     let routes =
         pass(&world.routes, &memo.routes, is_same, |key, route| objects::route(key, route, &resolver));
 
@@ -79,7 +86,9 @@ pub fn plan(world: &World, memo: &Memo) -> (Plan, Memo) {
         .collect();
     let conflicts = world.conflicts.iter().map(|claim| Arc::new(objects::conflict(claim))).collect();
     let snapshot = snapshot(world, memo, &listeners, [&certificates, &backends, &routes]);
-    let memo = Memo { snapshot: snapshot.clone(), listeners, certificates, backends, routes, shadowed };
+    let secrets = world.secrets.clone();
+    let memo =
+        Memo { snapshot: snapshot.clone(), listeners, certificates, secrets, backends, routes, shadowed };
     (Plan { snapshot, statuses, conflicts }, memo)
 }
 

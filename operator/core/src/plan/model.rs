@@ -21,12 +21,35 @@ pub(super) struct ValidBackend<'a> {
     pub(super) breaker: wire::Breaker,
     /// `None`: the defaults.
     pub(super) connections: Option<wire::ConnectionSettings>,
+    /// `None`: targets are connected to directly.
+    pub(super) proxy: Option<ValidProxy<'a>>,
     pub(super) load_balancing: Balancing<'a>,
     /// In percent.
     pub(super) panic_threshold: Option<u32>,
     /// `None`: targets aren't checked.
     pub(super) health_check: Option<ValidHealthCheck<'a>>,
     pub(super) targets: Vec<ValidTarget<'a>>,
+}
+
+pub(super) struct ValidProxy<'a> {
+    pub(super) host: &'a str,
+    pub(super) port: NonZeroU16,
+    pub(super) protocol: wire::ProxyProtocol,
+    /// Empty: there is none.
+    pub(super) principal: &'a str,
+    pub(super) password: Option<Password<'a>>,
+    pub(super) non_proxy_hosts: &'a [String],
+}
+
+/// Where a password is.
+#[derive(Clone, Copy)]
+pub(super) enum Password<'a> {
+    Inline(&'a str),
+    /// In the secret of this name, in the namespace of who names it.
+    Entry {
+        name: &'a str,
+        key: &'a str,
+    },
 }
 
 pub(super) struct ValidHealthCheck<'a> {

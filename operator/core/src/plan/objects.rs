@@ -11,10 +11,16 @@ use super::model::{Destination, ValidBackend, ValidDestination, ValidRoute};
 use super::overlap::footprints;
 use super::planned::Planned;
 use super::resolve::{Resolver, unresolved};
+use super::secrets::{self, Secrets};
 use super::{translate, validate};
 use crate::{Acceptance, ObjectStatus, Observed, Problem, Refusal, RefusalReason, Spec, Unresolved};
 
-pub(super) fn backend(key: &Key, observed: &Arc<Observed>, certificates: Certificates<'_>) -> Planned {
+pub(super) fn backend(
+    key: &Key,
+    observed: &Arc<Observed>,
+    certificates: Certificates<'_>,
+    secrets: Secrets<'_>,
+) -> Planned {
     let spec = match &observed.spec {
         Spec::Backend(spec) => spec,
         other => return unreadable(key, observed, other),
@@ -24,10 +30,13 @@ pub(super) fn backend(key: &Key, observed: &Arc<Observed>, certificates: Certifi
     let is_key_good = findings.is_empty();
     let valid =
         validate::backend(spec, key.name(), &Field::SPEC, &mut findings).filter(|_| findings.is_empty());
-    let named = valid.as_ref().map(|valid| certificates.resolve(valid, key.namespace(), &Field::SPEC));
-    let resolved_refs = unresolved(named.unwrap_or_default());
-    let references = valid.as_ref().map(|valid| certificates::references(valid, key.namespace()));
-    let objects = valid.map(|valid| backend_objects(key, observed, &valid)).unwrap_or_default();
+    let named = valid.iter().flat_map(|valid| {
+        let of_secret = secrets.resolve(valid, key.namespace(), &Field::SPEC);
+        certificates.resolve(valid, key.namespace(), &Field::SPEC).into_iter().chain(of_secret)
+    });
+    let resolved_refs = unresolved(named);
+    let references = valid.as_ref().map(|valid| named_by(valid, key.namespace()));
+    let objects = valid.map(|valid| backend_objects(key, observed, &valid, secrets)).unwrap_or_default();
     sized(&objects, &mut findings);
     let refusal = findings.into_refusal();
     let hold = |problems: &[Problem]| vec![translate::held(key, &observed.labels, problems, None)];
@@ -59,7 +68,9 @@ pub(super) fn route(key: &Key, observed: &Arc<Observed>, resolver: &Resolver<'_>
     let is_key_good = findings.is_empty();
     let valid = validate::route(spec, key, &mut findings);
     let resolved_refs = resolver.resolve(&valid, key.namespace());
-    let objects = if findings.is_empty() { route_objects(key, observed, &valid) } else { Vec::new() };
+    let secrets = resolver.secrets;
+    let objects =
+        if findings.is_empty() { route_objects(key, observed, &valid, secrets) } else { Vec::new() };
     sized(&objects, &mut findings);
     let refusal = findings.into_refusal();
     let matches = translate::matches_only(&valid, key);
@@ -97,39 +108,64 @@ pub(super) fn conflict(claim: &crate::Claim) -> ObjectStatus {
     status(&loser.key, loser, Err(Refusal { reason: RefusalReason::Conflict, problems }), &[])
 }
 
-fn backend_objects(key: &Key, observed: &Observed, valid: &ValidBackend<'_>) -> Vec<Object> {
-    let backend = wire::Payload::Backend(translate::backend(valid));
+/// The password is an object of its own, as a private key is.
+fn backend_objects<'a>(
+    key: &Key,
+    observed: &Observed,
+    valid: &ValidBackend<'a>,
+    secrets: Secrets<'a>,
+) -> Vec<Object> {
+    let backend = wire::Payload::Backend(translate::backend(valid, key));
     let endpoints = wire::Payload::Endpoints(translate::endpoints(valid, key.namespace()));
-    vec![
+    let mut objects = vec![
         translate::object(key.clone(), &observed.labels, backend),
         translate::object(key.with_kind(Kind::Endpoints), &observed.labels, endpoints),
-    ]
+    ];
+    objects.extend(secrets.password(valid, key.namespace()).map(|password| {
+        let kind = Some(wire::SecretKind::Password(password.to_owned()));
+        let secret = wire::Payload::Secret(wire::Secret { kind });
+        translate::object(key.proxy_password(), &observed.labels, secret)
+    }));
+    objects
 }
 
-fn route_objects(key: &Key, observed: &Observed, valid: &ValidRoute<'_>) -> Vec<Object> {
+fn route_objects<'a>(
+    key: &Key,
+    observed: &Observed,
+    valid: &ValidRoute<'a>,
+    secrets: Secrets<'a>,
+) -> Vec<Object> {
     let route = wire::Payload::Route(translate::route(valid, key));
     let mut objects = vec![translate::object(key.clone(), &observed.labels, route)];
     for destination in &valid.destinations {
         if let Destination::Inline(backend) = &destination.backend {
-            objects.extend(backend_objects(&key.inline_backend(destination.index), observed, backend));
+            let key = key.inline_backend(destination.index);
+            objects.extend(backend_objects(&key, observed, backend, secrets));
         }
     }
     objects
 }
 
-/// The Backends and certificates that a destination names.
+/// The Backends, certificates and secrets that a destination names.
 fn references(destination: &ValidDestination<'_>, namespace: &str) -> Vec<Key> {
     match &destination.backend {
         Destination::Reference(backend) => vec![backend.clone()],
-        Destination::Inline(backend) => certificates::references(backend, namespace),
+        Destination::Inline(backend) => named_by(backend, namespace),
     }
+}
+
+/// The certificates and the secret that a backend names.
+fn named_by(backend: &ValidBackend<'_>, namespace: &str) -> Vec<Key> {
+    let mut references = certificates::references(backend, namespace);
+    references.extend(secrets::reference(backend, namespace));
+    references
 }
 
 /// An object that the source couldn't read. Nothing of it is known but its key.
 pub(super) fn unreadable(key: &Key, observed: &Arc<Observed>, spec: &Spec) -> Planned {
     let problems = match spec {
         Spec::Invalid(problems) => problems.clone(),
-        Spec::Backend(_) | Spec::Route(_) | Spec::Certificate(_) => {
+        Spec::Backend(_) | Spec::Route(_) | Spec::Certificate(_) | Spec::Secret(_) => {
             let message = format!("this is no {}, though its key says so", key.kind());
             vec![Problem { field: String::new(), message, place: None }]
         }

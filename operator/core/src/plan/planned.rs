@@ -13,7 +13,7 @@ pub(super) struct Planned {
     /// Its key is the object's; keys of different objects never meet.
     pub(super) objects: Vec<Object>,
     pub(super) status: Arc<ObjectStatus>,
-    /// The Backends and certificates that it names.
+    /// The Backends, certificates and secrets that it names.
     pub(super) references: Vec<Key>,
     /// Routes: which requests it takes.
     pub(super) footprints: Vec<Footprint>,

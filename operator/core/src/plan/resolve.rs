@@ -7,12 +7,14 @@ use super::certificates::Certificates;
 use super::findings::{Field, problem};
 use super::model::{Destination, ValidDestination, ValidMirror, ValidRoute};
 use super::planned::{Planned, changes};
+use super::secrets::Secrets;
 use crate::{Problem, Spec, Unresolved, UnresolvedReason};
 
 /// What a route can refer to.
 pub(super) struct Resolver<'a> {
     pub(super) backends: &'a [Arc<Planned>],
     pub(super) certificates: Certificates<'a>,
+    pub(super) secrets: Secrets<'a>,
     /// In order.
     pub(super) listeners: &'a BTreeSet<String>,
 }
@@ -94,7 +96,11 @@ impl Resolver<'_> {
     ) -> Vec<(UnresolvedReason, Problem)> {
         let Destination::Inline(backend) = &destination.backend else { return Vec::new() };
         let at = Field::SPEC.name("backends");
-        self.certificates.resolve(backend, namespace, &at.index(destination.index).name("inline"))
+        let at = at.index(destination.index);
+        let at = at.name("inline");
+        let mut found = self.certificates.resolve(backend, namespace, &at);
+        found.extend(self.secrets.resolve(backend, namespace, &at));
+        found
     }
 
     /// `at` is where it is named.

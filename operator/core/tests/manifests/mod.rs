@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dataplane_snapshot::{Epoch, Key, Kind, SourceAsOf};
 use operator_core::{
     CertificateSpec, ClientCertificates, ClientTrust, ListenerProtocol, ListenerSettings, ListenerTls,
-    Observed, Origin, Owner, Place, PrivateKey, Problem, SourceView, Spec, World,
+    Observed, Origin, Owner, Place, PrivateKey, Problem, SecretSpec, SourceView, Spec, World,
 };
 use serde_json::Value;
 
@@ -81,6 +81,10 @@ fn observed(document: &Value) -> Observed {
         Kind::Backend => serde_json::from_value(document["spec"].clone()).map(Arc::new).map(Spec::Backend),
         Kind::Certificate if document["spec"].is_object() => {
             Ok(Spec::Certificate(Arc::new(certificate(&document["spec"]))))
+        }
+        Kind::Secret => {
+            let entries = serde_json::from_value(document["entries"].clone()).unwrap();
+            Ok(Spec::Secret(Arc::new(SecretSpec { entries })))
         }
         _ => serde_json::from_value(document["spec"].clone()).map(Arc::new).map(Spec::Route),
     };

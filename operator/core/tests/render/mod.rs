@@ -111,7 +111,7 @@ fn client(it: &wire::ClientSettings) -> Value {
         "connection": it.connection_timeout, "idle": it.idle_timeout, "call": it.call_timeout,
         "callAndStream": it.call_and_stream_timeout, "global": it.global_timeout, "custom": custom.collect::<Vec<_>>(),
         "retries": it.retries.as_ref().map(retries), "breaker": it.breaker.as_ref().map(breaker),
-        "connections": it.connections.as_ref().map(connections),
+        "connections": it.connections.as_ref().map(connections), "proxy": it.proxy.as_deref().map(forward_proxy),
     })
 }
 
@@ -128,6 +128,13 @@ fn breaker(it: &wire::Breaker) -> Value {
 
 fn connections(it: &wire::ConnectionSettings) -> Value {
     json!({"ownPool": it.own_pool, "queueSize": it.queue_size})
+}
+
+fn forward_proxy(it: &wire::ForwardProxy) -> Value {
+    json!({
+        "host": it.host, "port": it.port, "protocol": format!("{:?}", it.protocol()), "principal": it.principal,
+        "password": it.password, "nonProxyHosts": it.non_proxy_hosts,
+    })
 }
 
 fn health_check(it: &wire::HealthCheck) -> Value {

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crds::{
-    BackendReference, BackendSpec, Condition, ConditionType, HealthCheck, PathMatch, PathType, RouteBackend,
-    RouteFilters, RouteMatch, RouteSpec, Target, TlsConfig,
+    BackendReference, BackendSpec, ClientSettings, Condition, ConditionType, HealthCheck, PathMatch,
+    PathType, RouteBackend, RouteFilters, RouteMatch, RouteSpec, Target, TlsConfig, UpstreamProxy,
 };
 use dataplane_snapshot::{Epoch, Key, Kind, SourceAsOf};
 use operator_core::{
     CertificateSpec, ListenerProtocol, ListenerSettings, ListenerTls, Observed, Origin, Owner, Place,
-    PrivateKey, Problem, SourceView, Spec, World,
+    PrivateKey, Problem, SecretSpec, SourceView, Spec, World,
 };
 use proptest::prelude::*;
 use proptest::{collection, option, sample};
@@ -80,13 +80,15 @@ impl Sources {
     }
 }
 
-/// The Backends and certificates that an object names.
+/// The Backends, certificates and secrets that an object names.
 pub(crate) fn references(world: &World, object: &Key) -> Vec<Key> {
     let key = |kind, name: &str| Key::new(kind, object.namespace(), name);
     let of_backend = |spec: &BackendSpec| {
         let tls = spec.targets.iter().map(|target| &target.tls_config);
         let names = tls.flat_map(|tls| tls.certs.iter().chain(&tls.trusted_certs));
-        names.map(|name| key(Kind::Certificate, name)).collect::<Vec<_>>()
+        let secret = spec.client.proxy.as_ref().and_then(|proxy| proxy.password_secret.as_ref());
+        let secret = secret.map(|entry| key(Kind::Secret, &entry.name));
+        names.map(|name| key(Kind::Certificate, name)).chain(secret).collect::<Vec<_>>()
     };
     let observed = world.routes.get(object).or_else(|| world.backends.get(object));
     match observed.map(|observed| &observed.spec) {
@@ -112,6 +114,8 @@ pub(crate) fn edit() -> impl Strategy<Value = Edit> {
         8 => (owner(), key(Kind::Route), route()).prop_map(|(owner, key, spec)| Edit::Put(owner, key, spec)),
         3 => (owner(), certificate_key(), certificate()).prop_map(|(owner, key, spec)| Edit::Put(owner, key, spec)),
         2 => (owner(), certificate_key()).prop_map(|(owner, key)| Edit::Delete(owner, key)),
+        2 => (owner(), secret_key(), secret()).prop_map(|(owner, key, spec)| Edit::Put(owner, key, spec)),
+        1 => (owner(), secret_key()).prop_map(|(owner, key)| Edit::Delete(owner, key)),
         3 => (owner(), key(Kind::Backend)).prop_map(|(owner, key)| Edit::Delete(owner, key)),
         2 => (owner(), key(Kind::Route)).prop_map(|(owner, key)| Edit::Delete(owner, key)),
         1 => (owner(), key(Kind::Route), 0..3_u8).prop_map(|(owner, key, label)| Edit::Relabel(owner, key, label)),
@@ -140,6 +144,32 @@ fn certificate() -> impl Strategy<Value = Spec> {
     prop_oneof![5 => spec.prop_map(|spec| Spec::Certificate(Arc::new(spec))), 1 => invalid()]
 }
 
+fn secret_key() -> impl Strategy<Value = Key> {
+    let names = (sample::select(vec!["x", "y"]), sample::select(vec!["p", "q"]));
+    names.prop_map(|(namespace, name)| Key::new(Kind::Secret, namespace, name))
+}
+
+/// With entries that are good and bad passwords.
+fn secret() -> impl Strategy<Value = Spec> {
+    let entry = (sample::select(vec!["k", "l"]), sample::select(vec!["one", "two", "b\0d"]));
+    let entries = collection::btree_map(entry.0, entry.1.prop_map(str::to_owned), 0..3);
+    let entries = entries.prop_map(|entries| entries.into_iter().map(|(k, v)| (k.to_owned(), v)).collect());
+    entries.prop_map(|entries| Spec::Secret(Arc::new(SecretSpec { entries })))
+}
+
+/// Good ones and wrong ones, with passwords of their own and from secrets.
+fn proxy() -> impl Strategy<Value = Option<UpstreamProxy>> {
+    let texts = [
+        r#"{"host": "p", "port": 1}"#,
+        r#"{"host": "p", "port": 1, "principal": "a", "password": "b"}"#,
+        r#"{"host": "p", "port": 1, "protocol": "socks5", "principal": "a"}"#,
+        r#"{"host": "p", "port": 1, "principal": "a", "passwordSecret": {"name": "p", "key": "k"}}"#,
+        r#"{"host": "p", "port": 1, "principal": "a", "passwordSecret": {"name": "q", "key": "l"}}"#,
+    ];
+    let parse = |text: &str| serde_json::from_str(text).unwrap();
+    option::weighted(0.4, sample::select(texts.to_vec()).prop_map(parse))
+}
+
 fn backend() -> impl Strategy<Value = Spec> {
     prop_oneof![
         5 => backend_spec().prop_map(|spec| Spec::Backend(Arc::new(spec))),
@@ -150,10 +180,11 @@ fn backend() -> impl Strategy<Value = Spec> {
 fn backend_spec() -> impl Strategy<Value = BackendSpec> {
     let targets = collection::vec((sample::select(vec!["one.test", "two.test"]), 0..3_u16, tls()), 0..3);
     let roots = sample::select(vec!["/", "/v1", "bad", "/${env.X}"]);
-    (targets, roots, health_check()).prop_map(|(targets, root, health_check)| BackendSpec {
+    (targets, roots, health_check(), proxy()).prop_map(|(targets, root, health_check, proxy)| BackendSpec {
         targets: targets.into_iter().map(|(host, port, tls)| target(host, port, tls)).collect(),
         root: root.to_owned(),
         health_check,
+        client: ClientSettings { proxy, ..ClientSettings::default() },
         ..BackendSpec::default()
     })
 }

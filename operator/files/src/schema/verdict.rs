@@ -15,6 +15,13 @@ pub(super) enum Path<'p> {
     Item(&'p Self, usize),
 }
 
+impl Path<'_> {
+    /// The value there is nobody's business.
+    fn is_secret(&self) -> bool {
+        matches!(self, Self::Field(_, "password"))
+    }
+}
+
 impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -44,7 +51,7 @@ pub(super) fn check(shape: &Shape, value: &Value, path: &Path<'_>, findings: &mu
         (Shape::Number { whole, least, most }, Value::Number(number)) => {
             wrong_number(number, *whole, *least, *most).into_iter().for_each(say);
         }
-        (shape, value) => say(wrong_type(shape, value)),
+        (shape, value) => say(wrong_type(shape, value, path)),
     }
 }
 
@@ -143,7 +150,7 @@ fn wrong_number(number: &Number, whole: bool, least: Option<f64>, most: Option<f
     })
 }
 
-fn wrong_type(shape: &Shape, value: &Value) -> String {
+fn wrong_type(shape: &Shape, value: &Value, path: &Path<'_>) -> String {
     let is = match value {
         Value::Null => "is empty",
         Value::Bool(_) => "is true or false",
@@ -163,6 +170,10 @@ fn wrong_type(shape: &Shape, value: &Value) -> String {
         Shape::Any => "something",
     };
     let advice = match (shape, value) {
+        // Problems are logged.
+        (Shape::Text { .. }, Value::Bool(_) | Value::Number(_)) if path.is_secret() => {
+            "; write it in quotes".to_owned()
+        }
         (Shape::Text { .. }, Value::Bool(_) | Value::Number(_)) => {
             format!("; write it in quotes: \"{value}\"")
         }

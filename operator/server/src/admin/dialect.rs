@@ -23,7 +23,7 @@ pub(super) fn to_json(observed: &Observed) -> Value {
         Spec::Backend(spec) => (backend_to_json(&Entity { id, tenant, spec: (**spec).clone() }), None),
         Spec::Route(spec) => (route_to_json(&Entity { id, tenant, spec: (**spec).clone() }), None),
         // Neither is written nor shown here; the owner of a certificate shows it.
-        Spec::Certificate(_) => (json!({ "_loc": { "tenant": tenant }, "id": id }), None),
+        Spec::Certificate(_) | Spec::Secret(_) => (json!({ "_loc": { "tenant": tenant }, "id": id }), None),
         Spec::Invalid(problems) => (json!({ "_loc": { "tenant": tenant }, "id": id }), Some(problems)),
     };
     if let Value::Object(fields) = &mut json {

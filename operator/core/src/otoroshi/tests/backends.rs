@@ -213,6 +213,17 @@ fn an_empty_proxy_is_none() {
     let json = written(json!({ "client": client }));
     assert_eq!(json["client"]["proxy"]["protocol"], "https");
     assert_eq!(json["client"]["proxy"]["password"], "s");
+    assert_eq!(json["client"]["proxy"].get("passwordSecret"), None, "Otoroshi doesn't know it");
+}
+
+#[test]
+fn what_otoroshi_does_not_know_of_a_proxy_is_kept() {
+    let secret = json!({ "name": "proxy", "key": "password" });
+    let proxy =
+        json!({ "host": "p", "port": 1, "principal": "u", "protocol": "socks5", "passwordSecret": secret });
+    let json = written(json!({ "client": { "proxy": proxy } }));
+    assert_eq!(json["client"]["proxy"]["protocol"], "socks5");
+    assert_eq!(json["client"]["proxy"]["passwordSecret"], secret);
 }
 
 #[test]

@@ -6,7 +6,10 @@ use crate::otoroshi::*;
 
 /// Backends that between them have every field.
 fn backends() -> Vec<Value> {
-    let proxy = json!({ "host": "p", "port": 1, "protocol": "http", "principal": "u", "password": "s" });
+    let proxy = json!({
+        "host": "p", "port": 1, "protocol": "http", "principal": "u", "password": "s",
+        "passwordSecret": { "name": "n", "key": "k" },
+    });
     let predicate = json!({
         "type": "NetworkLocationMatch", "provider": "a", "region": "b", "zone": "c", "dc": "d", "rack": "e",
     });

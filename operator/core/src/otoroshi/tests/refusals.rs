@@ -154,6 +154,14 @@ fn half_a_proxy_is_refused() {
         ["backend.client.proxy.host"]
     );
     let ntlm = json!({ "host": "p", "port": 1, "ntlmDomain": "d" });
+    let number = json!({ "id": "b", "client": { "proxy": { "host": "p", "port": 1, "password": 4711 } } });
+    let problems = format!("{:?}", backend_from_json(&json!({ "id": "b", "backend": number })).unwrap_err());
+    assert!(problems.contains("client.proxy.password") && !problems.contains("4711"), "{problems}");
+    let nameless = json!({ "host": "p", "port": 1, "principal": "a", "passwordSecret": { "key": "k" } });
+    assert_eq!(
+        backend(json!({ "client": { "proxy": nameless } })),
+        ["backend.client.proxy.passwordSecret.name"]
+    );
     assert_eq!(backend(json!({ "client": { "proxy": ntlm } })), ["backend.client.proxy.ntlmDomain"]);
 }
 

@@ -164,14 +164,18 @@ fn health_check() -> impl Strategy<Value = HealthCheck> {
 }
 
 fn proxy() -> impl Strategy<Value = UpstreamProxy> {
-    let protocol = option::of(select(vec![ProxyProtocol::Http, ProxyProtocol::Https]));
-    (word(), 1..=u16::MAX, protocol, option::of(word()), option::of("[ -~]{0,8}"), words()).prop_map(
-        |(host, port, protocol, principal, password, non_proxy_hosts)| UpstreamProxy {
+    let protocols = vec![ProxyProtocol::Http, ProxyProtocol::Https, ProxyProtocol::Socks5];
+    let protocol = option::of(select(protocols));
+    let secret = option::of((word(), word()).prop_map(|(name, key)| SecretEntry { name, key }));
+    let password = (option::of(word()), option::of("[ -~]{0,8}"), secret);
+    (word(), 1..=u16::MAX, protocol, password, words()).prop_map(
+        |(host, port, protocol, (principal, password, password_secret), non_proxy_hosts)| UpstreamProxy {
             host,
             port,
             protocol,
             principal,
             password,
+            password_secret,
             non_proxy_hosts,
         },
     )

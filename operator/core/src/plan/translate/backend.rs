@@ -4,10 +4,11 @@ use dataplane_snapshot::{Key, Kind};
 use super::route::conditions;
 use crate::plan::model::{
     Balancing, Question, TargetProtocol, Timeouts, ValidBackend, ValidHealthCheck, ValidPredicate,
-    ValidTarget, ValidTargetTls,
+    ValidProxy, ValidTarget, ValidTargetTls,
 };
 
-pub(in crate::plan) fn backend(backend: &ValidBackend<'_>) -> wire::Backend {
+/// `key` is the backend's own.
+pub(in crate::plan) fn backend(backend: &ValidBackend<'_>, key: &Key) -> wire::Backend {
     let custom = backend.custom_timeouts.iter().map(|(path, timeouts)| wire::CustomTimeouts {
         path: (*path).to_owned(),
         timeouts: Some(client(*timeouts)),
@@ -23,10 +24,23 @@ pub(in crate::plan) fn backend(backend: &ValidBackend<'_>) -> wire::Backend {
             retries: Some(backend.retries.clone()),
             breaker: Some(backend.breaker.clone()),
             connections: backend.connections,
+            proxy: backend.proxy.as_ref().map(|proxy| Box::new(forward_proxy(proxy, key))),
             ..client(backend.timeouts)
         }),
         health_check: backend.health_check.as_ref().map(health_check).map(Box::new),
         panic_threshold: backend.panic_threshold,
+    }
+}
+
+fn forward_proxy(proxy: &ValidProxy<'_>, backend: &Key) -> wire::ForwardProxy {
+    let password = proxy.password.map(|_| backend.proxy_password().to_string());
+    wire::ForwardProxy {
+        host: proxy.host.to_owned(),
+        port: u32::from(proxy.port.get()),
+        protocol: proxy.protocol.into(),
+        principal: proxy.principal.to_owned(),
+        password: password.unwrap_or_default(),
+        non_proxy_hosts: proxy.non_proxy_hosts.to_vec(),
     }
 }
 

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 
 use crds::BackendSpec;
 
-use super::{balancing, bounds, client, health, syntax, target};
+use super::{balancing, bounds, client, health, proxy, syntax, target};
 use crate::plan::findings::{Field, Findings};
 use crate::plan::model::{ValidBackend, ValidTarget};
 
@@ -28,6 +28,8 @@ pub(in crate::plan) fn backend<'a>(
     let retries = client::retries(&spec.client, &at_client, findings);
     let breaker = client::breaker(&spec.client, &at_client, findings);
     let connections = client::connections(&spec.client.cache_connection_settings, &at_client, findings);
+    let at_proxy = at_client.name("proxy");
+    let proxy = spec.client.proxy.as_ref().and_then(|spec| proxy::proxy(spec, &at_proxy, findings));
     let at_targets = at.name("targets");
     let targets: Vec<_> = (0..)
         .zip(&spec.targets)
@@ -44,6 +46,7 @@ pub(in crate::plan) fn backend<'a>(
         retries,
         breaker,
         connections,
+        proxy,
         health_check,
         load_balancing,
         panic_threshold: spec.panic_threshold,

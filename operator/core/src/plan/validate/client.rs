@@ -11,7 +11,6 @@ pub(super) fn timeouts<'a>(
     at: &Field<'_>,
     findings: &mut Findings,
 ) -> (Timeouts, Vec<(&'a str, Timeouts)>) {
-    unsupported(spec, at, findings);
     let at_custom = at.name("customTimeouts");
     for (index, custom) in spec.custom_timeouts.iter().enumerate() {
         if custom.path.is_empty() {
@@ -87,12 +86,5 @@ fn range(number: u32, allowed: RangeInclusive<u32>, at: &Field<'_>, findings: &m
     if !allowed.contains(&number) {
         let (least, most) = allowed.into_inner();
         findings.invalid(at, format!("{number} is out of range: write {least} to {most}"));
-    }
-}
-
-/// Forward proxies come later.
-fn unsupported(spec: &ClientSettings, at: &Field<'_>, findings: &mut Findings) {
-    if spec.proxy.is_some() {
-        findings.unsupported(&at.name("proxy"), "leave it out");
     }
 }

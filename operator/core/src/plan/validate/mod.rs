@@ -10,6 +10,7 @@ mod health;
 mod matches;
 mod mirrors;
 mod predicate;
+mod proxy;
 mod route;
 mod syntax;
 mod target;
@@ -22,6 +23,7 @@ pub(super) use backend::backend;
 pub(super) use bounds::MAX_PAIRS;
 pub(super) use certificate::names as certificate_names;
 pub(super) use route::route;
+pub(super) use syntax::credentials;
 
 /// The longest namespace and name in bytes, as for Kubernetes names (RFC 1123 subdomain).
 const MAX_NAME: usize = 253;

@@ -4,10 +4,10 @@ use crds::{BackendSpec, PathType};
 use dataplane_core::condition::parse_method;
 use dataplane_core::health::{CheckUrl, CheckUrlError};
 use dataplane_core::{
-    Condition, ConditionError, ExpressionError, FoundRegex, HostError, HostPattern, PathPattern,
-    PatternError, Place, RegexError, Root, RootError, parse_network,
+    Condition, ConditionError, Credentials, CredentialsError, ExpressionError, FoundRegex, HostError,
+    HostPattern, PathPattern, PatternError, Place, RegexError, Root, RootError, parse_network,
 };
-use dataplane_snapshot::wire::{ConditionKind, PathKind};
+use dataplane_snapshot::wire::{ConditionKind, PathKind, ProxyProtocol};
 
 use crate::plan::findings::{Field, Findings};
 
@@ -38,6 +38,14 @@ pub(super) fn condition(
 
 pub(super) fn check_url(text: &str) -> Result<(), CheckUrlError> {
     CheckUrl::parse(text).map(drop)
+}
+
+pub(in crate::plan) fn credentials(
+    protocol: ProxyProtocol,
+    principal: &str,
+    password: &str,
+) -> Result<(), CredentialsError> {
+    Credentials::new(protocol, principal, password).map(drop)
 }
 
 pub(super) fn found_regex(text: &str) -> Result<(), RegexError> {

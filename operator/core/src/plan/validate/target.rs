@@ -105,6 +105,11 @@ fn hostname<'a>(hostname: Option<&'a str>, at: &Field<'_>, findings: &mut Findin
         findings.invalid(at, "write the target's host name or IP address");
         return None;
     };
+    host(hostname, at, findings)
+}
+
+/// A host name or an IP address; `None` if something was found.
+pub(super) fn host<'a>(hostname: &'a str, at: &Field<'_>, findings: &mut Findings) -> Option<&'a str> {
     if hostname.parse::<IpAddr>().is_ok() || is_dns_name(hostname) {
         return Some(hostname);
     }
