@@ -25,6 +25,7 @@ pub mod health;
 pub mod hostname;
 mod listener;
 mod moment;
+pub mod names;
 mod passwords;
 pub mod path;
 pub mod pattern;
