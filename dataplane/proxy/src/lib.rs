@@ -32,5 +32,5 @@ pub use listen::ListenError;
 pub use probe::TargetHealth;
 pub use proxy::{DrainReport, Proxy, ProxyError};
 pub use reason::Reason;
-pub use settings::{ClientTimeouts, Limits, PoolSettings, ProxySettings};
-pub use stats::{DURATION_BUCKETS, MirrorOutcome, RetryOutcome, Stats};
+pub use settings::{ClientTimeouts, Limits, NameSettings, PoolSettings, ProxySettings};
+pub use stats::{DURATION_BUCKETS, LookupOutcome, MirrorOutcome, RetryOutcome, Stats};

@@ -46,6 +46,8 @@ pub struct Proxy {
     listeners: Mutex<Listeners>,
     threads: Vec<Running>,
     control: Option<JoinHandle<()>>,
+    /// What the control thread counts.
+    controlled: Arc<Counters>,
     retired: mpsc::UnboundedSender<Arc<Router>>,
     /// Tells the control thread what to probe.
     probed: mpsc::UnboundedSender<Arc<Router>>,
@@ -66,10 +68,12 @@ impl Proxy {
             return Err(ProxyError::Threads(settings.threads));
         }
         let settings = Arc::new(settings);
-        let (resolver, lookups) = Resolver::new();
         let (retired, mut retiring) = mpsc::unbounded_channel::<Arc<Router>>();
         let (probed, to_probe) = mpsc::unbounded_channel();
         let (process, epoch) = (RandomState::new().hash_one(0), Instant::now());
+        let controlled = Arc::new(Counters::default());
+        let draw = Draw::new(process.rotate_left(32));
+        let (resolver, lookups) = Resolver::new(settings.names.clone(), epoch, draw, controlled.clone());
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (board, limits) = (Board::default(), settings.limits);
         let (probing, shown) = (resolver.clone(), board.clone());
@@ -95,7 +99,7 @@ impl Proxy {
             })?);
         }
         let (listeners, control) = (Mutex::default(), Some(control));
-        Ok(Self { settings, routers, listeners, threads, control, retired, probed, board, epoch })
+        Ok(Self { settings, routers, listeners, threads, control, controlled, retired, probed, board, epoch })
     }
 
     /// Serves new requests by `router`, and opens, keeps and drains listeners to match it. Requests in flight finish on
@@ -133,7 +137,8 @@ impl Proxy {
 
     /// Sums of the per-thread counters.
     pub fn stats(&self) -> Stats {
-        Stats::sum(self.threads.iter().map(|running| &*running.counters))
+        let threads = self.threads.iter().map(|running| &*running.counters);
+        Stats::sum(threads.chain([&*self.controlled]))
     }
 
     /// The targets that get no requests but a trial, as their circuit breakers opened: backend and id.

@@ -1,4 +1,6 @@
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -13,6 +15,7 @@ pub struct ProxySettings {
     pub limits: Limits,
     pub timeouts: ClientTimeouts,
     pub pool: PoolSettings,
+    pub names: NameSettings,
     /// Listener name → address and port to bind instead of those of the snapshot.
     pub listener_overrides: BTreeMap<String, (Option<String>, Option<u16>)>,
 }
@@ -60,6 +63,27 @@ pub struct PoolSettings {
     pub idle_timeout: Duration,
 }
 
+/// How host names of targets are looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NameSettings {
+    /// DNS servers. Empty: those of `resolv_conf`.
+    pub servers: Vec<SocketAddr>,
+    /// Addresses with a shorter time to live are looked up again after this one.
+    pub min_ttl: Duration,
+    /// Addresses with a longer time to live are looked up again after this one.
+    pub max_ttl: Duration,
+    /// How long the addresses are kept of a name that has none any more, as a server says that knows.
+    pub hold: Duration,
+    /// A name that nobody wanted for this long, and to which nothing is connected, isn't looked up any more.
+    pub forget_after: Duration,
+    /// Servers, search list and options (resolv.conf(5)).
+    pub resolv_conf: PathBuf,
+    /// Names that need no server (hosts(5)).
+    pub hosts: PathBuf,
+    /// How often it is looked whether these two files have changed, while there are names.
+    pub follow_every: Duration,
+}
+
 impl Default for ProxySettings {
     fn default() -> Self {
         Self {
@@ -68,6 +92,7 @@ impl Default for ProxySettings {
             limits: Limits::default(),
             timeouts: ClientTimeouts::default(),
             pool: PoolSettings::default(),
+            names: NameSettings::default(),
             listener_overrides: BTreeMap::new(),
         }
     }
@@ -100,5 +125,20 @@ impl Default for ClientTimeouts {
 impl Default for PoolSettings {
     fn default() -> Self {
         Self { connections_per_target: 1024, idle_per_target: 64, idle_timeout: Duration::from_secs(60) }
+    }
+}
+
+impl Default for NameSettings {
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            min_ttl: Duration::from_secs(1),
+            max_ttl: Duration::from_secs(300),
+            hold: Duration::from_secs(30),
+            forget_after: Duration::from_secs(60),
+            resolv_conf: "/etc/resolv.conf".into(),
+            hosts: "/etc/hosts".into(),
+            follow_every: Duration::from_secs(5),
+        }
     }
 }

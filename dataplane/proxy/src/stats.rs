@@ -92,6 +92,31 @@ impl MirrorOutcome {
     }
 }
 
+/// What became of looking up a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum LookupOutcome {
+    /// It has addresses.
+    Found,
+    /// It has none, said by a server that knows.
+    Denied,
+    /// Nobody who knows answered.
+    Failed,
+}
+
+impl LookupOutcome {
+    pub const ALL: [Self; 3] = [Self::Found, Self::Denied, Self::Failed];
+
+    /// The word of metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Found => "found",
+            Self::Denied => "denied",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// A counter with one writer. A plain load and store: no locked instruction on the request path.
 #[derive(Default)]
 pub(crate) struct Counter(AtomicU64);
@@ -148,6 +173,10 @@ pub(crate) struct Counters {
     pub(crate) mirrors: [Counter; MirrorOutcome::ALL.len()],
     pub(crate) mirrors_active: Counter,
     pub(crate) breaker_openings: Counter,
+    /// These three are the control thread's.
+    pub(crate) lookups: [Counter; LookupOutcome::ALL.len()],
+    pub(crate) names: Counter,
+    pub(crate) names_failing: Counter,
     pub(crate) durations: [Counter; DURATION_BUCKETS.len() + 1],
     pub(crate) duration_micros: Counter,
 }
@@ -195,6 +224,12 @@ pub struct Stats {
     pub mirrors_active: u64,
     /// How often a circuit breaker opened, after a failed trial, too.
     pub breaker_openings: u64,
+    /// How often each [`LookupOutcome`] occurred, in the order of [`LookupOutcome::ALL`].
+    pub lookups: [u64; LookupOutcome::ALL.len()],
+    /// Gauge: names that are in use and kept fresh.
+    pub names: u64,
+    /// Gauge: those of them whose last look-up didn't bring all that it should.
+    pub names_failing: u64,
     /// Gauge: idle upstream connections.
     pub upstream_idle: u64,
     /// Gauge: upstream connections that a request uses, or that are being opened, without tunnels.
@@ -233,6 +268,12 @@ impl Counters {
         }
     }
 
+    pub(crate) fn lookup(&self, outcome: LookupOutcome) {
+        if let Some(counter) = self.lookups.get(outcome as usize) {
+            counter.add(1);
+        }
+    }
+
     pub(crate) fn duration(&self, micros: u64) {
         let bucket = DURATION_BUCKETS.partition_point(|bound| *bound < micros);
         if let Some(counter) = self.durations.get(bucket) {
@@ -249,6 +290,9 @@ impl Counters {
             *total += counter.get();
         }
         for (total, counter) in sum.mirrors.iter_mut().zip(&self.mirrors) {
+            *total += counter.get();
+        }
+        for (total, counter) in sum.lookups.iter_mut().zip(&self.lookups) {
             *total += counter.get();
         }
         for ((_, total), counter) in sum.reasons.iter_mut().zip(&self.reasons.0) {
@@ -275,6 +319,8 @@ impl Counters {
             (&mut sum.upstream_resends, &self.upstream_resends),
             (&mut sum.mirrors_active, &self.mirrors_active),
             (&mut sum.breaker_openings, &self.breaker_openings),
+            (&mut sum.names, &self.names),
+            (&mut sum.names_failing, &self.names_failing),
             (&mut sum.upstream_idle, &self.upstream_idle),
             (&mut sum.upstream_waiting, &self.upstream_waiting),
             (&mut sum.duration_micros, &self.duration_micros),
@@ -302,6 +348,11 @@ impl Stats {
     /// How often `outcome` occurred.
     pub fn mirror(&self, outcome: MirrorOutcome) -> u64 {
         self.mirrors.get(outcome as usize).copied().unwrap_or_default()
+    }
+
+    /// How often looking up a name came to `outcome`.
+    pub fn lookup(&self, outcome: LookupOutcome) -> u64 {
+        self.lookups.get(outcome as usize).copied().unwrap_or_default()
     }
 
     /// How often `reason` occurred.

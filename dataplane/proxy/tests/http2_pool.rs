@@ -13,7 +13,7 @@ use h2::server::Builder;
 use http::Response;
 use support::http2_upstream::{Http2Upstream, flood};
 use support::tls::{Authority, ServerSettings, TlsUpstream, listening, targeting, trusting};
-use support::{Gateway, Setup, Upstream};
+use support::{Dns, Gateway, Setup, Upstream};
 use tokio::sync::Notify;
 
 fn start(upstream: &Http2Upstream) -> Gateway {
@@ -350,4 +350,36 @@ fn a_target_may_choose_http_1_inside_tls() {
     }
     assert_eq!(upstream.seen().alpn, [Some(b"http/1.1".to_vec())], "one connection serves all three");
     assert_eq!(gateway.proxy.stats().upstream_reuses, 2);
+}
+
+#[test]
+fn a_connection_to_an_address_that_went_away_gets_no_streams_and_ends_with_its_last() {
+    let (dns, finish) = (Dns::start(), Arc::new(Notify::new()));
+    let waits = finish.clone();
+    let old = Http2Upstream::start(move |asked| {
+        let finish = waits.clone();
+        async move {
+            if asked.path() == "/slow" {
+                finish.notified().await;
+            }
+            asked.answer("old");
+        }
+    });
+    let beside = std::net::SocketAddr::new("127.0.0.2".parse().unwrap(), old.address().port());
+    let new = Http2Upstream::on(beside, Builder::new(), |asked| async { asked.answer("new") });
+    dns.leads("users.test", &["127.0.0.1"]);
+    let gateway = Setup::new(old.address()).named("users.test", &dns).http2().start();
+    let mut slow = gateway.client();
+    slow.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    old.wait(|seen| seen.requests.len() == 1);
+    let answer = gateway.client().get("/");
+    assert!(answer.text().contains("old"), "{}", answer.text());
+    dns.leads("users.test", &["127.0.0.2"]);
+    support::eventually(|| gateway.client().get("/").text().contains("new").then_some(()));
+    assert_eq!(old.seen().closed, 0);
+    finish.notify_one();
+    let answer = slow.answer();
+    assert!(answer.text().contains("old"), "{}", answer.text());
+    old.wait(|seen| seen.closed == 1);
+    assert_eq!((old.seen().connections, new.seen().connections), (1, 1));
 }

@@ -18,6 +18,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::control_plane::ControlPlane;
+use super::names;
 use crate::credentials::{self, Credentials};
 use crate::observe::{Health, Look, Subscription, Targets, Traffic, describe_targets};
 use crate::settings::{ListenerProtocol, Mode, Settings};
@@ -174,6 +175,7 @@ fn proxy_settings(settings: &Settings) -> anyhow::Result<ProxySettings> {
         0 => usize::MAX,
         most => most,
     };
+    proxy.names = names::settings(&settings.proxy.dns)?;
     proxy.trusted_proxies = settings
         .proxy
         .trusted_proxies

@@ -4,6 +4,7 @@ mod control_plane;
 mod data_plane;
 mod listen;
 mod listeners;
+mod names;
 mod problems;
 
 use std::process::ExitCode;

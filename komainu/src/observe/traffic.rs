@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dataplane_proxy::{DURATION_BUCKETS, MirrorOutcome, Proxy, RetryOutcome, Stats};
+use dataplane_proxy::{DURATION_BUCKETS, LookupOutcome, MirrorOutcome, Proxy, RetryOutcome, Stats};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -38,6 +38,10 @@ impl Collector for Traffic {
             MirrorOutcome::ALL.map(|outcome| (outcome.as_str(), stats.mirror(outcome))).into();
         let help = "Copies of requests for mirrors, by what became of them or why they were not sent";
         family(&mut encoder, "mirrored_requests", help, "outcome", &mirrored)?;
+        let lookups: Vec<_> =
+            LookupOutcome::ALL.map(|outcome| (outcome.as_str(), stats.lookup(outcome))).into();
+        let help = "Look-ups of targets' names, by what they came to";
+        family(&mut encoder, "name_lookups", help, "outcome", &lookups)?;
         durations(&mut encoder, &stats)?;
         for (name, help, value) in counters(&stats) {
             counter(&mut encoder, name, help, value)?;
@@ -70,7 +74,7 @@ fn counters(stats: &Stats) -> [(&'static str, &'static str, u64); 14] {
     ]
 }
 
-fn gauges(stats: &Stats) -> [(&'static str, &'static str, u64); 6] {
+fn gauges(stats: &Stats) -> [(&'static str, &'static str, u64); 8] {
     [
         ("connections_active", "Client connections open now", stats.active),
         ("http2_requests_active", "Requests open now on HTTP/2 connections", stats.http2_streams),
@@ -86,6 +90,8 @@ fn gauges(stats: &Stats) -> [(&'static str, &'static str, u64); 6] {
             "Requests that wait for a connection to a target",
             stats.upstream_waiting,
         ),
+        ("names", "Names of targets that are kept fresh", stats.names),
+        ("names_failing", "Names whose last look-up didn't bring all that it should", stats.names_failing),
     ]
 }
 

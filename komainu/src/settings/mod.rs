@@ -61,10 +61,23 @@ pub(crate) struct Proxy {
     /// Connections that a worker has open to one target, all threads together; 0: as many as requests want.
     #[serde(deserialize_with = "written::plain")]
     pub(crate) connections_per_target: usize,
+    pub(crate) dns: Dns,
     /// How long a stopping process says that it isn't ready before it stops accepting, so that load balancers see it.
     pub(crate) drain_delay: Millis,
     /// How long open requests may take to end after that.
     pub(crate) drain_timeout: Millis,
+}
+
+/// How names of targets are looked up.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Dns {
+    /// Addresses, with a port or not; empty: those of `/etc/resolv.conf`.
+    pub(crate) servers: Vec<String>,
+    /// A shorter time to live counts as this one.
+    pub(crate) min_ttl: Millis,
+    /// A longer time to live counts as this one.
+    pub(crate) max_ttl: Millis,
 }
 
 /// What is so of this process alone.
@@ -234,6 +247,7 @@ impl Default for Proxy {
             threads: 0,
             trusted_proxies: Vec::new(),
             connections_per_target: 1024,
+            dns: Dns::default(),
             drain_delay: Millis(0),
             drain_timeout: Millis(30_000),
         }
@@ -276,6 +290,12 @@ impl Default for ClusterWorker {
             boot_wait: Millis(5_000),
             state: ClusterWorkerState::default(),
         }
+    }
+}
+
+impl Default for Dns {
+    fn default() -> Self {
+        Self { servers: Vec::new(), min_ttl: Millis(1_000), max_ttl: Millis(300_000) }
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Settings, load};
 use crate::args::RunArguments;
 
 /// Another value than the default for each setting.
-const SAMPLES: [(&str, &str); 37] = [
+const SAMPLES: [(&str, &str); 40] = [
     ("resources", "folder"),
     ("dataDirectory", "data"),
     ("admin.address", "127.0.0.2"),
@@ -16,6 +16,9 @@ const SAMPLES: [(&str, &str); 37] = [
     ("proxy.threads", "3"),
     ("proxy.trustedProxies.0", "10.0.0.0/8"),
     ("proxy.connectionsPerTarget", "7"),
+    ("proxy.dns.servers.0", "10.0.0.10"),
+    ("proxy.dns.minTtl", "2s"),
+    ("proxy.dns.maxTtl", "1m"),
     ("proxy.drainDelay", "1s"),
     ("proxy.drainTimeout", "2s"),
     ("instance.location.provider", "p"),

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use dataplane_core::{CompiledBackend, CompiledTarget, PoolKey, Timeouts};
 use dataplane_snapshot::wire::Protocol;
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::deadlines::{self, Deadlines};
@@ -19,7 +20,7 @@ use crate::http2::upstream::{Carrier, Way};
 use crate::thread::Thread;
 use crate::timer::Timer;
 use crate::tls::Connector;
-use crate::upstream::{Address, Addresses, Handed, Upstream, Via, connect};
+use crate::upstream::{Address, Handed, Upstream, Via, connect};
 
 /// Whether an idle connection may be used.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -151,35 +152,13 @@ async fn share_one(
         });
     }
     let scheme = transport.scheme();
-    let carrier = Carrier::open(transport, scheme, limits).await;
+    let carrier = Carrier::open(transport, scheme, limits, address).await;
     let carrier = carrier.map_err(|error| Failure::new(Reason::ConnectionFailed, error.to_string()))?;
     Ok(Upstream::of_stream(turn.share(key, carrier), false, buffers.clone(), limits))
 }
 
-/// Where a target may be.
-enum Candidates {
-    One(IpAddr),
-    Named(Arc<Addresses>),
-}
-
-impl Candidates {
-    fn count(&self) -> usize {
-        match self {
-            Self::One(_) => 1,
-            Self::Named(addresses) => addresses.count(),
-        }
-    }
-
-    /// The address at `distance` from the first to try.
-    fn at(&self, distance: usize) -> Option<(IpAddr, Option<&Arc<Address>>)> {
-        match self {
-            Self::One(ip) => Some((*ip, None)),
-            Self::Named(addresses) => addresses.at(distance).map(|address| (address.ip, Some(address))),
-        }
-    }
-}
-
-/// Connects to the first address that takes it, each given an equal share of the time that is left.
+/// Connects to the first address that takes it, each given an equal share of the time that is left. The addresses of a name
+/// have their turns.
 async fn connect_any(
     thread: &Thread,
     timer: &mut Timer,
@@ -188,28 +167,30 @@ async fn connect_any(
     let tls = connector(thread, goal.target)?;
     let via = via(thread, goal)?;
     let hop = Hop::of(goal.target, via.as_ref());
-    let candidates = match hop.ip {
-        Some(ip) => Candidates::One(ip),
-        None => Candidates::Named(resolve(thread, timer, goal, hop.hostname).await?),
-    };
+    let candidates = candidates(thread, timer, goal, &hop).await?;
     let mut failure = None;
     let limit = goal.limit(Reason::ConnectionTimeout);
-    for distance in 0..candidates.count() {
-        let Some((ip, address)) = candidates.at(distance) else { break };
-        let share = limit.map(|(at, reason)| (share(at, candidates.count() - distance), reason));
+    for (tried, (ip, address)) in candidates.iter().enumerate() {
+        let share = limit.map(|(at, reason)| (share(at, candidates.len() - tried), reason));
         thread.counters.upstream_connects.add(1);
-        let place = SocketAddr::new(ip, hop.port);
+        let place = SocketAddr::new(*ip, hop.port);
         let (tls, buffers) = (tls.as_deref(), thread.buffers.clone());
         let connecting = connect(place, via.as_ref(), tls, buffers, thread.settings.limits);
         match within(timer, share, connecting).await {
             Ok(Ok(upstream)) => {
-                if let (Candidates::Named(addresses), 1..) = (&candidates, distance) {
-                    addresses.prefer(distance);
+                if let Some(address) = address {
+                    address.succeed();
                 }
-                return Ok((upstream, address.cloned()));
+                return Ok((upstream, address.clone()));
             }
             Ok(Err(error)) => failure = Some(Failure::new(error.reason(), error.to_string())),
             Err(late) => failure = Some(blamed(late, via.as_ref())),
+        }
+        // What a forward proxy says about the target is nothing against the proxy's address.
+        if let Some(address) = address
+            && !via.as_ref().is_some_and(Via::was_asked)
+        {
+            address.fail(thread.moment(Instant::now()));
         }
     }
     Err(failure.unwrap_or_else(|| Failure::new(Reason::ResolveFailed, "no address")))
@@ -264,15 +245,21 @@ impl<'a> Hop<'a> {
     }
 }
 
-async fn resolve(
+/// Where a hop may be, in the order in which that is tried.
+async fn candidates(
     thread: &Thread,
     timer: &mut Timer,
     goal: &Goal<'_>,
-    hostname: &str,
-) -> Result<Arc<Addresses>, Failure> {
-    let lookup = thread.resolver.resolve(hostname);
+    hop: &Hop<'_>,
+) -> Result<SmallVec<[(IpAddr, Option<Arc<Address>>); 4]>, Failure> {
+    if let Some(ip) = hop.ip {
+        return Ok([(ip, None)].into_iter().collect());
+    }
+    let lookup = thread.resolver.resolve(hop.hostname);
     let answer = within(timer, goal.limit(Reason::ConnectionTimeout), lookup).await?;
-    answer.map_err(|error| Failure::new(Reason::ResolveFailed, error.to_string()))
+    let addresses = answer.map_err(|error| Failure::new(Reason::ResolveFailed, error.to_string()))?;
+    let in_turn = addresses.in_turn(thread.moment(Instant::now())).into_iter();
+    Ok(in_turn.map(|address| (address.ip, Some(address))).collect())
 }
 
 /// Waits for `future` until the deadline.

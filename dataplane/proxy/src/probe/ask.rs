@@ -21,7 +21,7 @@ use crate::http1::piece::{BodyReader, Piece};
 use crate::http1::response_head::{ResponseError, ResponseHead};
 use crate::http1::stream::{BodyError, ReadError, Stream};
 use crate::http2::upstream::{Carrier, Http2Stream};
-use crate::upstream::{DialError, ResolveError, Transport, Via, dial};
+use crate::upstream::{Address, DialError, ResolveError, Transport, Via, dial};
 
 /// As in Otoroshi: a target that doesn't answer is asked again before that counts.
 const ATTEMPTS: u32 = 3;
@@ -97,8 +97,8 @@ async fn attempt(
     }
 }
 
-/// Connects to the first address that takes it, beginning with the one that traffic uses. Each has an equal share of the
-/// time that is left.
+/// Connects to the first address that takes it. The addresses of a name have their turns; each has an equal share of the time
+/// that is left.
 async fn connect(
     server: &Server,
     protocol: Protocol,
@@ -123,14 +123,24 @@ async fn connect(
         Some(proxy) => (&*proxy.host, None, proxy.port),
     };
     let addresses = addresses(hostname, ip, around).await?;
-    for (index, ip) in addresses.iter().enumerate() {
+    for (index, (ip, named)) in addresses.iter().enumerate() {
         let (address, now) = (SocketAddr::new(*ip, port), Instant::now());
         let left = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
         let end = now + deadline.saturating_duration_since(now) / left;
         match timeout_at(end, dial(address, via.as_ref(), tls.as_deref())).await {
-            Ok(Ok(transport)) => return Ok(transport),
+            Ok(Ok(transport)) => {
+                if let Some(named) = named {
+                    named.succeed();
+                }
+                return Ok(transport);
+            }
             Ok(Err(error)) => trouble = error.into(),
             Err(_) => trouble = Trouble::Late(address),
+        }
+        if let Some(named) = named
+            && !via.as_ref().is_some_and(Via::was_asked)
+        {
+            named.fail(around.now());
         }
     }
     Err(trouble)
@@ -140,21 +150,19 @@ async fn addresses(
     hostname: &str,
     ip: Option<IpAddr>,
     around: &Surroundings,
-) -> Result<Vec<IpAddr>, ResolveError> {
+) -> Result<Vec<(IpAddr, Option<Arc<Address>>)>, ResolveError> {
     if let Some(ip) = ip.or_else(|| hostname.parse().ok()) {
-        return Ok(vec![ip]);
+        return Ok(vec![(ip, None)]);
     }
     let addresses = around.resolver.resolve(hostname).await?;
-    Ok((0..addresses.count())
-        .filter_map(|distance| addresses.at(distance))
-        .map(|address| address.ip)
-        .collect())
+    let in_turn = addresses.in_turn_of_probes(around.now()).into_iter();
+    Ok(in_turn.map(|address| (address.ip, Some(address))).collect())
 }
 
 /// A stream of HTTP/2 on `transport`.
 async fn multiplexed(transport: Transport, around: &Surroundings) -> Result<Transport, Trouble> {
     let scheme = transport.scheme();
-    let carrier = Carrier::open(transport, scheme, around.limits).await?;
+    let carrier = Carrier::open(transport, scheme, around.limits, None).await?;
     Ok(Transport::Http2(Box::new(Http2Stream::new(carrier))))
 }
 

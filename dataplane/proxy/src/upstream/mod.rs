@@ -13,6 +13,6 @@ mod via;
 pub(crate) use connect::{DialError, connect, dial};
 pub(crate) use lane::Handed;
 pub(crate) use pool::{Pool, Upstream};
-pub(crate) use resolve::{Address, Addresses, ResolveError, Resolver};
+pub(crate) use resolve::{Address, ResolveError, Resolver};
 pub(crate) use transport::Transport;
 pub(crate) use via::Via;

@@ -19,6 +19,8 @@ pub struct Http2Upstream {
 #[derive(Default, Clone)]
 pub struct Seen {
     pub connections: usize,
+    /// Connections that the proxy has closed.
+    pub closed: usize,
     pub requests: Vec<Arc<Request<()>>>,
     /// Bytes of DATA that the proxy's windows took.
     pub sent: usize,
@@ -55,7 +57,18 @@ impl Http2Upstream {
     where
         F: Future<Output = ()> + 'static,
     {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::on("127.0.0.1:0".parse().unwrap(), builder, script)
+    }
+
+    pub fn on<F>(
+        address: SocketAddr,
+        builder: Builder,
+        script: impl Fn(Asked) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let listener = std::net::TcpListener::bind(address).unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Seen::default()));
@@ -105,7 +118,10 @@ async fn serve(stream: tokio::net::TcpStream, builder: Builder, script: Arc<Scri
                 continue;
             }
         };
-        let Some(Ok((request, respond))) = accepted else { return };
+        let Some(Ok((request, respond))) = accepted else {
+            seen.lock().unwrap().closed += 1;
+            return;
+        };
         let (parts, body) = request.into_parts();
         let request = Arc::new(Request::from_parts(parts, ()));
         let index = {

@@ -9,6 +9,7 @@
 )]
 
 pub mod client;
+pub mod dns;
 pub mod forward_proxy;
 pub mod frames;
 pub mod http2;
@@ -26,6 +27,7 @@ use dataplane_proxy::{Proxy, ProxySettings, Stats};
 use dataplane_snapshot::{AsOf, Key, Object, Snapshot, wire};
 
 pub use client::Client;
+pub use dns::{Dns, Says};
 pub use http2_upstream::Http2Upstream;
 pub use upstream::Upstream;
 
@@ -88,6 +90,17 @@ impl Setup {
     /// One more target of the backend.
     pub fn target(mut self, address: SocketAddr) -> Self {
         self.endpoints.targets.push(target(address));
+        self
+    }
+
+    /// The first target has this name, which `dns` knows about. Nothing is known from the system's files, and nothing is
+    /// asked for less often than a test likes.
+    pub fn named(mut self, name: &str, dns: &Dns) -> Self {
+        self.endpoints.targets[0].hostname = name.to_owned();
+        let names = &mut self.settings.names;
+        names.servers = vec![dns.address()];
+        (names.min_ttl, names.follow_every) = (Duration::from_millis(20), Duration::from_millis(20));
+        (names.resolv_conf, names.hosts) = ("/nonexistent".into(), "/nonexistent".into());
         self
     }
 

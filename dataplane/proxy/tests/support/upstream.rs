@@ -32,7 +32,11 @@ pub struct Accepted {
 impl Upstream {
     /// Runs `script` for each connection, in a thread of its own.
     pub fn start(script: impl Fn(&mut Accepted) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::on("127.0.0.1:0".parse().unwrap(), script)
+    }
+
+    pub fn on(address: SocketAddr, script: impl Fn(&mut Accepted) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Seen::default()));
         let (shared, script) = (seen.clone(), Arc::new(script));

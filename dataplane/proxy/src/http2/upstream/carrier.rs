@@ -1,5 +1,6 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use crate::Limits;
+use crate::upstream::Address;
 
 /// Streams at once on one connection, also where a target allows more: beyond that a second connection is better than
 /// waiting for each other in one.
@@ -33,12 +35,19 @@ pub(crate) struct Carrier {
     streams: Cell<usize>,
     /// When its last stream ended.
     idle_since: Cell<Instant>,
+    /// For a target with a name.
+    address: Option<Arc<Address>>,
 }
 
 impl Carrier {
     /// Begins to speak HTTP/2 on `io`, with prior knowledge or as ALPN chose it. A task of its own moves its frames until
     /// it is let go of and its last stream has ended.
-    pub(crate) async fn open<S>(io: S, scheme: Scheme, limits: Limits) -> Result<Rc<Self>, h2::Error>
+    pub(crate) async fn open<S>(
+        io: S,
+        scheme: Scheme,
+        limits: Limits,
+        address: Option<Arc<Address>>,
+    ) -> Result<Rc<Self>, h2::Error>
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
@@ -60,12 +69,13 @@ impl Carrier {
             }
         });
         let (streams, idle_since) = (Cell::new(0), Cell::new(Instant::now()));
-        Ok(Rc::new(Self { sender: RefCell::new(sender), scheme, limits, streams, idle_since }))
+        Ok(Rc::new(Self { sender: RefCell::new(sender), scheme, limits, streams, idle_since, address }))
     }
 
-    /// Neither closed nor, by GOAWAY, closing.
+    /// Neither closed nor, by GOAWAY, closing, and its target's name still leads there.
     pub(super) fn is_open(&self) -> bool {
-        !matches!(self.poll_ready(), Poll::Ready(Err(_)))
+        let leads_away = self.address.as_ref().is_some_and(|address| address.is_gone());
+        !leads_away && !matches!(self.poll_ready(), Poll::Ready(Err(_)))
     }
 
     pub(super) fn has_room(&self) -> bool {
