@@ -9,7 +9,7 @@ export KOMAINU_BIN ?= $(BIN)
 export KOMAINU_CACHE := $(CACHE)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart build test test-fast test-loom tools fmt fmt-check lint deny purity sizes generate bench-proxy \
+.PHONY: help quickstart build test test-fast test-loom tools fmt fmt-check lint deny purity sizes generate bench-proxy bench-propagation \
 	check-instructions update-instructions test-protocols accept-foundation accept-backends
 
 help: ## List the targets
@@ -72,6 +72,9 @@ test-protocols: build ## Send the corpus of valid and broken requests through Ko
 
 bench-proxy: ## nginx, HAProxy, Envoy and Komainu side by side (installs Debian's nginx, haproxy, wrk, nghttp2-client, strace; needs Go)
 	@benches/proxy/run
+
+bench-propagation: ## From a write by the admin API to the first request served by it, on three workers (needs Go)
+	@benches/propagation/run
 
 accept-foundation: ## One line per point that the foundation must show
 	@e2e/accept/foundation

@@ -16,14 +16,15 @@ const patience = 30 * time.Second
 
 func main() {
 	commands := map[string]func([]string) (any, error){
-		"upstream":   upstream,
-		"handshakes": handshakes,
-		"messages":   messages,
-		"idle":       idle,
-		"transfer":   transfer,
+		"upstream":    upstream,
+		"handshakes":  handshakes,
+		"messages":    messages,
+		"idle":        idle,
+		"transfer":    transfer,
+		"propagation": propagation,
 	}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fail(fmt.Errorf("usage: load upstream|handshakes|messages|idle|transfer [flags]"))
+		fail(fmt.Errorf("usage: load upstream|handshakes|messages|idle|transfer|propagation [flags]"))
 	}
 	report, err := commands[os.Args[1]](os.Args[2:])
 	if report != nil {
