@@ -85,20 +85,22 @@ fn a_refusal_says_why_and_stops_nobody() -> anyhow::Result<()> {
     let namespace = Namespace::new("status-refusal")?;
     let kubectl = namespace.kubectl();
     let _leader = namespace.leader()?;
-    let proxied = "
+    let later = "
 apiVersion: komainu.dev/v1alpha1
 kind: Backend
-metadata: {name: proxied}
-spec: {targets: [{hostname: a.test, port: 80}], client: {proxy: {host: p.test, port: 3128}}}
+metadata: {name: later}
+spec: {targets: [{hostname: a.test, port: 443, protocol: HTTP/3.0}]}
 ";
-    kubectl
-        .apply(&[proxied, &route("lost", "/lost", "nowhere"), &backend("users", "one.test")].join("\n"))?;
-    let refused = shows(&kubectl, "backend/proxied", "Accepted", "False", "NotSupportedYet");
+    kubectl.apply(&[later, &route("lost", "/lost", "nowhere"), &backend("users", "one.test")].join("\n"))?;
+    let refused = shows(&kubectl, "backend/later", "Accepted", "False", "NotSupportedYet");
     let message = condition(&refused, "Accepted")["message"].to_string();
-    assert!(message.contains("spec.client.proxy") && message.contains("not supported yet"), "{message}");
+    assert!(
+        message.contains("spec.targets[0].protocol") && message.contains("not supported yet"),
+        "{message}"
+    );
     shows(&kubectl, "route/lost", "ResolvedRefs", "False", "BackendNotFound");
     shows(&kubectl, "backend/users", "Programmed", "True", "Programmed");
-    let printed = kubectl.must(&["get", "backend", "proxied", "-o", "wide"])?;
+    let printed = kubectl.must(&["get", "backend", "later", "-o", "wide"])?;
     assert!(printed.contains("False") && printed.contains("NotSupportedYet"), "{printed}");
 
     kubectl.apply(&backend("nowhere", "one.test"))?;
