@@ -20,7 +20,7 @@ use crate::http2::upstream::{Carrier, Way};
 use crate::thread::Thread;
 use crate::timer::Timer;
 use crate::tls::Connector;
-use crate::upstream::{Address, Handed, Upstream, Via, connect};
+use crate::upstream::{Address, Handed, Hop, Upstream, Via, connect};
 
 /// Whether an idle connection may be used.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -165,8 +165,9 @@ async fn connect_any(
     goal: &Goal<'_>,
 ) -> Result<(Box<Upstream>, Option<Arc<Address>>), Failure> {
     let tls = connector(thread, goal.target)?;
-    let via = via(thread, goal)?;
-    let hop = Hop::of(goal.target, via.as_ref());
+    let target = Hop::new(&goal.target.hostname, goal.target.ip_address, goal.target.port);
+    let via = via(thread, goal, target)?;
+    let hop = via.as_ref().map_or(target, Via::hop);
     let candidates = candidates(thread, timer, goal, &hop).await?;
     let mut failure = None;
     let limit = goal.limit(Reason::ConnectionTimeout);
@@ -210,12 +211,11 @@ fn connector(thread: &Thread, target: &CompiledTarget) -> Result<Option<Rc<Conne
 }
 
 /// The way through the backend's forward proxy, if it has one for this target.
-fn via<'a>(thread: &Thread, goal: &Goal<'a>) -> Result<Option<Via<'a>>, Failure> {
-    let target = goal.target;
-    let Some(proxy) = goal.backend.connections.proxy_to(&target.hostname) else { return Ok(None) };
+fn via<'a>(thread: &Thread, goal: &Goal<'a>, target: Hop<'a>) -> Result<Option<Via<'a>>, Failure> {
+    let Some(proxy) = goal.backend.connections.proxy_to(target.hostname) else { return Ok(None) };
     let tls = proxy.tls.as_ref().map(|tls| thread.connectors.find(tls, &proxy.host, Protocol::Http11));
     let tls = tls.transpose().map_err(|reason| Failure::new(Reason::ProxyUnreachable, reason.to_string()))?;
-    Ok(Some(Via::new(proxy, tls, &target.hostname, target.ip_address, target.port)))
+    Ok(Some(Via::new(proxy, tls, target)))
 }
 
 /// The failure of a connection that took too long. As long as a forward proxy hasn't been told where to lead, the target has
@@ -226,23 +226,6 @@ fn blamed(late: Failure, via: Option<&Via<'_>>) -> Failure {
         return late;
     }
     Failure::new(Reason::ProxyTimeout, deadlines::sentence(Reason::ProxyTimeout))
-}
-
-/// What is connected to: the target, or the forward proxy on the way there.
-struct Hop<'a> {
-    hostname: &'a str,
-    ip: Option<IpAddr>,
-    port: u16,
-}
-
-impl<'a> Hop<'a> {
-    fn of(target: &'a CompiledTarget, via: Option<&Via<'a>>) -> Self {
-        let (hostname, ip, port) = match via {
-            Some(via) => (&*via.proxy.host, None, via.proxy.port),
-            None => (&*target.hostname, target.ip_address, target.port),
-        };
-        Self { hostname, ip: ip.or_else(|| hostname.parse().ok()), port }
-    }
 }
 
 /// Where a hop may be, in the order in which that is tried.

@@ -21,7 +21,7 @@ use crate::http1::piece::{BodyReader, Piece};
 use crate::http1::response_head::{ResponseError, ResponseHead};
 use crate::http1::stream::{BodyError, ReadError, Stream};
 use crate::http2::upstream::{Carrier, Http2Stream};
-use crate::upstream::{Address, DialError, ResolveError, Transport, Via, dial};
+use crate::upstream::{Address, DialError, Hop, ResolveError, Transport, Via, dial};
 
 /// As in Otoroshi: a target that doesn't answer is asked again before that counts.
 const ATTEMPTS: u32 = 3;
@@ -111,20 +111,18 @@ async fn connect(
         tls.transpose().map_err(|reason| Trouble::Settings(reason.to_string()))
     };
     let tls = connector(&server.tls, &server.hostname, protocol)?;
+    let target = Hop::new(&server.hostname, server.ip_address, server.port);
     let via = match server.proxy.as_deref() {
         None => None,
         Some(proxy) => {
             let tls = connector(&proxy.tls, &proxy.host, Protocol::Http11)?;
-            Some(Via::new(proxy, tls, &server.hostname, server.ip_address, server.port))
+            Some(Via::new(proxy, tls, target))
         }
     };
-    let (hostname, ip, port) = match server.proxy.as_deref() {
-        None => (&*server.hostname, server.ip_address, server.port),
-        Some(proxy) => (&*proxy.host, None, proxy.port),
-    };
-    let addresses = addresses(hostname, ip, around).await?;
+    let hop = via.as_ref().map_or(target, Via::hop);
+    let addresses = addresses(hop, around).await?;
     for (index, (ip, named)) in addresses.iter().enumerate() {
-        let (address, now) = (SocketAddr::new(*ip, port), Instant::now());
+        let (address, now) = (SocketAddr::new(*ip, hop.port), Instant::now());
         let left = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
         let end = now + deadline.saturating_duration_since(now) / left;
         match timeout_at(end, dial(address, via.as_ref(), tls.as_deref())).await {
@@ -147,14 +145,13 @@ async fn connect(
 }
 
 async fn addresses(
-    hostname: &str,
-    ip: Option<IpAddr>,
+    hop: Hop<'_>,
     around: &Surroundings,
 ) -> Result<Vec<(IpAddr, Option<Arc<Address>>)>, ResolveError> {
-    if let Some(ip) = ip.or_else(|| hostname.parse().ok()) {
+    if let Some(ip) = hop.ip {
         return Ok(vec![(ip, None)]);
     }
-    let addresses = around.resolver.resolve(hostname).await?;
+    let addresses = around.resolver.resolve(hop.hostname).await?;
     let in_turn = addresses.in_turn_of_probes(around.now()).into_iter();
     Ok(in_turn.map(|address| (address.ip, Some(address))).collect())
 }

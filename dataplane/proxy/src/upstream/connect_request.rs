@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use dataplane_core::Credentials;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::via::{Place, Via, ViaError};
+use super::via::{Hop, Via, ViaError};
 use crate::Limits;
 use crate::http1::response_head::{self, ResponseError};
 
@@ -41,12 +41,12 @@ where
 }
 
 fn request(via: &Via<'_>) -> String {
-    let host = match via.place() {
-        Place::Address(IpAddr::V6(ip)) => format!("[{ip}]"),
-        Place::Address(ip) => ip.to_string(),
-        Place::Name(name) => name.to_owned(),
+    let Hop { hostname, ip, port } = via.target;
+    let host = match ip {
+        Some(IpAddr::V6(ip)) => format!("[{ip}]"),
+        Some(ip) => ip.to_string(),
+        None => hostname.to_owned(),
     };
-    let port = via.port;
     let mut request = format!("CONNECT {host}:{port} HTTP/1.1\r\nhost: {host}:{port}\r\n");
     if let Some(Credentials { principal, password }) = &via.proxy.credentials {
         // RFC 7617, in UTF-8.

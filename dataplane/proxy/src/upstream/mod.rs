@@ -15,4 +15,4 @@ pub(crate) use lane::Handed;
 pub(crate) use pool::{Pool, Upstream};
 pub(crate) use resolve::{Address, ResolveError, Resolver};
 pub(crate) use transport::Transport;
-pub(crate) use via::Via;
+pub(crate) use via::{Hop, Via};

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use dataplane_core::Credentials;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::via::{Place, Via, ViaError};
+use super::via::{Via, ViaError};
 
 const VERSION: u8 = 5;
 /// Methods of saying who one is (RFC 1928 section 3).
@@ -88,21 +88,22 @@ where
 fn request(via: &Via<'_>) -> Vec<u8> {
     const CONNECT: u8 = 1;
     let mut request = vec![VERSION, CONNECT, 0];
-    match via.place() {
-        Place::Address(IpAddr::V4(ip)) => {
+    let target = via.target;
+    match target.ip {
+        Some(IpAddr::V4(ip)) => {
             request.push(IPV4);
             request.extend(ip.octets());
         }
-        Place::Address(IpAddr::V6(ip)) => {
+        Some(IpAddr::V6(ip)) => {
             request.push(IPV6);
             request.extend(ip.octets());
         }
-        Place::Name(name) => {
+        None => {
             request.push(NAME);
-            push(&mut request, name);
+            push(&mut request, target.hostname);
         }
     }
-    request.extend(via.port.to_be_bytes());
+    request.extend(target.port.to_be_bytes());
     request
 }
 

@@ -13,14 +13,27 @@ use crate::Reason;
 use crate::http1::response_head::ResponseError;
 use crate::tls::{Connector, TlsTrouble};
 
+/// What a connection leads to: a target, or the forward proxy on the way there.
+#[derive(Clone, Copy)]
+pub(crate) struct Hop<'a> {
+    pub(crate) hostname: &'a str,
+    /// Where that is known without looking the name up.
+    pub(crate) ip: Option<IpAddr>,
+    pub(crate) port: u16,
+}
+
+impl<'a> Hop<'a> {
+    pub(crate) fn new(hostname: &'a str, ip: Option<IpAddr>, port: u16) -> Self {
+        Self { hostname, ip: ip.or_else(|| hostname.parse().ok()), port }
+    }
+}
+
 /// A target behind a forward proxy. The proxy looks its name up, unless there is an address.
 pub(crate) struct Via<'a> {
-    pub(crate) proxy: &'a ForwardProxy,
+    pub(super) proxy: &'a ForwardProxy,
     /// How TLS with the proxy begins; `None`: it is spoken to in clear text.
     tls: Option<Rc<Connector>>,
-    hostname: &'a str,
-    ip_address: Option<IpAddr>,
-    pub(super) port: u16,
+    pub(super) target: Hop<'a>,
     /// The proxy was told where to lead.
     asked: Cell<bool>,
 }
@@ -63,31 +76,19 @@ impl ViaError {
     }
 }
 
-/// Where a proxy is to lead.
-pub(super) enum Place<'a> {
-    Address(IpAddr),
-    Name(&'a str),
-}
-
 impl<'a> Via<'a> {
-    pub(crate) const fn new(
-        proxy: &'a ForwardProxy,
-        tls: Option<Rc<Connector>>,
-        hostname: &'a str,
-        ip_address: Option<IpAddr>,
-        port: u16,
-    ) -> Self {
-        Self { proxy, tls, hostname, ip_address, port, asked: Cell::new(false) }
+    pub(crate) const fn new(proxy: &'a ForwardProxy, tls: Option<Rc<Connector>>, target: Hop<'a>) -> Self {
+        Self { proxy, tls, target, asked: Cell::new(false) }
+    }
+
+    /// The proxy.
+    pub(crate) fn hop(&self) -> Hop<'a> {
+        Hop::new(&self.proxy.host, None, self.proxy.port)
     }
 
     /// Whether the proxy was told where to lead: what takes long from then on may be due to the target.
     pub(crate) const fn was_asked(&self) -> bool {
         self.asked.get()
-    }
-
-    pub(super) fn place(&self) -> Place<'a> {
-        let address = self.ip_address.or_else(|| self.hostname.parse().ok());
-        address.map_or(Place::Name(self.hostname), Place::Address)
     }
 
     pub(super) fn is_being_asked(&self) {
