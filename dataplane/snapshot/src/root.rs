@@ -9,7 +9,7 @@ use crate::Object;
 pub struct Root(pub [u8; 32]);
 
 impl Root {
-    /// Lower-case hexadecimal, as in the `ETag` of the cluster endpoints. `None` if it isn't 64 such digits.
+    /// Lower-case hexadecimal. `None` if it isn't 64 such digits.
     pub fn from_hex(text: &str) -> Option<Self> {
         let mut root = [0; 32];
         if text.len() != 64 || !text.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
@@ -19,6 +19,16 @@ impl Root {
             *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
         }
         Some(Self(root))
+    }
+
+    /// As the cluster endpoints name it in `ETag` and other headers (RFC 9110 section 8.8.3): in quotes, never weak.
+    pub fn entity_tag(&self) -> String {
+        format!("\"{self}\"")
+    }
+
+    /// The root that an entity tag names. `None`: it isn't one of ours.
+    pub fn from_entity_tag(text: &str) -> Option<Self> {
+        Self::from_hex(text.trim().strip_prefix('"')?.strip_suffix('"')?)
     }
 
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {

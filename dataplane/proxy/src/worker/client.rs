@@ -64,49 +64,45 @@ impl Client {
         self.fetch(poll).await.unwrap_or_else(Answer::Failed)
     }
 
-    /// Asks for what changes the base. A leader that doesn't know it is told what that consists of.
+    /// Asks for what changes the base. A leader that doesn't know it is told what that consists of. Where the change doesn't
+    /// lead where it promised the whole is fetched, of which there is nothing to misunderstand.
     async fn fetch(&self, poll: Poll) -> Result<Answer, Failure> {
         let base = Some(&poll.base).filter(|base| !base.is_empty());
-        let response = self.ask(&poll, base, poll.hold).await?;
-        match response.status() {
-            StatusCode::OK => match (self.read(response, &poll).await, base) {
-                (Ok(snapshot), _) => Ok(Answer::State(snapshot)),
-                (Err(Failure::Damaged { reason, .. }), Some(_)) => self.fetch_whole(&poll, &reason).await,
-                (Err(failure), _) => Err(failure),
-            },
-            StatusCode::CONFLICT if base.is_some() => self.fetch_difference(&poll).await,
-            StatusCode::NOT_MODIFIED if poll.known.is_some() => Ok(Answer::NotModified),
-            _ => Err(refusal(&poll.url, &response)),
+        let mut response = self.ask(&poll, base, poll.hold).await?;
+        if base.is_some() && response.status() == StatusCode::CONFLICT {
+            response = self.post_manifest(&poll).await?;
+        }
+        match self.answer(response, &poll).await {
+            Err(Failure::Damaged { reason, .. }) if base.is_some() => {
+                tracing::warn!(url = %poll.url, reason, "a change can't be used; the whole state is fetched");
+                let response = self.ask(&poll, None, Duration::ZERO).await?;
+                self.answer(response, &poll).await
+            }
+            answer => answer,
         }
     }
 
-    async fn fetch_difference(&self, poll: &Poll) -> Result<Answer, Failure> {
-        let base = poll.base.clone();
-        let damaged = |reason: String| Failure::Damaged { root: None, reason };
-        // Hashing takes a while for a large state.
-        let manifest = tokio::task::spawn_blocking(move || manifest::manifest(&base)).await;
-        let manifest = manifest.map_err(|error| damaged(error.to_string()))?;
-        let mut request = self.request(Method::POST, &poll.url, STATE, manifest)?;
-        request.headers_mut().insert(BASE, header(etag_of(poll.base.root()))?);
-        let response = self.send(&poll.url, request, self.settings.answer_timeout).await?;
-        match response.status() {
-            StatusCode::OK => match self.read(response, poll).await {
-                Err(Failure::Damaged { reason, .. }) => self.fetch_whole(poll, &reason).await,
-                read => read.map(Answer::State),
-            },
-            _ => Err(refusal(&poll.url, &response)),
-        }
-    }
-
-    /// What should have changed our state didn't lead where it promised: with the whole there is nothing to misunderstand.
-    async fn fetch_whole(&self, poll: &Poll, reason: &str) -> Result<Answer, Failure> {
-        tracing::warn!(url = %poll.url, reason, "a change can't be used; the whole state is fetched");
-        let response = self.ask(poll, None, Duration::ZERO).await?;
+    async fn answer(&self, response: Response<Incoming>, poll: &Poll) -> Result<Answer, Failure> {
         match response.status() {
             StatusCode::OK => self.read(response, poll).await.map(Answer::State),
             StatusCode::NOT_MODIFIED if poll.known.is_some() => Ok(Answer::NotModified),
-            _ => Err(refusal(&poll.url, &response)),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Failure::Unauthorized),
+            StatusCode::SERVICE_UNAVAILABLE => {
+                Err(Failure::Busy { retry_after: retry_after(response.headers()) })
+            }
+            status => Err(Failure::Unreachable(format!("{} answered {status}", poll.url))),
         }
+    }
+
+    async fn post_manifest(&self, poll: &Poll) -> Result<Response<Incoming>, Failure> {
+        let base = poll.base.clone();
+        // Hashing takes a while for a large state.
+        let manifest = tokio::task::spawn_blocking(move || manifest::manifest(&base)).await;
+        let damaged =
+            |error: tokio::task::JoinError| Failure::Damaged { root: None, reason: error.to_string() };
+        let mut request = self.request(Method::POST, &poll.url, STATE, manifest.map_err(damaged)?)?;
+        request.headers_mut().insert(BASE, header(poll.base.root().entity_tag())?);
+        self.send(&poll.url, request, self.settings.answer_timeout).await
     }
 
     async fn ask(
@@ -118,10 +114,10 @@ impl Client {
         let mut request = self.request(Method::GET, &poll.url, STATE, Bytes::new())?;
         let headers = request.headers_mut();
         if let Some(root) = poll.known {
-            headers.insert(IF_NONE_MATCH, header(etag_of(root))?);
+            headers.insert(IF_NONE_MATCH, header(root.entity_tag())?);
         }
         if let Some(base) = base {
-            headers.insert(BASE, header(etag_of(base.root()))?);
+            headers.insert(BASE, header(base.root().entity_tag())?);
         }
         headers.insert("prefer", header(format!("wait={}", hold.as_secs()))?);
         self.send(&poll.url, request, hold + self.settings.answer_timeout).await
@@ -241,27 +237,13 @@ fn header(value: String) -> Result<HeaderValue, Failure> {
     HeaderValue::try_from(value).map_err(|error| Failure::Unreachable(error.to_string()))
 }
 
-/// Why an answer with this head is none.
-fn refusal(url: &LeaderUrl, response: &Response<Incoming>) -> Failure {
-    match response.status() {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::Unauthorized,
-        StatusCode::SERVICE_UNAVAILABLE => Failure::Busy { retry_after: retry_after(response.headers()) },
-        status => Failure::Unreachable(format!("{url} answered {status}")),
-    }
-}
-
 fn too_long(root: Root, limit: usize) -> Failure {
     let reason = format!("it has more than the {limit} bytes allowed here");
     Failure::Incompatible { root: Some(root), reason }
 }
 
-fn etag_of(root: Root) -> String {
-    format!("\"{root}\"")
-}
-
 fn etag(headers: &HeaderMap) -> Option<Root> {
-    let value = headers.get(ETAG)?.to_str().ok()?;
-    Root::from_hex(value.strip_prefix('"')?.strip_suffix('"')?)
+    Root::from_entity_tag(headers.get(ETAG)?.to_str().ok()?)
 }
 
 /// Seconds; between 1 s and 30 s whatever is said.
