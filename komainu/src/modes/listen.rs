@@ -1,7 +1,5 @@
 //! The admin port.
 
-use std::net::IpAddr;
-
 use anyhow::Context as _;
 use axum::Router;
 use operator_server::cluster::Ends;
@@ -22,12 +20,6 @@ pub(super) async fn bind(settings: &Settings) -> anyhow::Result<Port> {
     })?;
     tracing::info!(address = %listener.local_addr()?, "admin port");
     Ok(Port(listener))
-}
-
-/// Nobody from outside reaches the port.
-pub(super) fn is_within_machine(settings: &Settings) -> bool {
-    let address = settings.admin.address.as_str();
-    address == "localhost" || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 impl Port {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use dataplane_proxy::worker::is_loopback;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
@@ -59,7 +60,7 @@ async fn leader(
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<ExitCode> {
     let credentials = credentials::for_leader(&settings.cluster.leader, &settings.data_directory)?;
-    credentials::refuse_known(&credentials, listen::is_within_machine(settings))?;
+    credentials::refuse_known(&credentials, is_loopback(&settings.admin.address))?;
     let port = listen::bind(settings).await?;
     let control = control_plane::start(settings, &credentials, &mut registry, stop.clone()).await?;
     let look = control.look(stop.clone());
@@ -89,7 +90,7 @@ async fn standalone(
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<ExitCode> {
     let credentials = credentials::for_leader(&settings.cluster.leader, &settings.data_directory)?;
-    credentials::refuse_known(&credentials, listen::is_within_machine(settings))?;
+    credentials::refuse_known(&credentials, is_loopback(&settings.admin.address))?;
     let port = listen::bind(settings).await?;
     let data = data_plane::DataPlane::start(settings, &mut registry)?;
     let control = control_plane::start(settings, &credentials, &mut registry, stop.clone()).await?;

@@ -35,7 +35,7 @@ impl LeaderUrl {
 
     /// What is sent there doesn't leave the machine.
     pub fn is_loopback(&self) -> bool {
-        self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        is_loopback(&self.host)
     }
 
     /// Host and port as in the `Host` header.
@@ -46,6 +46,11 @@ impl LeaderUrl {
             format!("{}:{}", self.host, self.port)
         }
     }
+}
+
+/// Whether a name or an address is this machine for itself.
+pub fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 impl FromStr for LeaderUrl {

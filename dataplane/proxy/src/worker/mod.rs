@@ -16,7 +16,7 @@ mod state_file;
 
 pub use applier::{Applied, Applier, ApplyError, ProxyService, Service};
 pub use health::{LeaderContact, WorkerHealth};
-pub use leader_url::{LeaderUrl, LeaderUrlError};
+pub use leader_url::{LeaderUrl, LeaderUrlError, is_loopback};
 pub use local::{Report, follow};
 pub use run::{WorkerError, run};
 pub use settings::WorkerSettings;
