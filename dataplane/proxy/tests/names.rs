@@ -13,7 +13,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use dataplane_proxy::{LookupOutcome, Reason};
-use dataplane_snapshot::wire;
+use dataplane_snapshot::wire::{self, ProxyProtocol};
+use support::forward_proxy::through;
 use support::{Dns, Gateway, Says, Setup, Upstream, eventually, target};
 
 const NAME: &str = "users.test";
@@ -76,6 +77,31 @@ fn a_dead_address_costs_one_attempt_and_no_request() {
     let stats = gateway.proxy.stats();
     assert_eq!((stats.upstream_connects, stats.reason(Reason::ConnectionFailed)), (14, 0));
     assert_eq!(stats.names_failing, 0);
+}
+
+/// The first address refuses the first way, nobody listens on the second.
+#[test]
+fn what_one_address_of_a_forward_proxy_was_told_says_nothing_of_the_next() {
+    let dns = Dns::start();
+    let proxy = Upstream::on("127.0.0.1:0".parse().unwrap(), |accepted| {
+        assert!(accepted.request().is_some());
+        if accepted.index == 0 {
+            accepted.send("HTTP/1.1 502 No\r\n\r\n");
+            return;
+        }
+        accepted.send("HTTP/1.1 200 Yes\r\n\r\n");
+        while accepted.request().is_some() {
+            accepted.send(CLOSING);
+        }
+    });
+    dns.leads("proxy.test", &["127.0.0.1", "127.0.0.2"]);
+    let setup = through(Setup::new(proxy.address()).named(NAME, &dns), ProxyProtocol::Http, proxy.address());
+    let gateway = setup.client(|client| client.proxy.as_mut().unwrap().host = "proxy.test".into()).start();
+    assert_eq!(get(&gateway), 502);
+    for _ in 0..6 {
+        assert_eq!(get(&gateway), 200);
+    }
+    assert_eq!(gateway.proxy.stats().upstream_connects, 2 + 6, "the second address was tried again");
 }
 
 #[test]

@@ -45,6 +45,9 @@ pub(crate) async fn dial(
         None => DialError::Tcp(address, error),
         Some(_) => ViaError::Unreachable(address, error).into(),
     };
+    if let Some(via) = via {
+        via.begins();
+    }
     let stream = TcpStream::connect(address).await.map_err(failed)?;
     stream.set_nodelay(true).map_err(failed)?;
     let mut transport = Transport::Plain(stream);

@@ -91,6 +91,11 @@ impl<'a> Via<'a> {
         self.asked.get()
     }
 
+    /// A connection to the proxy begins: whatever was told on an earlier one counts no more.
+    pub(super) fn begins(&self) {
+        self.asked.set(false);
+    }
+
     pub(super) fn is_being_asked(&self) {
         self.asked.set(true);
     }
