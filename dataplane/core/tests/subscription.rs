@@ -143,6 +143,43 @@ fn an_incompatible_state_is_never_asked_for_again() {
 }
 
 #[test]
+fn what_one_leader_gives_in_another_format_is_taken_from_another_leader() {
+    let (old, new) = (snapshot(1, "a"), snapshot(2, "b"));
+    let mut worker = Driver::start(2, None);
+    worker.answer(Answer::State(old.clone()));
+    worker.applied(old.root());
+    let failure = Failure::Incompatible { root: Some(new.root()), reason: "version 2".into() };
+    worker.answer(Answer::Failed(failure));
+    worker.polls();
+    worker.pass(Duration::from_secs(10));
+    assert_eq!(worker.polls(), [(1, Some(old.root()), Duration::ZERO)], "the other one may know this format");
+    worker.answer(unreachable());
+    worker.pass(Duration::from_secs(10));
+    assert_eq!(worker.polls(), [(0, Some(new.root()), Duration::ZERO)], "it isn't sent again");
+    worker.answer(Answer::NotModified);
+    worker.pass(Duration::from_secs(10));
+    assert_eq!(worker.polls(), [(1, Some(old.root()), Duration::ZERO)], "nor is that one stayed with");
+    worker.answer(Answer::State(new.clone()));
+    assert_eq!(worker.applies(), [old.root(), new.root()]);
+    assert_eq!(worker.machine.status().refused, None);
+}
+
+#[test]
+fn a_format_that_no_leader_gives_is_fetched_once_from_each() {
+    let mut worker = Driver::start(2, None);
+    let root = snapshot(1, "a").root();
+    let failure = Failure::Incompatible { root: Some(root), reason: "version 2".into() };
+    for (leader, known) in [(0, None), (1, None), (0, Some(root)), (1, Some(root)), (0, Some(root))] {
+        assert_eq!(worker.polls(), [(leader, known, Duration::ZERO)]);
+        worker.answer(match known {
+            None => Answer::Failed(failure.clone()),
+            Some(_) => Answer::NotModified,
+        });
+        worker.pass(Duration::from_secs(4));
+    }
+}
+
+#[test]
 fn nothing_never_replaces_something() {
     let mut worker = Driver::following(snapshot(1, "a"));
     let empty = Snapshot::new([], as_of(2));

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use dataplane_snapshot::{AsOf, Key, Root, Snapshot};
 
-use super::region::Refusal;
+use super::region::{Refusal, RefusedFrom};
 use super::{Action, Applied, Moment, Readiness, Source, Subscription, Unready};
 
 impl Subscription {
@@ -24,7 +24,7 @@ impl Subscription {
         if self.applying.finish(root).is_none() {
             return;
         }
-        self.refusal = Some(Refusal { root, leader: None, until: None, reason });
+        self.refusal = Some(Refusal { root, from: RefusedFrom::Anyone, reason });
         self.owe_ack();
         self.after_apply(at);
     }

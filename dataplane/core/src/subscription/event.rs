@@ -76,7 +76,7 @@ pub enum Failure {
     /// The state isn't what its root promises. `root` is the one in the answer's head, if it had one.
     #[error("its state is damaged: {reason}")]
     Damaged { root: Option<Root>, reason: String },
-    /// Another version of the format, or too large: asking again for the same root can't help.
+    /// Another version of the format, or too large: asking this leader again for the same root can't help.
     #[error("its state can't be used: {reason}")]
     Incompatible { root: Option<Root>, reason: String },
 }

@@ -1,8 +1,9 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dataplane_snapshot::{Recency, Root, Snapshot};
 
-use super::region::{Contact, Polling, Refusal, Waiting};
+use super::region::{Contact, Polling, Refusal, RefusedFrom, Waiting};
 use super::{Action, Answer, Attempt, DAMAGED_RETRY, Failure, Moment, Source, Subscription, UNHELD_INTERVAL};
 
 impl Subscription {
@@ -29,9 +30,21 @@ impl Subscription {
         }
         self.polling = Polling::Idle;
         match answer {
-            Answer::NotModified => self.on_current(waiting, waiting.known, at),
+            Answer::NotModified => self.on_not_modified(waiting, at),
             Answer::State(snapshot) => self.on_state(waiting, snapshot, at),
             Answer::Failed(failure) => self.on_failure(waiting.leader, failure, at),
+        }
+    }
+
+    fn on_not_modified(&mut self, waiting: Waiting, at: Moment) {
+        let refusal = self.refusal.as_ref().filter(|refusal| refusal.is_of_leaders());
+        match refusal.filter(|refusal| Some(refusal.root) == waiting.known) {
+            // It still has what can't be read as it gives it: another one may give it better.
+            Some(refusal) if self.settings.leaders > 1 => {
+                self.contact = Contact::Failing { leader: waiting.leader, reason: refusal.reason.clone() };
+                self.retry(waiting.leader, at);
+            }
+            _ => self.on_current(waiting, waiting.known, at),
         }
     }
 
@@ -77,12 +90,9 @@ impl Subscription {
         let reason = failure.to_string();
         match failure {
             Failure::Damaged { root: Some(root), .. } => {
-                let until = Some(at.now + DAMAGED_RETRY);
-                self.refusal = Some(Refusal { root, leader: Some(leader), until, reason: reason.clone() });
+                self.refuse(root, leader, Some(at.now + DAMAGED_RETRY), &reason);
             }
-            Failure::Incompatible { root: Some(root), .. } => {
-                self.refusal = Some(Refusal { root, leader: None, until: None, reason: reason.clone() });
-            }
+            Failure::Incompatible { root: Some(root), .. } => self.refuse(root, leader, None, &reason),
             _ => {}
         }
         self.contact = Contact::Failing { leader, reason };
@@ -91,6 +101,16 @@ impl Subscription {
             // The leader is alive and says when; half as much again keeps its workers apart.
             *until = at.now + retry_after.mul_f64(1.0 + at.random / 2.0);
         }
+    }
+
+    /// Besides what is known of the same root already.
+    fn refuse(&mut self, root: Root, leader: usize, until: Option<Duration>, reason: &str) {
+        let earlier = self.refusal.take().filter(|refusal| refusal.root == root).map(|refusal| refusal.from);
+        let mut from = earlier.unwrap_or_else(|| RefusedFrom::Leaders(BTreeMap::new()));
+        if let RefusedFrom::Leaders(leaders) = &mut from {
+            leaders.insert(leader, until);
+        }
+        self.refusal = Some(Refusal { root, from, reason: reason.to_owned() });
     }
 
     fn retry(&mut self, leader: usize, at: Moment) {

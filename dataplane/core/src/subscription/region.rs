@@ -1,5 +1,6 @@
 //! The parts of the machine that go on at the same time, each with its own states.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dataplane_snapshot::{Root, Snapshot};
@@ -149,19 +150,37 @@ pub(super) enum Persisting {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) root: Root,
-    /// `None`: from any leader.
-    pub(super) leader: Option<usize>,
-    /// `None`: until another root comes.
-    pub(super) until: Option<Duration>,
+    pub(super) from: RefusedFrom,
     pub(super) reason: String,
 }
 
+/// From whom a state is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum RefusedFrom {
+    /// It couldn't be applied: from any leader, until another root comes.
+    Anyone,
+    /// It couldn't be read as these leaders gave it, each until a time or, without one, until another root comes. Another
+    /// leader may give it so that it can: on a whole line, or in a format that this program knows.
+    Leaders(BTreeMap<usize, Option<Duration>>),
+}
+
 impl Refusal {
+    /// Whether this leader isn't asked for it now.
     pub(super) fn holds(&self, leader: usize, now: Duration) -> bool {
-        self.leader.is_none_or(|refused| refused == leader) && self.until.is_none_or(|until| now < until)
+        match &self.from {
+            RefusedFrom::Anyone => true,
+            RefusedFrom::Leaders(leaders) => {
+                leaders.get(&leader).is_some_and(|until| until.is_none_or(|until| now < until))
+            }
+        }
     }
 
     pub(super) fn is_of(&self, root: Root, leader: usize, now: Duration) -> bool {
         self.root == root && self.holds(leader, now)
+    }
+
+    /// Whether another leader may give it so that it can be used.
+    pub(super) const fn is_of_leaders(&self) -> bool {
+        matches!(self.from, RefusedFrom::Leaders(_))
     }
 }
