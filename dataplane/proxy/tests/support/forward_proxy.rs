@@ -7,13 +7,10 @@ use dataplane_snapshot::wire;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::tls::{Identity, provider};
-use super::{PATIENCE, Setup, eventually};
+use super::{Observed, PATIENCE, Setup};
 
 /// A forward proxy by CONNECT or SOCKS5 that remembers what it was told. Every name leads to 127.0.0.1.
-pub struct ForwardProxy {
-    address: SocketAddr,
-    seen: Arc<Mutex<Seen>>,
-}
+pub type ForwardProxy = Observed<Seen>;
 
 #[derive(Clone, Default)]
 pub struct Seen {
@@ -82,7 +79,7 @@ impl ForwardProxy {
                 std::thread::spawn(move || Served::new(socket.unwrap(), settings, seen)?.run());
             }
         });
-        Self { address, seen }
+        Self::new(address, seen)
     }
 
     pub fn http() -> Self {
@@ -91,18 +88,6 @@ impl ForwardProxy {
 
     pub fn socks() -> Self {
         Self::start(Settings { socks: true, ..Settings::default() })
-    }
-
-    pub const fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    pub fn seen(&self) -> Seen {
-        self.seen.lock().unwrap().clone()
-    }
-
-    pub fn wait(&self, condition: impl Fn(&Seen) -> bool) -> Seen {
-        eventually(|| Some(self.seen()).filter(|seen| condition(seen)))
     }
 }
 

@@ -8,13 +8,10 @@ use h2::server::{Builder, SendResponse};
 use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
 
-use super::eventually;
+use super::Observed;
 
 /// A server of HTTP/2 without TLS that does what a test says, each stream in a task of its own.
-pub struct Http2Upstream {
-    address: SocketAddr,
-    seen: Arc<Mutex<Seen>>,
-}
+pub type Http2Upstream = Observed<Seen>;
 
 #[derive(Default, Clone)]
 pub struct Seen {
@@ -85,19 +82,7 @@ impl Http2Upstream {
                 }
             });
         });
-        Self { address, seen }
-    }
-
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    pub fn seen(&self) -> Seen {
-        self.seen.lock().unwrap().clone()
-    }
-
-    pub fn wait(&self, condition: impl Fn(&Seen) -> bool) -> Seen {
-        eventually(|| Some(self.seen()).filter(|seen| condition(seen)))
+        Self::new(address, seen)
     }
 }
 

@@ -14,6 +14,7 @@ pub mod forward_proxy;
 pub mod frames;
 pub mod http2;
 pub mod http2_upstream;
+pub mod observed;
 pub mod tls;
 pub mod upstream;
 
@@ -29,6 +30,7 @@ use dataplane_snapshot::{AsOf, Key, Object, Snapshot, wire};
 pub use client::Client;
 pub use dns::{Dns, Says};
 pub use http2_upstream::Http2Upstream;
+pub use observed::Observed;
 pub use upstream::Upstream;
 
 /// The longest that anything here is waited for.

@@ -16,7 +16,7 @@ use rustls::{
     SupportedProtocolVersion,
 };
 
-use super::{Client, PATIENCE, Setup, eventually, message};
+use super::{Client, Observed, PATIENCE, Setup, message};
 
 pub static ONLY_TLS12: [&SupportedProtocolVersion; 1] = [&rustls::version::TLS12];
 pub static ONLY_TLS13: [&SupportedProtocolVersion; 1] = [&rustls::version::TLS13];
@@ -211,10 +211,7 @@ impl TlsClient {
 }
 
 /// A server inside TLS that answers every request with 200 and remembers what it was told.
-pub struct TlsUpstream {
-    address: SocketAddr,
-    seen: Arc<Mutex<Seen>>,
-}
+pub type TlsUpstream = Observed<Seen>;
 
 #[derive(Clone, Default)]
 pub struct Seen {
@@ -269,19 +266,7 @@ impl TlsUpstream {
                 std::thread::spawn(move || serve(socket.unwrap(), config, closes, &seen));
             }
         });
-        Self { address, seen }
-    }
-
-    pub const fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    pub fn seen(&self) -> Seen {
-        self.seen.lock().unwrap().clone()
-    }
-
-    pub fn wait(&self, condition: impl Fn(&Seen) -> bool) -> Seen {
-        eventually(|| Some(self.seen()).filter(|seen| condition(seen)))
+        Self::new(address, seen)
     }
 }
 

@@ -3,13 +3,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{PATIENCE, eventually, message};
+use super::{Observed, PATIENCE, message};
 
 /// A server that does what a test says and remembers every byte that it got.
-pub struct Upstream {
-    address: SocketAddr,
-    pub seen: Arc<Mutex<Seen>>,
-}
+pub type Upstream = Observed<Seen>;
 
 #[derive(Default, Clone)]
 pub struct Seen {
@@ -55,7 +52,7 @@ impl Upstream {
                 std::thread::spawn(move || script(&mut accepted));
             }
         });
-        Self { address, seen }
+        Self::new(address, seen)
     }
 
     /// Gives the same answer to every request.
@@ -70,25 +67,6 @@ impl Upstream {
     /// Says 200 with `ok`.
     pub fn ok() -> Self {
         Self::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-    }
-
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    pub fn seen(&self) -> Seen {
-        self.seen.lock().unwrap().clone()
-    }
-
-    pub fn wait(&self, condition: impl Fn(&Seen) -> bool) -> Seen {
-        eventually(|| Some(self.seen()).filter(|seen| condition(seen)))
-    }
-
-    /// As [`Self::wait`], while the runtime of this thread goes on.
-    pub async fn wait_aside(&self, condition: impl Fn(&Seen) -> bool + Send + 'static) -> Seen {
-        let seen = self.seen.clone();
-        let wait = move || eventually(|| Some(seen.lock().unwrap().clone()).filter(|seen| condition(seen)));
-        tokio::task::spawn_blocking(wait).await.unwrap()
     }
 
     /// The head of the last request.
