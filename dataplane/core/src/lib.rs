@@ -41,6 +41,7 @@ mod router;
 mod sample;
 pub mod served;
 mod state;
+pub mod stored;
 pub mod subscription;
 mod target;
 mod timeouts;

@@ -73,6 +73,25 @@ impl Served {
         served
     }
 
+    /// Calls `compile` until it rejects nothing more, with last good versions in the place of what it rejects. Gives its last
+    /// result and all that was rejected: the first reason of a key is about the snapshot's object, a later one about what
+    /// stood in for it.
+    pub fn settle<R>(
+        &mut self,
+        mut compile: impl FnMut(&Self) -> (R, Vec<(Key, String)>),
+    ) -> (R, Vec<(Key, String)>) {
+        let mut reasons: BTreeMap<Key, String> = BTreeMap::new();
+        loop {
+            let (result, rejected) = compile(self);
+            for (key, reason) in &rejected {
+                reasons.entry(key.clone()).or_insert_with(|| reason.clone());
+            }
+            if !self.reject(&rejected) {
+                return (result, reasons.into_iter().collect());
+            }
+        }
+    }
+
     /// Takes note of what the compile step rejected. True if something else is served now, so that the caller must
     /// compile again; this comes to an end, as each key steps at most from new to last good to none.
     pub fn reject(&mut self, rejected: &[(Key, String)]) -> bool {

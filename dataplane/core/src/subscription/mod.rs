@@ -13,6 +13,7 @@
 
 mod applying;
 mod event;
+mod fetch;
 mod leaders;
 mod polling;
 mod region;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use dataplane_snapshot::{Key, Snapshot};
 
 pub use event::{Action, Answer, Attempt, Event, Failure, Moment};
+pub use fetch::{Ask, Outcome, decode};
 pub use leaders::Backoff;
 pub use status::{Leader, Readiness, Source, Status, Unready};
 

@@ -117,7 +117,8 @@ impl<S: Service> Applier<S> {
         let previous = current.router.clone();
         // A fault of the compile step must not take down what serves.
         let applied = catch_unwind(AssertUnwindSafe(|| {
-            let (router, rejected) = self.compile(&mut served, previous.as_deref());
+            let mut previous = previous.as_deref();
+            let (router, rejected) = served.settle(|served| self.service.compile(served, previous.take()));
             let router = Arc::new(router);
             let unopened = self.service.swap(router.clone());
             (router, rejected, unopened)
@@ -130,26 +131,6 @@ impl<S: Service> Applier<S> {
         let root = served.snapshot().root();
         *current = Current { served, router: Some(router) };
         Ok(Applied { root, rejected })
-    }
-
-    /// Compiles until nothing more is rejected, with last good versions in the place of what is.
-    fn compile(
-        &self,
-        served: &mut Served,
-        mut previous: Option<&S::Router>,
-    ) -> (S::Router, Vec<(Key, String)>) {
-        let mut reasons: Vec<(Key, String)> = Vec::new();
-        loop {
-            let (router, rejected) = self.service.compile(served, previous.take());
-            // The first reason of a key is about the snapshot's object, a later one about what stood in for it.
-            let new: Vec<_> =
-                rejected.iter().filter(|(key, _)| reasons.iter().all(|(of, _)| of != key)).collect();
-            let new: Vec<_> = new.into_iter().cloned().collect();
-            reasons.extend(new);
-            if !served.reject(&rejected) {
-                return (router, reasons);
-            }
-        }
     }
 
     fn show(&self, unopened: Vec<ListenError>) {

@@ -4,9 +4,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
-use dataplane_core::subscription::{Answer, Failure};
-use dataplane_snapshot::wire::{self, StateError};
-use dataplane_snapshot::{Object, Root, Snapshot, diff, manifest};
+use dataplane_core::subscription::{Answer, Ask, Failure, Outcome, decode};
+use dataplane_snapshot::{Root, Snapshot, manifest, wire};
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, ETAG, HOST, IF_NONE_MATCH, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -61,31 +60,33 @@ impl Client {
     }
 
     pub(super) async fn poll(&self, poll: Poll) -> Answer {
-        self.fetch(poll).await.unwrap_or_else(Answer::Failed)
-    }
-
-    /// Asks for what changes the base. A leader that doesn't know it is told what that consists of. Where the change doesn't
-    /// lead where it promised the whole is fetched, of which there is nothing to misunderstand.
-    async fn fetch(&self, poll: Poll) -> Result<Answer, Failure> {
-        let base = Some(&poll.base).filter(|base| !base.is_empty());
-        let mut response = self.ask(&poll, base, poll.hold).await?;
-        if base.is_some() && response.status() == StatusCode::CONFLICT {
-            response = self.post_manifest(&poll).await?;
-        }
-        match self.answer(response, &poll).await {
-            Err(Failure::Damaged { reason, .. }) if base.is_some() => {
-                tracing::warn!(url = %poll.url, reason, "a change can't be used; the whole state is fetched");
-                let response = self.ask(&poll, None, Duration::ZERO).await?;
-                self.answer(response, &poll).await
+        let mut ask = Ask::first(&poll.base);
+        loop {
+            let outcome = self.outcome(ask, &poll).await;
+            let outcome = outcome.unwrap_or_else(|failure| Outcome::Answer(Answer::Failed(failure)));
+            if let Outcome::Answer(Answer::Failed(Failure::Damaged { reason, .. })) = &outcome {
+                tracing::warn!(url = %poll.url, reason, ?ask, "what the leader gave can't be used");
             }
-            answer => answer,
+            match ask.then(outcome) {
+                Ok(answer) => return answer,
+                Err(next) => ask = next,
+            }
         }
     }
 
-    async fn answer(&self, response: Response<Incoming>, poll: &Poll) -> Result<Answer, Failure> {
+    async fn outcome(&self, ask: Ask, poll: &Poll) -> Result<Outcome, Failure> {
+        let response = match ask {
+            Ask::Change => self.ask(poll, Some(&poll.base), poll.hold).await?,
+            Ask::Difference => self.post_manifest(poll).await?,
+            Ask::Whole => self.ask(poll, None, poll.hold).await?,
+            Ask::WholeAfterAll => self.ask(poll, None, Duration::ZERO).await?,
+        };
         match response.status() {
-            StatusCode::OK => self.read(response, poll).await.map(Answer::State),
-            StatusCode::NOT_MODIFIED if poll.known.is_some() => Ok(Answer::NotModified),
+            StatusCode::OK => {
+                self.read(response, poll).await.map(|state| Outcome::Answer(Answer::State(state)))
+            }
+            StatusCode::NOT_MODIFIED if poll.known.is_some() => Ok(Outcome::Answer(Answer::NotModified)),
+            StatusCode::CONFLICT if ask == Ask::Change => Ok(Outcome::UnknownBase),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Failure::Unauthorized),
             StatusCode::SERVICE_UNAVAILABLE => {
                 Err(Failure::Busy { retry_after: retry_after(response.headers()) })
@@ -250,29 +251,4 @@ fn etag(headers: &HeaderMap) -> Option<Root> {
 fn retry_after(headers: &HeaderMap) -> Duration {
     let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     Duration::from_secs(seconds.unwrap_or(1).clamp(1, 30))
-}
-
-fn decode(bytes: Bytes, root: Root, base: &Snapshot) -> Result<Snapshot, Failure> {
-    let snapshot = wire::State::decode_onto(bytes, Some(base)).map_err(|error| match error {
-        StateError::Version { .. } | StateError::ObjectSize { .. } => {
-            Failure::Incompatible { root: Some(root), reason: error.to_string() }
-        }
-        error => Failure::Damaged { root: Some(root), reason: error.to_string() },
-    })?;
-    if snapshot.root() != root {
-        let reason = format!("it has root {}, but its head says {root}", snapshot.root());
-        return Err(Failure::Damaged { root: Some(root), reason });
-    }
-    Ok(detach(&snapshot, base))
-}
-
-/// The same snapshot, made of the objects of `base` where they are equal and of copies elsewhere. The decoded objects are
-/// parts of the received body, and one object that is kept for long would keep all of it in memory.
-fn detach(snapshot: &Snapshot, base: &Snapshot) -> Snapshot {
-    let changes = diff(base, snapshot);
-    let copies = changes
-        .upserts
-        .iter()
-        .map(|object| Object::new(object.key().clone(), Bytes::copy_from_slice(object.bytes())));
-    base.edit(copies, &changes.removals, changes.as_of.clone())
 }

@@ -3,6 +3,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use dataplane_core::served::Served;
+use dataplane_core::stored::as_of_in_service;
 use dataplane_core::subscription::{Action, Answer, Attempt, Event, Leader, Moment, Subscription};
 use dataplane_snapshot::{AsOf, Root, Snapshot};
 use tokio::sync::{mpsc, watch};
@@ -278,12 +279,10 @@ impl<S: Service> Worker<S> {
     }
 }
 
-/// What is in service, as of what. That may be newer than the `known` that was asked to be written; then its own as-of,
-/// maybe a lower one, is the right one for it.
+/// What is in service, as of what.
 fn in_service<S: Service>(applier: &Applier<S>, known: (Root, AsOf)) -> (Served, AsOf) {
     let served = applier.served();
-    let (root, as_of) = known;
-    let as_of = if served.snapshot().root() == root { as_of } else { served.snapshot().as_of().clone() };
+    let as_of = as_of_in_service(&served, known);
     (served, as_of)
 }
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use dataplane_core::served::Served;
-use dataplane_snapshot::{AsOf, Key, Object, Root, Snapshot, diff, wire};
-use prost::Message as _;
+use dataplane_core::stored::{Content, Rows, Stored};
+use dataplane_snapshot::AsOf;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, Table, TableDefinition, TableError};
 
 const OBJECTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("objects");
@@ -18,9 +18,6 @@ const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const FORMAT: &str = "format";
 const ROOT: &str = "root";
 const AS_OF: &str = "as-of";
-
-/// The version of these tables.
-const FORMAT_VERSION: u32 = 1;
 
 /// Pages that redb keeps in memory, in bytes; its own default is 1 GiB.
 const CACHE: usize = 8 << 20;
@@ -36,7 +33,7 @@ pub struct StateFile {
 struct Open {
     database: Database,
     /// What is in the file; `None`: unknown, so the next write writes all.
-    written: Option<Served>,
+    written: Option<Stored>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -58,9 +55,9 @@ impl StateFile {
     pub fn open(path: impl Into<PathBuf>) -> (Self, Option<Served>) {
         let path = path.into();
         match load(&path) {
-            Ok((database, served)) => {
-                let open = Some(Open { database, written: served.clone() });
-                (Self { path, open }, served)
+            Ok((database, content)) => {
+                let (written, served) = content.unzip();
+                (Self { path, open: Some(Open { database, written }) }, served)
             }
             Err(error @ StateFileError::Damaged { .. }) => {
                 tracing::error!(%error, "the state file is set aside; this worker starts without it");
@@ -82,8 +79,9 @@ impl StateFile {
             Some(open) => open,
             None => Open { database: database(&self.path)?, written: None },
         };
-        commit(&open, served, as_of).map_err(|error| explain(&self.path, error))?;
-        open.written = Some(served.clone());
+        let next = Stored::of(served);
+        commit(&open, &next, as_of).map_err(|error| explain(&self.path, error))?;
+        open.written = Some(next);
         self.open = Some(open);
         Ok(())
     }
@@ -95,7 +93,7 @@ fn aside(path: &Path) -> PathBuf {
     name.into()
 }
 
-fn load(path: &Path) -> Result<(Database, Option<Served>), StateFileError> {
+fn load(path: &Path) -> Result<(Database, Option<(Stored, Served)>), StateFileError> {
     let damaged = |reason: String| StateFileError::Damaged { path: path.to_owned(), reason };
     // A file full of garbage may lead redb to a panic.
     let opened = catch_unwind(|| {
@@ -104,8 +102,8 @@ fn load(path: &Path) -> Result<(Database, Option<Served>), StateFileError> {
         Ok((database, content))
     });
     let (database, content) = opened.map_err(|_| damaged("reading it fails".to_owned()))??;
-    let served = content.map(|content| content.verify().map_err(damaged)).transpose()?;
-    Ok((database, served))
+    let verified = content.map(|content| content.verify().map_err(|error| damaged(error.to_string())));
+    Ok((database, verified.transpose()?))
 }
 
 /// Opens the file, or creates it, of mode 0600 from the start.
@@ -117,15 +115,6 @@ fn database(path: &Path) -> Result<Database, StateFileError> {
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE);
     builder.create(path).map_err(|error| explain(path, error.into()))
-}
-
-/// What is in a file, unverified.
-struct Content {
-    format: Vec<u8>,
-    root: Vec<u8>,
-    as_of: Vec<u8>,
-    objects: BTreeMap<String, Bytes>,
-    retained: BTreeMap<String, Bytes>,
 }
 
 /// `None`: nothing has been written yet.
@@ -156,29 +145,7 @@ fn read(database: &Database) -> Result<Option<Content>, redb::Error> {
     }))
 }
 
-impl Content {
-    fn verify(self) -> Result<Served, String> {
-        if self.format != FORMAT_VERSION.to_be_bytes() {
-            return Err(format!("its format isn't version {FORMAT_VERSION}"));
-        }
-        let as_of = wire::WireAsOf::decode(&*self.as_of).map_err(|error| error.to_string())?;
-        let snapshot = Snapshot::new(objects(self.objects)?, wire::as_of_from_wire(as_of));
-        if Root::from_slice(&self.root) != Some(snapshot.root()) {
-            return Err("its objects don't have the root that was written with them".to_owned());
-        }
-        Ok(Served::restore(snapshot, objects(self.retained)?))
-    }
-}
-
-fn objects(table: BTreeMap<String, Bytes>) -> Result<Vec<Object>, String> {
-    let object = |(key, bytes): (String, Bytes)| match key.parse() {
-        Ok(key) => Ok(Object::new(key, bytes)),
-        Err(error) => Err(dataplane_snapshot::KeyError::to_string(&error)),
-    };
-    table.into_iter().map(object).collect()
-}
-
-fn commit(open: &Open, served: &Served, as_of: &AsOf) -> Result<(), redb::Error> {
+fn commit(open: &Open, next: &Stored, as_of: &AsOf) -> Result<(), redb::Error> {
     let transaction = open.database.begin_write()?;
     {
         let mut objects = transaction.open_table(OBJECTS)?;
@@ -188,37 +155,25 @@ fn commit(open: &Open, served: &Served, as_of: &AsOf) -> Result<(), redb::Error>
             objects.retain(|_, _| false)?;
             retained.retain(|_, _| false)?;
         }
-        let empty = Served::default();
-        let before = open.written.as_ref().unwrap_or(&empty);
-        let changes = diff(before.snapshot(), served.snapshot());
-        put(&mut objects, &changes.upserts, &changes.removals)?;
-        let (upserts, removals) = changed_retained(before, served);
-        put(&mut retained, &upserts, &removals)?;
-        meta.insert(FORMAT, FORMAT_VERSION.to_be_bytes().as_slice())?;
-        meta.insert(ROOT, served.snapshot().root().0.as_slice())?;
-        meta.insert(AS_OF, wire::as_of_to_wire(as_of).encode_to_vec().as_slice())?;
+        let nothing = Stored::default();
+        let changes = open.written.as_ref().unwrap_or(&nothing).changes_to(next, as_of);
+        put(&mut objects, &changes.objects)?;
+        put(&mut retained, &changes.retained)?;
+        meta.insert(FORMAT, changes.format.as_slice())?;
+        meta.insert(ROOT, changes.root.0.as_slice())?;
+        meta.insert(AS_OF, changes.as_of.as_slice())?;
     }
     Ok(transaction.commit()?)
 }
 
-fn put(table: &mut Table<'_, &str, &[u8]>, upserts: &[Object], removals: &[Key]) -> Result<(), redb::Error> {
-    for key in removals {
+fn put(table: &mut Table<'_, &str, &[u8]>, rows: &Rows) -> Result<(), redb::Error> {
+    for key in &rows.removals {
         table.remove(key.to_string().as_str())?;
     }
-    for object in upserts {
+    for object in &rows.upserts {
         table.insert(object.key().to_string().as_str(), object.bytes().as_ref())?;
     }
     Ok(())
-}
-
-fn changed_retained(before: &Served, after: &Served) -> (Vec<Object>, Vec<Key>) {
-    let by_key = |served: &Served| -> BTreeMap<Key, Object> {
-        served.retained().map(|object| (object.key().clone(), object.clone())).collect()
-    };
-    let (before, after) = (by_key(before), by_key(after));
-    let upserts = after.iter().filter(|(key, object)| before.get(key) != Some(object));
-    let removals = before.keys().filter(|key| !after.contains_key(key));
-    (upserts.map(|(_, object)| object.clone()).collect(), removals.cloned().collect())
 }
 
 /// What an error of redb means to people.
