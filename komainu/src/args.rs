@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::settings::Mode;
 
@@ -20,6 +20,7 @@ const EXAMPLES: &str = "Examples:
   komainu check examples/quickstart                     validate that folder, start nothing
   komainu leader --resources gateway/                   a control plane for workers
   komainu worker --set cluster.leader.urls.0=http://127.0.0.1:9000
+  komainu members                                       who is in the cluster, and how they are
   komainu crds | kubectl apply -f -                     install the custom resources";
 
 #[derive(Debug, Subcommand)]
@@ -34,6 +35,9 @@ pub(crate) enum Command {
     Worker(RunArguments),
     /// Print the settings that a process would have, and where each was written
     Settings(RunArguments),
+    /// List the leader and the workers of a cluster, as the leader sees them
+    #[command(after_help = MEMBERS)]
+    Members(MembersArguments),
     /// Validate files or folders of resources; exits with 1 if anything is wrong
     Check(CheckArguments),
     /// Print the custom resource definitions as YAML
@@ -42,6 +46,20 @@ pub(crate) enum Command {
     #[command(after_help = ECHO_PATHS)]
     Echo(EchoArguments),
 }
+
+const MEMBERS: &str = "Colours:
+  green    serves the current state, and nothing is wrong
+  orange   serves, and somebody should have a look: the last column says why
+  red      isn't heard of, has nothing in service, or refused a state as a whole
+
+Examples:
+  komainu members                                   of the leader on this machine
+  komainu members --leader http://10.0.0.1:9000 -o json
+  komainu members forget edge-3                     it is gone for good: nobody waits for it any more
+
+The leader is the first of the setting cluster.leader.urls if --leader isn't given, and else the one on this machine. The
+credentials are those of the settings cluster.leader.clientId and clientSecret, or of the file `credentials` in the data
+directory.";
 
 const ECHO_PATHS: &str =
     "It answers with its name, the method, the path and the headers as JSON. Special paths:
@@ -84,4 +102,48 @@ pub(crate) struct EchoArguments {
     /// The name to answer with
     #[arg(long, default_value = "echo")]
     pub(crate) name: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MembersArguments {
+    #[command(flatten)]
+    pub(crate) leader: LeaderArguments,
+    /// How the list is printed
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub(crate) output: Output,
+    #[command(subcommand)]
+    pub(crate) command: Option<MembersCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MembersCommand {
+    /// Forget workers that are gone for good: Programmed waits for them no longer. A worker that lives comes back by itself
+    Forget {
+        /// Names or ids; of several workers with one name, the id says which
+        #[arg(required = true, value_name = "NAME|ID")]
+        members: Vec<String>,
+    },
+}
+
+/// Which leader is spoken to, and as whom.
+#[derive(Debug, Args)]
+pub(crate) struct LeaderArguments {
+    /// Where the leader listens, for instance http://127.0.0.1:9000
+    #[arg(long, value_name = "URL", global = true)]
+    pub(crate) leader: Option<String>,
+    /// A file of settings, YAML or TOML
+    #[arg(long, value_name = "FILE", env = "KOMAINU_CONFIG", global = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// One setting, for instance cluster.leader.clientId=…; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", global = true)]
+    pub(crate) set: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// One line a member
+    #[default]
+    Table,
+    /// What the leader's API answers
+    Json,
 }

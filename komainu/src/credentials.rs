@@ -27,20 +27,39 @@ impl std::fmt::Debug for Credentials {
 /// The credentials from the settings, or, on a leader, those of the data directory, generated the first time. Nothing
 /// ever listens with a secret that others know.
 pub(crate) fn for_leader(settings: &ClusterLeader, data_directory: &Path) -> anyhow::Result<Credentials> {
-    if let Some(credentials) = from_settings(settings)? {
-        return Ok(credentials);
-    }
     let path = data_directory.join(FILE);
-    match std::fs::read_to_string(&path) {
+    match existing(settings, &path)? {
+        Some(credentials) => Ok(credentials),
+        None => generate(&path),
+    }
+}
+
+/// Those of the settings or of the data directory, for whoever calls a leader by hand.
+pub(crate) fn known(settings: &ClusterLeader, data_directory: &Path) -> anyhow::Result<Credentials> {
+    let path = data_directory.join(FILE);
+    existing(settings, &path)?.with_context(|| {
+        format!(
+            "the leader's credentials aren't known: set cluster.leader.clientId and cluster.leader.clientSecret, or \
+             dataDirectory to the leader's, which has a file {FILE}; {} isn't there",
+            path.display()
+        )
+    })
+}
+
+fn existing(settings: &ClusterLeader, path: &Path) -> anyhow::Result<Option<Credentials>> {
+    if let Some(credentials) = from_settings(settings)? {
+        return Ok(Some(credentials));
+    }
+    match std::fs::read_to_string(path) {
         Ok(text) => {
             let pair =
                 text.trim().split_once(':').filter(|(id, secret)| !id.is_empty() && !secret.is_empty());
             let (id, secret) = pair.with_context(|| {
                 format!("{}: must hold clientId:clientSecret; remove it to have a new pair", path.display())
             })?;
-            Ok(Credentials { id: id.to_owned(), secret: secret.to_owned() })
+            Ok(Some(Credentials { id: id.to_owned(), secret: secret.to_owned() }))
         }
-        Err(error) if error.kind() == ErrorKind::NotFound => generate(&path),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| path.display().to_string()),
     }
 }
@@ -128,6 +147,17 @@ mod tests {
             let error = for_leader(&ClusterLeader::default(), folder.path()).unwrap_err();
             assert!(error.to_string().contains("clientId:clientSecret"), "{text:?}: {error}");
         }
+    }
+
+    #[test]
+    fn by_hand_a_leader_is_called_with_what_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = ClusterLeader::default();
+        let error = known(&settings, folder.path()).unwrap_err().to_string();
+        assert!(error.contains("cluster.leader.clientSecret") && error.contains("credentials"), "{error}");
+        assert!(!folder.path().join(FILE).exists(), "nobody needs credentials that no leader has");
+        let generated = for_leader(&settings, folder.path()).unwrap();
+        assert_eq!(known(&settings, folder.path()).unwrap(), generated);
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod check;
 mod credentials;
 mod echo;
 mod logs;
+mod members;
 mod modes;
 mod observe;
 mod settings;
@@ -43,6 +44,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             std::io::stdout().write_all(shown.as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Members(arguments) => members::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Crds => {
             std::io::stdout().write_all(crds::to_yaml().as_bytes())?;

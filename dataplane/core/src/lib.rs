@@ -32,6 +32,7 @@ pub mod pattern;
 mod predicate;
 mod query;
 mod regex;
+pub mod report;
 mod resilience;
 mod retry;
 mod rewrite;

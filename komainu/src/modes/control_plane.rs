@@ -6,17 +6,18 @@ use anyhow::Context as _;
 use dataplane_snapshot::Snapshot;
 use operator_core::Owner;
 use operator_core::programmed::{Counted, Verdicts};
+use operator_core::session::Identity;
 use operator_files::{Numbering, Watching};
 use operator_kubernetes::{KubernetesSettings, Links};
 use operator_server::admin::{self, Admin};
-use operator_server::cluster::{Cluster, ClusterSettings, Compression};
+use operator_server::cluster::{Cluster, ClusterSettings, Compression, Introduction};
 use operator_server::leader::{self, Leader, LeaderHandle, Metrics, Source};
 use operator_store::{EmbeddedSettings, EmbeddedStore, StateStore, watch_view};
 use prometheus_client::registry::Registry;
 use serde_json::json;
 use tokio::sync::watch;
 
-use super::{listeners, problems};
+use super::{listeners, node, problems};
 use crate::credentials::Credentials;
 use crate::observe::{Health, Look, Workers};
 use crate::settings::Settings;
@@ -52,6 +53,7 @@ pub(super) async fn start(
     tokio::spawn(problems::log_of_objects(planning.planned.clone()));
     let server_credentials = operator_server::Credentials::new(&credentials.id, &credentials.secret);
     let cluster = Cluster::new(cluster_settings(settings, server_credentials.clone())?);
+    cluster.introduce(introduction(settings));
     registry.register_collector(Box::new(Workers(cluster.clone())));
     tokio::spawn(cluster.clone().run(planning.snapshot.clone(), stop.clone()));
     let verdicts = leader::judge(planning.planned.clone(), workers(&cluster));
@@ -63,6 +65,21 @@ pub(super) async fn start(
     Ok(ControlPlane { snapshot: planning.snapshot, cluster, router, _folder: folder })
 }
 
+/// As what this process is a member in its own list.
+fn introduction(settings: &Settings) -> Introduction {
+    let observer = node::Observer::new(settings);
+    let identity = Identity {
+        id: uuid::Uuid::new_v4().to_string(),
+        name: leader_name(settings),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    Introduction { identity, look: Box::new(move || observer.look(None)) }
+}
+
+fn leader_name(settings: &Settings) -> String {
+    settings.cluster.leader.name.clone().or_else(super::host_name).unwrap_or_default()
+}
+
 fn cluster_settings(
     settings: &Settings,
     credentials: operator_server::Credentials,
@@ -70,7 +87,7 @@ fn cluster_settings(
     let compression = Compression::from_level(settings.cluster.compression)
         .context("setting cluster.compression: write -1 for none, or a level from 0 to 9")?;
     let leader = &settings.cluster.leader;
-    let name = leader.name.clone().or_else(super::host_name).unwrap_or_default();
+    let name = leader_name(settings);
     let keep_encoded = leader.cache_state_for.duration();
     Ok(ClusterSettings { compression, keep_encoded, name, ..ClusterSettings::new(credentials) })
 }

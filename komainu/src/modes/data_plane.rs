@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::control_plane::ControlPlane;
-use super::names;
+use super::{names, node};
 use crate::credentials::{self, Credentials};
 use crate::observe::{Health, Look, Subscription, Targets, Traffic, describe_targets};
 use crate::settings::{ListenerProtocol, Mode, Settings};
@@ -38,6 +38,7 @@ pub(super) struct DataPlane {
     proxy: Arc<Proxy>,
     applier: Arc<Applier<ProxyService>>,
     health: watch::Sender<WorkerHealth>,
+    observer: Arc<node::Observer>,
 }
 
 impl DataPlane {
@@ -49,7 +50,8 @@ impl DataPlane {
         let service = ProxyService { proxy: proxy.clone(), states };
         let health = watch::Sender::new(WorkerHealth::default());
         registry.register_collector(Box::new(Subscription(health.subscribe())));
-        Ok(Self { proxy, applier: Arc::new(Applier::new(service)), health })
+        let observer = Arc::new(node::Observer::new(settings));
+        Ok(Self { proxy, applier: Arc::new(Applier::new(service)), health, observer })
     }
 
     /// Polls leaders and serves what they give.
@@ -59,7 +61,8 @@ impl DataPlane {
         credentials: &Credentials,
         stop: watch::Receiver<bool>,
     ) -> anyhow::Result<Look> {
-        let worker = worker_settings(settings, credentials)?;
+        let mut worker = worker_settings(settings, credentials)?;
+        worker.look = Some(node::look(&self.observer, &self.proxy));
         let following = worker::run(worker, self.applier.clone(), self.health.clone(), stop.clone());
         let health = self.health.clone();
         tokio::spawn(async move {
@@ -74,6 +77,8 @@ impl DataPlane {
     /// Serves what the leader in this process publishes.
     pub(super) fn follow_local(&self, settings: &Settings, control: &ControlPlane) -> anyhow::Result<Look> {
         let (cluster, identity) = (control.cluster.clone(), identity(settings)?);
+        let look = node::look(&self.observer, &self.proxy);
+        tokio::spawn(node::tell(cluster.clone(), identity.clone(), look));
         let report = move |report: Report| acknowledge(&cluster, &identity, report);
         // It goes on until the process ends: open requests of the drain may still need it.
         let (never, shutdown) = watch::channel(false);

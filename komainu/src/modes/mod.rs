@@ -5,6 +5,7 @@ mod data_plane;
 mod listen;
 mod listeners;
 mod names;
+mod node;
 mod problems;
 
 use std::process::ExitCode;

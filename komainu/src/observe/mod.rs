@@ -3,6 +3,7 @@
 mod allocations;
 mod cluster;
 mod encode;
+pub(crate) mod process;
 mod subscription;
 mod targets;
 mod traffic;

@@ -1,6 +1,7 @@
 //! The settings of a process: defaults, then the file, then the environment, then the command line.
 
 mod environment;
+mod fingerprint;
 mod listener;
 mod millis;
 mod names;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use fingerprint::fingerprint;
 pub(crate) use listener::{ClientCertificates, Listener, ListenerProtocol, ListenerTls};
 pub(crate) use millis::Millis;
 pub(crate) use shown::show;
@@ -123,6 +125,17 @@ pub(crate) enum Mode {
     Off,
     Leader,
     Worker,
+}
+
+impl Mode {
+    /// As it is written.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Leader => "leader",
+            Self::Worker => "worker",
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -6,6 +6,7 @@ pub mod conditions;
 pub mod otoroshi;
 mod plan;
 pub mod programmed;
+pub mod reports;
 pub mod session;
 mod status;
 mod world;

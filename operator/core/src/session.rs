@@ -54,6 +54,10 @@ pub enum Event {
         applied: Applied,
         refused: Option<String>,
     },
+    /// A worker spoke of something else.
+    Heard {
+        member: Identity,
+    },
     /// The current state has another root.
     Published {
         root: Root,
@@ -122,6 +126,7 @@ impl Session {
             Event::LocalAck { member, applied, refused } => {
                 self.members.local_ack(member, applied, refused, now);
             }
+            Event::Heard { member } => self.members.heard(member, now),
             Event::Published { root } => self.on_published(root, now, &mut actions),
             Event::Forget { id } => self.members.forget(&id),
             Event::Timer => self.on_timer(now, &mut actions),
@@ -193,6 +198,7 @@ impl Session {
 
     fn on_published(&mut self, root: Root, now: Duration, actions: &mut Vec<Action>) {
         self.current = Some(root);
+        self.members.published(root, now);
         let told: Vec<_> =
             self.held.iter().filter(|(_, held)| held.known != Some(root)).map(|(poll, _)| *poll).collect();
         for poll in told {

@@ -4,11 +4,12 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
+use dataplane_core::report::Delivery;
 use dataplane_core::subscription::{Answer, Ask, Failure, Outcome, decode};
 use dataplane_snapshot::{Root, Snapshot, manifest, wire};
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, ETAG, HOST, IF_NONE_MATCH, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -23,6 +24,9 @@ const STATE: &str = "/api/cluster/state";
 
 /// The header that names the root of what this worker has.
 const BASE: &str = "komainu-base";
+
+/// How long the answer to a person may take.
+const LONGEST_ANSWER: Duration = Duration::from_secs(30);
 
 /// Talks to leaders. Each exchange has a connection of its own: there are few, and none can be a dead one left over.
 pub(super) struct Client {
@@ -181,6 +185,43 @@ impl Client {
             Ok(response) => Err(format!("{url} answered {}", response.status())),
             Err(failure) => Err(failure.to_string()),
         }
+    }
+
+    /// Says how things are. `Err` is a sentence.
+    pub(super) async fn report(&self, url: &LeaderUrl, mut report: wire::Report) -> Result<Delivery, String> {
+        report.member = Some(self.member.clone());
+        let exchange = async {
+            let body = report.encode_to_vec().into();
+            let request = self.request(Method::POST, url, "/api/cluster/report", body)?;
+            self.send(url, request, self.settings.answer_timeout).await
+        };
+        let response = exchange.await.map_err(|failure: Failure| failure.to_string())?;
+        match response.status() {
+            status if status.is_success() => Ok(Delivery::Taken),
+            StatusCode::CONFLICT => Ok(Delivery::Gap),
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Ok(Delivery::Unknown),
+            status => Err(format!("{url} answered {status}")),
+        }
+    }
+
+    /// Any other request, without a body. Gives the status and the whole body of the answer.
+    pub(super) async fn call(
+        &self,
+        url: &LeaderUrl,
+        method: Method,
+        path: &str,
+    ) -> Result<(StatusCode, Bytes), Failure> {
+        let mut request = self.request(method, url, path, Bytes::new())?;
+        request.headers_mut().remove(ACCEPT_ENCODING);
+        let response = self.send(url, request, self.settings.answer_timeout).await?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), self.settings.max_state_bytes);
+        let broken = |what: String| Failure::Unreachable(format!("{url}: the answer broke off: {what}"));
+        let body = timeout(LONGEST_ANSWER, body.collect())
+            .await
+            .map_err(|_| broken("it takes too long".to_owned()))?
+            .map_err(|error| broken(error.to_string()))?;
+        Ok((status, body.to_bytes()))
     }
 
     /// Says that this worker ends, so that nobody waits for it. Best effort.

@@ -4,20 +4,24 @@
 
 mod acknowledge;
 mod applier;
+mod ask;
 mod client;
 mod coding;
 mod health;
 mod leader_url;
 mod local;
+mod report;
 mod retry;
 mod run;
 mod settings;
 mod state_file;
 
 pub use applier::{Applied, Applier, ApplyError, ProxyService, Service};
+pub use ask::{AskError, ask};
 pub use health::{LeaderContact, WorkerHealth};
 pub use leader_url::{LeaderUrl, LeaderUrlError, is_loopback};
 pub use local::{Report, follow};
+pub use report::Look;
 pub use run::{WorkerError, run};
 pub use settings::WorkerSettings;
 pub use state_file::{StateFile, StateFileError};

@@ -13,6 +13,7 @@ use tokio::time::sleep_until;
 use super::acknowledge::{self, Content, Delivery};
 use super::applier::listener_rejection;
 use super::client::{Client, Poll};
+use super::report;
 use super::retry::retry;
 use super::{Applier, LeaderContact, Service, StateFile, WorkerHealth, WorkerSettings};
 
@@ -98,6 +99,9 @@ impl<S: Service> Worker<S> {
         let (acks, deliveries) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         tasks.spawn(acknowledge::deliver(client.clone(), deliveries, sender.clone()));
+        if let Some(look) = settings.look.clone() {
+            tasks.spawn(report::run(client.clone(), health.subscribe(), look));
+        }
         let worker = Self {
             subscription: Subscription::new(settings.subscription()),
             client,

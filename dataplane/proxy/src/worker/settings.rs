@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dataplane_core::subscription;
 
-use super::LeaderUrl;
+use super::{LeaderUrl, Look};
 
 /// What a worker needs to know to follow its leaders.
 #[derive(Clone)]
@@ -31,6 +31,8 @@ pub struct WorkerSettings {
     pub backoff: subscription::Backoff,
     /// The longest state that is accepted, in bytes.
     pub max_state_bytes: usize,
+    /// What leaders are told about this process; none: nothing.
+    pub look: Option<Look>,
 }
 
 impl WorkerSettings {
@@ -50,6 +52,7 @@ impl WorkerSettings {
             boot_wait,
             backoff,
             max_state_bytes: 512 << 20,
+            look: None,
         }
     }
 

@@ -6,6 +6,7 @@ mod filter;
 mod health;
 mod listener;
 mod protocol;
+mod report;
 mod route;
 mod secret;
 
@@ -24,6 +25,7 @@ pub use protocol::{
     Ack, FORMAT_VERSION, Member, Rejection, State, StateError, StateObject, WireAsOf, WireSource,
     as_of_from_wire, as_of_to_wire,
 };
+pub use report::{Node, Report, TargetBreaker, TargetLevel, TargetStanding, Usage};
 pub use route::{Condition, ConditionKind, Destination, Match, PathKind, PathMatch, Route, Rule};
 pub use secret::{Certificate, Secret, SecretKind};
 

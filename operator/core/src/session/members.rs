@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use dataplane_snapshot::Recency;
+use dataplane_snapshot::{Recency, Root};
 
 use crate::programmed::{Applied, Counted};
 
@@ -30,6 +30,8 @@ pub struct Identity {
 #[derive(Debug, Default)]
 pub struct Members {
     by_id: BTreeMap<String, Member>,
+    /// The root of the state that all should have.
+    current: Option<Root>,
     changes: u64,
 }
 
@@ -42,6 +44,8 @@ struct Member {
     shown_lost: bool,
     applied: Option<Applied>,
     refused: Option<String>,
+    /// Since when there is a state that it hasn't.
+    behind_since: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +69,10 @@ pub struct MemberStatus {
     pub applied: Option<Applied>,
     /// Why it refused a state as a whole, if that is how it stands.
     pub refused: Option<String>,
+    /// For how long there has been a state that it hasn't said to have; zero if it has the current one.
+    pub behind_for: Duration,
+    /// Another member that isn't lost has the same name.
+    pub same_name: bool,
 }
 
 impl Members {
@@ -78,13 +86,23 @@ impl Members {
 
     /// All members, in the order of their ids.
     pub fn list(&self, now: Duration) -> impl Iterator<Item = MemberStatus> {
+        let live = self.by_id.values().filter(move |member| !member.is_lost(now));
+        let mut of_name: BTreeMap<String, usize> = BTreeMap::new();
+        live.for_each(|member| *of_name.entry(member.identity.name.clone()).or_default() += 1);
         self.by_id.values().map(move |member| MemberStatus {
             identity: member.identity.clone(),
             silent_for: member.silent_for(now),
             lost: member.is_lost(now),
             applied: member.applied.clone(),
             refused: member.refused.clone(),
+            behind_for: member.behind_since.map_or(Duration::ZERO, |since| now.saturating_sub(since)),
+            same_name: !member.is_lost(now)
+                && of_name.get(&member.identity.name).is_some_and(|count| *count > 1),
         })
+    }
+
+    pub fn has(&self, id: &str) -> bool {
+        self.by_id.contains_key(id)
     }
 
     /// The members as Programmed counts them: all, until their time is over.
@@ -117,8 +135,15 @@ impl Members {
             return false;
         }
         let id = identity.id.clone();
-        let member =
-            Member { identity, joined: now, presence, shown_lost: false, applied: None, refused: None };
+        let member = Member {
+            identity,
+            joined: now,
+            presence,
+            shown_lost: false,
+            applied: None,
+            refused: None,
+            behind_since: self.current.map(|_| now),
+        };
         self.by_id.insert(id, member);
         self.changes += 1;
         true
@@ -143,22 +168,35 @@ impl Members {
         now: Duration,
     ) {
         let id = identity.id.clone();
-        let waiting = self.by_id.get(&id).is_some_and(|member| member.presence == Presence::Waiting);
-        if !self.seen(identity, now) {
-            return;
-        }
+        self.heard(identity, now);
         let Some(member) = self.by_id.get_mut(&id) else { return };
-        if waiting {
-            member.presence = Presence::Waiting;
-        }
         let late = |known: &Applied| known.as_of.recency_of(&applied.as_of) == Recency::Stale;
         if member.applied.as_ref().is_some_and(late) {
             return;
         }
+        member.follow(self.current, Some(applied.root), now);
         if member.applied.as_ref() != Some(&applied) || member.refused != refused {
             member.applied = Some(applied);
             member.refused = refused;
             self.changes += 1;
+        }
+    }
+
+    /// Heard of otherwise than by a poll: one that is held goes on.
+    pub(super) fn heard(&mut self, identity: Identity, now: Duration) {
+        let id = identity.id.clone();
+        let before = self.by_id.get(&id).map(|member| member.presence);
+        self.seen(identity, now);
+        if let Some(presence @ (Presence::Waiting | Presence::Local)) = before {
+            self.set_presence(&id, presence);
+        }
+    }
+
+    /// All should have the state with this root now.
+    pub(super) fn published(&mut self, root: Root, now: Duration) {
+        self.current = Some(root);
+        for member in self.by_id.values_mut() {
+            member.follow(Some(root), member.applied.as_ref().map(|applied| applied.root), now);
         }
     }
 
@@ -210,6 +248,15 @@ impl Members {
 }
 
 impl Member {
+    /// Whether it is behind, now that this root is current and it has that one.
+    fn follow(&mut self, current: Option<Root>, has: Option<Root>, now: Duration) {
+        self.behind_since = match current {
+            None => None,
+            Some(_) if current == has => None,
+            Some(_) => self.behind_since.or(Some(now)),
+        };
+    }
+
     fn silent_for(&self, now: Duration) -> Duration {
         match self.presence {
             Presence::Local | Presence::Waiting => Duration::ZERO,

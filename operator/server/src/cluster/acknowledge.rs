@@ -12,13 +12,15 @@ use prost::Message as _;
 use super::Cluster;
 use super::worker_headers::{Worker, is_good};
 
-/// Why an acknowledgement isn't one.
+/// Why an acknowledgement or a report isn't one.
 #[derive(Debug, thiserror::Error)]
-enum AckError {
+pub(super) enum AckError {
     #[error("not an ack message: {0}")]
     Malformed(#[from] prost::DecodeError),
     #[error("the root is {0} bytes long instead of 32")]
     RootLength(usize),
+    #[error(transparent)]
+    Report(#[from] operator_core::reports::ReportError),
     #[error("the member's id, name or version is empty, too long, or has characters that aren't visible")]
     Member,
 }
@@ -60,7 +62,7 @@ fn read(body: Bytes, sender: Identity) -> Result<(Identity, Applied, Option<Stri
     Ok((member, Applied { root, as_of, rejected }, refused))
 }
 
-fn identity(member: wire::Member) -> Result<Identity, AckError> {
+pub(super) fn identity(member: wire::Member) -> Result<Identity, AckError> {
     let wire::Member { id, name, version } = member;
     if [&id, &name, &version].into_iter().all(|text| is_good(text)) {
         Ok(Identity { id, name, version })

@@ -12,6 +12,7 @@ pub struct Counters {
     not_modified: AtomicU64,
     not_now: AtomicU64,
     acks: AtomicU64,
+    reports: AtomicU64,
     unauthorized: AtomicU64,
     refused: AtomicU64,
 }
@@ -33,6 +34,7 @@ pub struct ClusterStats {
     /// Polls asked to come back.
     pub not_now: u64,
     pub acks: u64,
+    pub reports: u64,
     /// Requests without good credentials.
     pub unauthorized: u64,
     /// Requests that weren't understood.
@@ -70,6 +72,10 @@ impl Counters {
         self.acks.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn report(&self) {
+        self.reports.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn unauthorized(&self) {
         self.unauthorized.fetch_add(1, Ordering::Relaxed);
     }
@@ -90,6 +96,7 @@ impl Counters {
             not_modified: of(&self.not_modified),
             not_now: of(&self.not_now),
             acks: of(&self.acks),
+            reports: of(&self.reports),
             unauthorized: of(&self.unauthorized),
             refused: of(&self.refused),
             held,

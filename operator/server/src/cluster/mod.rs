@@ -1,4 +1,5 @@
-//! The endpoints that workers talk to: `/api/cluster/state`, `/api/cluster/ack` and `/api/cluster/members`.
+//! The endpoints that workers talk to, `/api/cluster/state`, `/api/cluster/ack` and `/api/cluster/report`, and those that tell
+//! of them, `/api/cluster/members` and `/api/cluster/health`.
 //!
 //! When to answer whom is decided by [`operator_core::session`]; this module moves the bytes. What is sent is encoded once,
 //! and shared by all who get the same: the whole of a state, and what changes one that a worker has.
@@ -11,12 +12,14 @@ mod counters;
 mod members;
 mod poll;
 mod reach;
+mod report;
 mod state;
+mod targets;
 mod worker_headers;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -26,12 +29,14 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
 use dataplane_snapshot::{Root, Snapshot};
 use operator_core::programmed::{Applied, Counted};
+use operator_core::reports::Reports;
 use operator_core::session::{Action, Event, Identity, MemberStatus, PollId, Reply, Session};
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
 pub use coding::Compression;
 pub use counters::{ClusterStats, Counters};
+pub use members::Introduction;
 pub use reach::Ends;
 
 use crate::Credentials;
@@ -43,6 +48,9 @@ pub const MAX_ACK_BYTES: usize = 256 * 1024;
 
 /// The longest accepted manifest, in bytes: of half a million objects.
 pub const MAX_MANIFEST_BYTES: usize = 8 * 1024 * 1024;
+
+/// The longest accepted report, in bytes: of as many targets as a worker tells of.
+pub const MAX_REPORT_BYTES: usize = 16 * 1024 * 1024;
 
 /// Encoding is kept for at least this long, so that many who ask at once share it.
 const SHORTEST_KEEP: Duration = Duration::from_millis(100);
@@ -86,12 +94,14 @@ pub struct Cluster {
     timer: watch::Sender<Option<Duration>>,
     polls: AtomicU64,
     counters: Counters,
+    introduction: OnceLock<Introduction>,
     started: Instant,
 }
 
 #[derive(Default)]
 struct Sessions {
     session: Session,
+    reports: Reports,
     waiting: HashMap<PollId, oneshot::Sender<Reply>>,
 }
 
@@ -109,6 +119,7 @@ impl Cluster {
             timer: watch::Sender::new(None),
             polls: AtomicU64::new(0),
             counters: Counters::default(),
+            introduction: OnceLock::new(),
             started: Instant::now(),
         })
     }
@@ -119,6 +130,8 @@ impl Cluster {
         Router::new()
             .route("/api/cluster/state", get(poll::state).merge(manifests))
             .route("/api/cluster/ack", post(acknowledge::ack).layer(DefaultBodyLimit::max(MAX_ACK_BYTES)))
+            .route("/api/cluster/report", post(report::report).layer(DefaultBodyLimit::max(MAX_REPORT_BYTES)))
+            .route("/api/cluster/health", get(targets::health))
             .route("/api/cluster/members", get(members::list))
             .route("/api/cluster/members/{id}", delete(members::forget))
             .layer(from_fn_with_state(self.clone(), authenticate::require))
@@ -216,8 +229,14 @@ impl Cluster {
     }
 
     fn handle(&self, event: Event) {
+        let now = self.now();
         let mut sessions = self.lock();
-        let actions = sessions.session.handle(event, self.now());
+        let may_end = matches!(event, Event::Timer | Event::Forget { .. });
+        let actions = sessions.session.handle(event, now);
+        if may_end {
+            let Sessions { session, reports, .. } = &mut *sessions;
+            reports.sweep(now, |id| session.members().has(id));
+        }
         for action in actions {
             match action {
                 Action::Answer { poll, reply } => {

@@ -1,4 +1,4 @@
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::FromRequestParts;
 use axum::extract::connect_info::{ConnectInfo, Connected};
@@ -48,6 +48,18 @@ impl<S: Sync> FromRequestParts<S> for Reach {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let ends = parts.extensions.get::<ConnectInfo<Ends>>().map(|ConnectInfo(ends)| *ends);
         Ok(Self::of(ends, &parts.headers))
+    }
+}
+
+/// Who asks, as far as the connection tells: behind a proxy it is that one.
+pub(super) struct Peer(pub(super) Option<IpAddr>);
+
+impl<S: Sync> FromRequestParts<S> for Peer {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let ends = parts.extensions.get::<ConnectInfo<Ends>>();
+        Ok(Self(ends.map(|ConnectInfo(ends)| ends.peer.ip().to_canonical())))
     }
 }
 

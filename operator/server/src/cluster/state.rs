@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
-use dataplane_snapshot::{Kind, Root, Snapshot, diff, manifest, wire};
+use dataplane_snapshot::{AsOf, Kind, Root, Snapshot, diff, manifest, wire};
 use operator_core::session::History;
 use prost::Message as _;
 use tokio::sync::OnceCell;
@@ -31,6 +31,10 @@ impl Current {
         }
         let whole = Arc::new(Encoded::new(snapshot));
         Self { whole, without_secrets: OnceLock::new(), history, compression }
+    }
+
+    pub(super) fn as_of(&self) -> &AsOf {
+        self.whole.snapshot.as_of()
     }
 
     /// By what workers may know this state. Nobody has a form of it that wasn't made.

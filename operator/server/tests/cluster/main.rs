@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test can't get fails it")]
 
 mod changes;
+mod reports;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -103,6 +104,8 @@ async fn every_endpoint_asks_for_credentials() {
         ("GET", "/api/cluster/state"),
         ("POST", "/api/cluster/state"),
         ("POST", "/api/cluster/ack"),
+        ("POST", "/api/cluster/report"),
+        ("GET", "/api/cluster/health"),
         ("GET", "/api/cluster/members"),
         ("DELETE", "/api/cluster/members/w1"),
     ] {
@@ -112,7 +115,7 @@ async fn every_endpoint_asks_for_credentials() {
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{path}");
         assert_eq!(response.headers()["www-authenticate"], "Basic realm=\"komainu\"");
     }
-    assert_eq!(leader.cluster.stats().unauthorized, 5);
+    assert_eq!(leader.cluster.stats().unauthorized, 7);
     assert!(leader.cluster.members().is_empty());
 }
 
@@ -219,9 +222,14 @@ async fn an_acknowledgement_shows_in_the_members() {
         "id": "w1",
         "name": "edge",
         "version": "0.1.0",
+        "role": "worker",
+        "colour": "red",
+        "problems": ["refused a state as a whole and serves the one before", "can't use 1 object"],
         "silentForMs": null,
         "lost": false,
+        "sameName": false,
         "upToDate": true,
+        "behindForMs": 0,
         "root": root.to_string(),
         "asOf": {"files": {"epoch": "e", "revisions": {"route": 7}}},
         "rejected": [{"key": "route/default/a", "reason": "no such listener"}],

@@ -1,0 +1,121 @@
+//! What workers say about themselves and their targets, merged, without I/O.
+//!
+//! A report is a level: one that comes twice or late changes nothing, and who is silent for [`MEMBER_TTL`] is no longer
+//! believed. After a restart nothing is known until the reports are back, within one interval.
+
+mod colour;
+mod health;
+mod read;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use dataplane_snapshot::wire::{Node, Usage};
+
+use crate::session::MEMBER_TTL;
+
+pub use colour::{BEHIND_AFTER, Colour, SILENT_AFTER, Trouble, colour, troubles};
+pub use health::{BackendHealth, Breaker, Counts, Health, Level, Standing, Subject, TargetHealth};
+pub use read::{MAX_NODE_BYTES, MAX_TEXT, Report, ReportError};
+
+/// What became of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    Taken,
+    /// It, or a newer one, is known.
+    Late,
+    /// It tells what changed since a report that isn't known: all of it is needed.
+    Gap,
+}
+
+/// The newest of each worker, and the health of targets as all of them see it.
+#[derive(Clone, Debug, Default)]
+pub struct Reports {
+    reporters: BTreeMap<String, Reporter>,
+    health: Health,
+    /// Names reporters in `health`.
+    next: u32,
+}
+
+/// What one worker said last.
+#[derive(Clone, Debug)]
+pub struct Reporter {
+    number: u32,
+    sequence: u64,
+    /// When it came.
+    pub at: Duration,
+    /// Where it came from.
+    pub from: Option<IpAddr>,
+    pub node: Node,
+    pub usage: Usage,
+}
+
+impl Reporter {
+    /// How long the process has been running.
+    pub fn uptime(&self, now: Duration) -> Duration {
+        Duration::from_millis(self.usage.uptime).saturating_add(now.saturating_sub(self.at))
+    }
+}
+
+impl Reports {
+    /// Takes what the worker with this id says. Times are measured from any fixed moment and never go back.
+    pub fn take(&mut self, id: &str, report: Report, now: Duration) -> Taken {
+        let known = self.reporters.get(id).map(|reporter| reporter.sequence);
+        if known.is_some_and(|known| known >= report.sequence) {
+            return Taken::Late;
+        }
+        if report.base > known.unwrap_or_default() {
+            return Taken::Gap;
+        }
+        let number = match self.reporters.get(id) {
+            Some(reporter) => reporter.number,
+            None => {
+                self.next = self.next.wrapping_add(1);
+                self.next
+            }
+        };
+        let Report { sequence, base, from, node, usage, targets } = report;
+        if base == 0 {
+            self.health.replace(number, targets);
+        } else {
+            self.health.change(number, targets);
+        }
+        self.reporters.insert(id.to_owned(), Reporter { number, sequence, at: now, from, node, usage });
+        Taken::Taken
+    }
+
+    pub fn forget(&mut self, id: &str) {
+        if let Some(reporter) = self.reporters.remove(id) {
+            self.health.replace(reporter.number, Vec::new());
+        }
+    }
+
+    /// Forgets who is no member any more, and who hasn't reported for [`MEMBER_TTL`], though it is heard of in other ways.
+    pub fn sweep(&mut self, now: Duration, is_member: impl Fn(&str) -> bool) {
+        let is_stale = |(id, reporter): &(&String, &Reporter)| {
+            now.saturating_sub(reporter.at) >= MEMBER_TTL || !is_member(id)
+        };
+        let stale: Vec<String> = self.reporters.iter().filter(is_stale).map(|(id, _)| id.clone()).collect();
+        stale.iter().for_each(|id| self.forget(id));
+    }
+
+    pub fn of(&self, id: &str) -> Option<&Reporter> {
+        self.reporters.get(id)
+    }
+
+    /// Of how many targets each worker says what, by its id.
+    pub fn counts(&self) -> BTreeMap<&str, Counts> {
+        let counts = self.health.counts();
+        let of = |number: u32| counts.get(&number).copied().unwrap_or_default();
+        self.reporters.iter().map(|(id, reporter)| (&**id, of(reporter.number))).collect()
+    }
+
+    pub const fn health(&self) -> &Health {
+        &self.health
+    }
+}
+
+#[cfg(test)]
+#[path = "../reports_tests.rs"]
+mod tests;

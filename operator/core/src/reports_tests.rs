@@ -1,0 +1,212 @@
+use dataplane_core::report::{Delivery, Levels, Reporting};
+use dataplane_snapshot::wire::{self, TargetLevel, TargetStanding};
+use dataplane_snapshot::{Key, Kind};
+use proptest::prelude::*;
+use prost::Message as _;
+
+use super::*;
+
+fn at(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+fn users() -> Key {
+    Key::new(Kind::Backend, "default", "users")
+}
+
+fn level(target: &str, standing: TargetStanding, since: u64, reason: &str) -> TargetLevel {
+    TargetLevel {
+        backend: users().to_string(),
+        target: target.to_owned(),
+        standing: standing.into(),
+        since,
+        reason: reason.to_owned(),
+        ..Default::default()
+    }
+}
+
+fn report(sequence: u64, base: u64, targets: Vec<TargetLevel>) -> Report {
+    let bytes = wire::Report { sequence, base, targets, ..Default::default() }.encode_to_vec();
+    Report::read(&bytes).unwrap().0
+}
+
+use TargetStanding::{In, NotChecked, Out};
+
+#[test]
+fn most_of_the_workers_decide_about_a_target() {
+    let mut reports = Reports::default();
+    for (id, standing, since) in [("a", In, 7), ("b", Out, 5), ("c", In, 6)] {
+        let target = level("t", standing, since, if standing == Out { "status 503" } else { "" });
+        assert_eq!(reports.take(id, report(1, 0, vec![target]), at(0)), Taken::Taken);
+    }
+    let health = reports.health().of(&users());
+    let target = health.targets.first().unwrap();
+    assert_eq!((target.ready, target.out, target.is_ready()), (2, 1, Some(true)));
+    assert!(target.is_disputed());
+    assert_eq!((target.since, target.reason.as_deref()), (Some(6), Some("status 503")));
+    assert_eq!(health.ready(), 1);
+    reports.forget("c");
+    let health = reports.health().of(&users());
+    assert_eq!(health.targets.first().unwrap().is_ready(), Some(false), "one of two isn't most of them");
+    assert_eq!(health.targets.first().unwrap().since, Some(5));
+}
+
+#[test]
+fn nobody_s_word_is_no_verdict() {
+    let mut reports = Reports::default();
+    assert_eq!(reports.health().of(&users()).targets, []);
+    let open = TargetLevel { breaker: wire::TargetBreaker::Open.into(), ..level("t", NotChecked, 0, "") };
+    reports.take("a", report(1, 0, vec![open]), at(0));
+    let health = reports.health().of(&users());
+    let target = health.targets.first().unwrap();
+    assert_eq!((target.is_ready(), target.since, target.open_breakers), (None, None, 1));
+    let counts = Counts { not_checked: 1, open_breakers: 1, ..Counts::default() };
+    assert_eq!(reports.counts(), BTreeMap::from([("a", counts)]));
+}
+
+#[test]
+fn a_change_is_taken_onto_its_base_only() {
+    let mut reports = Reports::default();
+    assert_eq!(
+        reports.take("a", report(2, 1, vec![]), at(0)),
+        Taken::Gap,
+        "nothing is known after a restart"
+    );
+    let all = vec![level("t", In, 1, ""), level("u", In, 1, "")];
+    assert_eq!(reports.take("a", report(3, 0, all.clone()), at(1)), Taken::Taken);
+    assert_eq!(reports.take("a", report(3, 0, vec![]), at(2)), Taken::Late, "repeated");
+    assert_eq!(reports.take("a", report(6, 5, vec![]), at(2)), Taken::Gap);
+    let gone = TargetLevel { gone: true, ..level("t", NotChecked, 0, "") };
+    assert_eq!(reports.take("a", report(4, 3, vec![gone, level("u", Out, 2, "x")]), at(2)), Taken::Taken);
+    let health = reports.health().of(&users());
+    assert_eq!(health.targets.iter().map(|it| (&*it.target, it.out)).collect::<Vec<_>>(), [("u", 1)]);
+    assert_eq!(reports.take("a", report(2, 0, all), at(3)), Taken::Late);
+    assert_eq!(reports.take("a", report(7, 0, vec![]), at(4)), Taken::Taken);
+    assert_eq!(reports.health().backends().len(), 0, "a whole report leaves nothing of those before");
+}
+
+#[test]
+fn who_is_silent_is_no_longer_believed() {
+    let mut reports = Reports::default();
+    reports.take("a", report(1, 0, vec![level("t", In, 1, "")]), at(0));
+    reports.take("b", report(1, 0, vec![level("t", Out, 1, "")]), at(10));
+    let ttl = MEMBER_TTL;
+    reports.sweep(ttl + at(9), |_| true);
+    assert!(reports.of("a").is_none() && reports.of("b").is_some());
+    assert_eq!(reports.health().of(&users()).targets.first().unwrap().is_ready(), Some(false));
+    reports.sweep(ttl + at(9), |id| id != "b");
+    assert_eq!(reports.health().backends().len(), 0);
+    assert_eq!(reports.take("a", report(2, 1, vec![]), ttl + at(11)), Taken::Gap);
+}
+
+#[test]
+fn a_process_grows_older_between_its_reports() {
+    let mut reports = Reports::default();
+    let usage = Usage { uptime: 5_000, ..Default::default() };
+    reports.take("a", Report { usage, ..report(1, 0, vec![]) }, at(1_000));
+    assert_eq!(reports.of("a").unwrap().uptime(at(3_000)), at(7_000));
+}
+
+#[test]
+fn what_is_no_report_is_refused_and_texts_are_bounded() {
+    let read = |report: wire::Report| Report::read(&report.encode_to_vec());
+    assert!(matches!(Report::read(&[0xff]), Err(ReportError::Malformed(_))));
+    for (sequence, base) in [(0, 0), (3, 3), (3, 4)] {
+        let error = read(wire::Report { sequence, base, ..Default::default() }).unwrap_err();
+        assert_eq!(error, ReportError::Sequence { sequence, base });
+    }
+    let node = Node { admin: "x".repeat(MAX_NODE_BYTES + 1), ..Default::default() };
+    let error = read(wire::Report { sequence: 1, node: Some(node), ..Default::default() }).unwrap_err();
+    assert!(matches!(error, ReportError::Node(_)), "{error}");
+    let mut strange = level("t", In, 1, "");
+    strange.backend = "route/default/users".to_owned();
+    let long = level(&"é".repeat(MAX_TEXT), Out, 1, &"é".repeat(MAX_TEXT));
+    let unknown = TargetLevel { standing: 99, breaker: 99, ..level("u", In, 1, "") };
+    let targets = report(1, 0, vec![strange, long, unknown]).targets;
+    assert_eq!(targets.len(), 2, "no backend is a route");
+    let ((_, id), level) = targets.first().unwrap();
+    assert_eq!((id.len(), level.as_ref().unwrap().reason.as_ref().unwrap().len()), (MAX_TEXT, MAX_TEXT));
+    let unknown = targets.last().unwrap().1.as_ref().unwrap();
+    assert_eq!((unknown.standing, unknown.breaker), (Standing::NotChecked, Breaker::Closed));
+}
+
+/// What may become of a report on its way.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Delivered,
+    /// It never arrives.
+    Lost,
+    /// It arrives, and the worker doesn't hear of it.
+    Unanswered,
+    /// It fails for the worker, and arrives again behind the next one.
+    Delayed,
+    /// The leader restarts before it.
+    Restarted,
+}
+
+fn fates() -> impl Strategy<Value = Vec<(Fate, [u8; 4])>> {
+    let fate = prop_oneof![
+        4 => Just(Fate::Delivered),
+        1 => Just(Fate::Lost),
+        1 => Just(Fate::Unanswered),
+        1 => Just(Fate::Delayed),
+        1 => Just(Fate::Restarted),
+    ];
+    prop::collection::vec((fate, prop::array::uniform4(0_u8..4)), 1..40)
+}
+
+/// Each target is absent, or one of three standings.
+fn levels(of: [u8; 4]) -> Levels {
+    let standings = [None, Some(NotChecked), Some(In), Some(Out)];
+    let targets = of.iter().zip(["a", "b", "c", "d"]).filter_map(|(index, id)| {
+        standings.get(usize::from(*index)).copied().flatten().map(|standing| level(id, standing, 1, ""))
+    });
+    Levels::new(Node::default(), Usage::default(), targets.collect())
+}
+
+fn take(reports: &mut Reports, bytes: &[u8], now: Duration) -> Delivery {
+    match reports.take("w", Report::read(bytes).unwrap().0, now) {
+        Taken::Taken | Taken::Late => Delivery::Taken,
+        Taken::Gap => Delivery::Gap,
+    }
+}
+
+proptest! {
+    /// Whatever happened on the way: two reports that arrive make the leader see what the worker sees.
+    #[test]
+    fn what_arrives_in_the_end_is_what_the_leader_knows(fates in fates()) {
+        let (mut worker, mut leader) = (Reporting::default(), Reports::default());
+        let (mut now, mut late) = (at(0), None::<Vec<u8>>);
+        let end = fates.last().unwrap().1;
+        let calm = [(Fate::Delivered, end); 2];
+        for (fate, targets) in fates.into_iter().chain(calm) {
+            now += at(6_000);
+            let report = worker.next(levels(targets), now).unwrap();
+            let (sequence, bytes) = (report.sequence, report.encode_to_vec());
+            let delivery = match fate {
+                Fate::Delivered => take(&mut leader, &bytes, now),
+                Fate::Lost => Delivery::Failed,
+                Fate::Unanswered => {
+                    take(&mut leader, &bytes, now);
+                    Delivery::Failed
+                }
+                Fate::Delayed => {
+                    late = Some(bytes);
+                    worker.delivered(sequence, Delivery::Failed, now);
+                    continue;
+                }
+                Fate::Restarted => {
+                    leader = Reports::default();
+                    take(&mut leader, &bytes, now)
+                }
+            };
+            worker.delivered(sequence, delivery, now);
+            if let Some(late) = late.take() {
+                take(&mut leader, &late, now);
+            }
+        }
+        let mut fresh = Reports::default();
+        fresh.take("w", report(1, 0, levels(end).targets().to_vec()), now);
+        prop_assert_eq!(leader.health().backends(), fresh.health().backends());
+    }
+}
