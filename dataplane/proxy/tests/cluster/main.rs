@@ -9,5 +9,6 @@ mod leader;
 mod liar;
 mod listeners;
 mod local;
+mod reports;
 mod samples;
 mod worker;

@@ -27,9 +27,9 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderValue;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
-use dataplane_snapshot::{Root, Snapshot};
+use dataplane_snapshot::{Key, Root, Snapshot};
 use operator_core::programmed::{Applied, Counted};
-use operator_core::reports::Reports;
+use operator_core::reports::{BackendHealth, Reports};
 use operator_core::session::{Action, Event, Identity, MemberStatus, PollId, Reply, Session};
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
@@ -191,6 +191,11 @@ impl Cluster {
     /// Changes whenever something in [`Self::members`] or [`Self::counted`] changes, times aside.
     pub fn members_changed(&self) -> watch::Receiver<u64> {
         self.members_changed.subscribe()
+    }
+
+    /// A backend's targets as all workers see them.
+    pub fn backend_health(&self, backend: &Key) -> BackendHealth {
+        self.lock().reports.health().of(backend)
     }
 
     /// The root that workers on this machine are given now.
