@@ -240,3 +240,51 @@ fn there_is_room_for_so_many_members_only() {
     assert_eq!(session.members().len(), MAX_MEMBERS);
     assert_eq!(answers(&session.handle(poll(2, "0", None, HOLD), at(1))), [(2, Reply::State)]);
 }
+
+fn status(session: &Session, id: &str, now: Duration) -> MemberStatus {
+    session.members().list(now).find(|member| member.identity.id == id).unwrap()
+}
+
+#[test]
+fn a_member_is_behind_from_the_first_state_on_that_it_lacks() {
+    let mut session = published(A);
+    session.handle(ack("w", A, 1), at(10));
+    assert_eq!(status(&session, "w", at(500)).behind_for, at(0));
+    session.handle(Event::Published { root: B }, at(1_000));
+    session.handle(Event::Published { root: Root([3; 32]) }, at(2_000));
+    session.handle(ack("w", B, 2), at(2_500));
+    assert_eq!(status(&session, "w", at(3_000)).behind_for, at(2_000), "it has never caught up since");
+    session.handle(ack("w", Root([3; 32]), 3), at(3_100));
+    assert_eq!(status(&session, "w", at(9_000)).behind_for, at(0));
+    session.handle(Event::Heard { member: member("new", "new") }, at(9_000));
+    assert_eq!(status(&session, "new", at(9_500)).behind_for, at(500), "it hasn't said what it has");
+}
+
+#[test]
+fn of_two_with_one_name_both_are_flagged_while_both_live() {
+    let mut session = published(A);
+    for (id, name) in [("a", "edge"), ("b", "edge"), ("c", "other")] {
+        session.handle(Event::Heard { member: member(id, name) }, at(0));
+    }
+    let flagged = |session: &Session, now| {
+        let same = session.members().list(now).filter(|member| member.same_name);
+        same.map(|member| member.identity.id).collect::<Vec<_>>()
+    };
+    assert_eq!(flagged(&session, at(1)), ["a", "b"]);
+    session.handle(Event::Heard { member: member("b", "edge") }, LOST_AFTER);
+    assert_eq!(flagged(&session, LOST_AFTER), [] as [&str; 0], "the other one is lost");
+}
+
+#[test]
+fn a_word_of_a_member_ends_no_hold_and_keeps_it_alive() {
+    let mut session = published(A);
+    session.handle(poll(1, "w", Some(A), HOLD), at(0));
+    let actions = session.handle(Event::Heard { member: member("w", "w") }, at(5));
+    assert_eq!(answers(&actions), []);
+    assert!(!actions.contains(&Action::MembersChanged), "nobody has to judge anew");
+    assert_eq!(status(&session, "w", HOLD - at(1)).silent_for, at(0), "its poll is still held");
+    assert_eq!(session.held(), 1);
+    session.handle(Event::Heard { member: member("x", "x") }, at(0));
+    session.handle(Event::Heard { member: member("x", "x") }, LOST_AFTER);
+    assert!(!status(&session, "x", LOST_AFTER + at(1)).lost);
+}
