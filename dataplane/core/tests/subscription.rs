@@ -3,6 +3,8 @@
 #![expect(clippy::expect_used, reason = "what the driver expects is what the test expects")]
 
 mod harness;
+#[path = "subscription/plain.rs"]
+mod plain;
 mod samples;
 
 use std::time::Duration;

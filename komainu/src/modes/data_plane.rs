@@ -152,10 +152,16 @@ fn describe(health: &WorkerHealth, proxy: &Proxy) -> serde_json::Value {
         LeaderContact::Failing { url, reason } => format!("{url}: {reason}"),
         LeaderContact::Stale(url) => format!("{url} is stale: it has less than what is served here"),
     };
+    let polling = match (&health.leader, health.plain_polling) {
+        (LeaderContact::Local, _) => None,
+        (_, true) => Some("plain"),
+        (_, false) => Some("long"),
+    };
     json!({
         "root": root,
         "source": source,
         "leader": leader,
+        "polling": polling,
         "secondsSinceContact": health.age().map(|age| age.as_secs()),
         "rejectedObjects": health.rejected,
         "refused": health.refused.as_ref().map(|(_, reason)| reason),
@@ -235,6 +241,7 @@ fn worker_settings(settings: &Settings, credentials: &Credentials) -> anyhow::Re
     worker.state_file =
         Some(cluster.worker.dbpath.clone().unwrap_or_else(|| settings.data_directory.join(STATE_FILE)));
     worker.hold = cluster.worker.state.poll_every.duration().clamp(MIN_HOLD, MAX_HOLD);
+    worker.plain = !cluster.worker.state.long_poll;
     worker.boot_wait = cluster.worker.boot_wait.duration();
     worker.connect_timeout = settings.poll_timeout().duration();
     worker.answer_timeout = settings.poll_timeout().duration();
@@ -283,6 +290,7 @@ mod tests {
         assert_eq!(default.backoff.cap, Duration::from_millis(2_400));
         assert_eq!(default.hold, Duration::from_secs(10));
         assert!(default.compression && default.host.is_none());
+        let default_plain = default.plain;
         assert!(default.state_file.unwrap().starts_with(".komainu"));
 
         assert!(!of(&["cluster.compression=-1"]).unwrap().compression);
@@ -298,6 +306,7 @@ mod tests {
         assert_eq!(own.answer_timeout, Duration::from_millis(700), "the state's own one counts");
         assert_eq!(of(&["cluster.worker.state.pollEvery=3s"]).unwrap().hold, Duration::from_secs(3));
         assert_eq!(of(&["cluster.worker.state.pollEvery=1h"]).unwrap().hold, MAX_HOLD);
+        assert!(!default_plain && of(&["cluster.worker.state.longPoll=false"]).unwrap().plain);
         assert_eq!(of(&["cluster.worker.bootWait=1s"]).unwrap().boot_wait, Duration::from_secs(1));
         assert_eq!(of(&["cluster.worker.dbpath=/x/y"]).unwrap().state_file, Some("/x/y".into()));
     }

@@ -19,6 +19,11 @@ impl Collector for Subscription {
             ("worker_ready", "1 if traffic may be sent here", i64::from(health.ready.is_ok())),
             ("worker_following", "1 if a leader answers well", i64::from(following)),
             ("worker_stale_leader", "1 if the leader has less than what is served", i64::from(stale)),
+            (
+                "worker_plain_polling",
+                "1 if a leader is asked at an interval instead of holding polls",
+                i64::from(health.plain_polling),
+            ),
             ("worker_rejected_objects", "Objects that this worker can't use", signed(health.rejected)),
             (
                 "worker_refused_state",

@@ -177,8 +177,11 @@ pub(crate) struct ClusterWorkerState {
     /// That of the worker if absent.
     #[serde(deserialize_with = "written::optional")]
     pub(crate) retries: Option<u32>,
-    /// How long a poll is held by the leader while nothing changes; at most 25 s.
+    /// How long a poll is held by the leader while nothing changes; at most 25 s. Also the interval of polls that aren't held.
     pub(crate) poll_every: Millis,
+    /// Polls may be held.
+    #[serde(deserialize_with = "written::plain")]
+    pub(crate) long_poll: bool,
     /// That of the worker if absent.
     pub(crate) timeout: Option<Millis>,
 }
@@ -314,7 +317,7 @@ impl Default for Dns {
 
 impl Default for ClusterWorkerState {
     fn default() -> Self {
-        Self { retries: None, poll_every: Millis(10_000), timeout: None }
+        Self { retries: None, poll_every: Millis(10_000), long_poll: true, timeout: None }
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Settings, load};
 use crate::args::RunArguments;
 
 /// Another value than the default for each setting.
-const SAMPLES: [(&str, &str); 40] = [
+const SAMPLES: [(&str, &str); 41] = [
     ("resources", "folder"),
     ("dataDirectory", "data"),
     ("admin.address", "127.0.0.2"),
@@ -43,6 +43,7 @@ const SAMPLES: [(&str, &str); 40] = [
     ("cluster.worker.bootWait", "1s"),
     ("cluster.worker.state.retries", "6"),
     ("cluster.worker.state.pollEvery", "1s"),
+    ("cluster.worker.state.longPoll", "false"),
     ("cluster.worker.state.timeout", "1s"),
     ("kubernetes.enabled", "true"),
     ("kubernetes.namespaces.0", "shop"),

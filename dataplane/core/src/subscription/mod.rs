@@ -10,10 +10,13 @@
 //! - What is served is never replaced by nothing.
 //! - Reports are levels: an acknowledgement is repeated with each answer of a leader and on each new contact, so a leader
 //!   that restarted soon knows everything again.
+//! - Where held polls are cut on the way, again and again, they aren't held any more: a leader is asked at an interval, and
+//!   holding is tried again later.
 
 mod applying;
 mod event;
 mod fetch;
+mod holding;
 mod leaders;
 mod polling;
 mod region;
@@ -29,6 +32,7 @@ pub use fetch::{Ask, Outcome, decode};
 pub use leaders::Backoff;
 pub use status::{Leader, Readiness, Source, Status, Unready};
 
+use holding::Holding;
 use leaders::Leaders;
 use region::{Acking, Applying, Contact, Persisting, Polling, Refusal};
 
@@ -42,12 +46,17 @@ pub const PERSIST_RETRY: Duration = Duration::from_secs(30);
 /// How often a leader that doesn't hold polls, though asked to, is asked.
 pub const UNHELD_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long a worker whose held polls are cut does without holding before it tries again.
+pub const PLAIN_RETRY: Duration = Duration::from_secs(600);
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
     /// How many leaders there are to choose from; an action names one by its index.
     pub leaders: usize,
-    /// How long a leader may hold a poll that has nothing new.
+    /// How long a leader may hold a poll that has nothing new; also the interval of polls that aren't held.
     pub hold: Duration,
+    /// Polls are never held.
+    pub plain: bool,
     /// How long readiness waits for a leader's state at boot.
     pub boot_wait: Duration,
     pub backoff: Backoff,
@@ -59,6 +68,7 @@ impl Settings {
         Self {
             leaders,
             hold: Duration::from_secs(25),
+            plain: false,
             boot_wait: Duration::from_secs(5),
             backoff: Backoff { base: Duration::from_millis(250), factor: 2, cap: Duration::from_secs(3) },
         }
@@ -78,6 +88,7 @@ pub struct Subscription {
     settings: Settings,
     leaders: Leaders,
     polling: Polling,
+    holding: Holding,
     contact: Contact,
     applied: Option<Applied>,
     applying: Applying,
@@ -96,6 +107,7 @@ impl Subscription {
         Self {
             leaders: Leaders::new(settings.leaders, settings.backoff),
             polling: Polling::Idle,
+            holding: Holding::Held { cuts: 0 },
             contact: Contact::None,
             applied: None,
             applying: Applying::Idle,

@@ -4,7 +4,10 @@ use std::time::Duration;
 use dataplane_snapshot::{Recency, Root, Snapshot};
 
 use super::region::{Contact, Polling, Refusal, RefusedFrom, Waiting};
-use super::{Action, Answer, Attempt, DAMAGED_RETRY, Failure, Moment, Source, Subscription, UNHELD_INTERVAL};
+use super::{
+    Action, Answer, Attempt, DAMAGED_RETRY, Failure, Moment, PLAIN_RETRY, Source, Subscription,
+    UNHELD_INTERVAL,
+};
 
 impl Subscription {
     /// Polls, unless a poll is under way or due later, or a leader's state is being applied: what changes meanwhile comes
@@ -17,7 +20,8 @@ impl Subscription {
         let refused = self.refusal.as_ref().filter(|refusal| refusal.holds(leader, at.now));
         let known = refused.map(|refusal| refusal.root).or_else(|| self.newest().map(Snapshot::root));
         // The first poll of a contact isn't held, so that it is known at once whether what we serve is current.
-        let hold = if self.contact.is_following(leader) { self.settings.hold } else { Duration::ZERO };
+        let held = self.contact.is_following(leader) && !self.settings.plain && self.holding.try_hold(at.now);
+        let hold = if held { self.settings.hold } else { Duration::ZERO };
         let attempt = self.next_attempt();
         self.polling = Polling::Waiting(Waiting { attempt, leader, known, hold, since: at.now });
         self.actions.push(Action::Poll { attempt, leader, known, hold });
@@ -29,6 +33,12 @@ impl Subscription {
             return;
         }
         self.polling = Polling::Idle;
+        let was_held = !waiting.hold.is_zero();
+        match &answer {
+            Answer::Failed(Failure::Unreachable(_)) => self.holding.failed(was_held),
+            Answer::Failed(_) => {}
+            _ => self.holding.answered(was_held, at.now, PLAIN_RETRY),
+        }
         match answer {
             Answer::NotModified => self.on_not_modified(waiting, at),
             Answer::State(snapshot) => self.on_state(waiting, snapshot, at),
@@ -53,11 +63,23 @@ impl Subscription {
         self.contacted(waiting.leader, at);
         self.confirm(known);
         self.owe_ack();
-        if at.now < waiting.since + waiting.hold.min(UNHELD_INTERVAL) {
+        if self.is_plain() {
+            self.rest(waiting);
+        } else if at.now < waiting.since + waiting.hold.min(UNHELD_INTERVAL) {
             self.polling = Polling::BackingOff { until: waiting.since + UNHELD_INTERVAL };
         } else {
             self.poll(at);
         }
+    }
+
+    /// Until the next poll, where they aren't held.
+    fn rest(&mut self, waiting: Waiting) {
+        self.polling = Polling::BackingOff { until: waiting.since + self.settings.hold };
+    }
+
+    /// Whether a leader is asked at an interval instead of holding polls.
+    pub(super) const fn is_plain(&self) -> bool {
+        self.settings.plain || self.holding.is_plain()
     }
 
     fn on_state(&mut self, waiting: Waiting, snapshot: Snapshot, at: Moment) {
@@ -83,6 +105,9 @@ impl Subscription {
         }
         self.contacted(leader, at);
         self.refusal = None;
+        if self.is_plain() {
+            self.rest(waiting);
+        }
         self.apply(snapshot, Source::Leader);
     }
 

@@ -22,6 +22,8 @@ pub struct Status {
     /// How many objects of it this worker rejected.
     pub rejected: usize,
     pub leader: Leader,
+    /// Leaders are asked at an interval, as polls aren't to be held or held ones are cut on the way.
+    pub plain: bool,
     /// A state that was refused as a whole, with the reason.
     pub refused: Option<(Root, String)>,
     /// Why what is in service isn't in the state file.
@@ -75,6 +77,7 @@ impl Subscription {
                 }
                 Contact::Stale { leader } => Leader::Stale { leader: *leader },
             },
+            plain: self.is_plain(),
             refused: self.refusal.as_ref().map(|refusal| (refusal.root, refusal.reason.clone())),
             not_persisted: match &self.persisting {
                 Persisting::Failed { reason, .. } => Some(reason.clone()),

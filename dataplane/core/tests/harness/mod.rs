@@ -30,8 +30,12 @@ pub(crate) struct Driver {
 
 impl Driver {
     pub(crate) fn start(leaders: usize, disk: Option<Snapshot>) -> Self {
+        Self::start_with(Settings::new(leaders), disk)
+    }
+
+    pub(crate) fn start_with(settings: Settings, disk: Option<Snapshot>) -> Self {
         let mut driver = Self {
-            machine: Subscription::new(Settings::new(leaders)),
+            machine: Subscription::new(settings),
             now: Duration::ZERO,
             random: 0.0,
             attempt: Attempt(0),

@@ -92,7 +92,8 @@ impl Client {
             StatusCode::NOT_MODIFIED if poll.known.is_some() => Ok(Outcome::Answer(Answer::NotModified)),
             StatusCode::CONFLICT if ask == Ask::Change => Ok(Outcome::UnknownBase),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Failure::Unauthorized),
-            StatusCode::SERVICE_UNAVAILABLE => {
+            // One without a time is an intermediary's, about a leader that it doesn't reach or doesn't wait for.
+            StatusCode::SERVICE_UNAVAILABLE if response.headers().contains_key(RETRY_AFTER) => {
                 Err(Failure::Busy { retry_after: retry_after(response.headers()) })
             }
             status => Err(Failure::Unreachable(format!("{} answered {status}", poll.url))),

@@ -16,6 +16,8 @@ pub struct WorkerHealth {
     /// How many objects of it this worker rejected, with the listeners that aren't open.
     pub rejected: usize,
     pub leader: LeaderContact,
+    /// Leaders are asked at an interval, as polls aren't to be held or held ones are cut on the way.
+    pub plain_polling: bool,
     /// When a leader last answered well.
     pub last_contact: Option<Instant>,
     /// A state that was refused as a whole, with the reason.
@@ -50,6 +52,7 @@ impl Default for WorkerHealth {
             applied: None,
             rejected: 0,
             leader: LeaderContact::Unknown,
+            plain_polling: false,
             last_contact: None,
             refused: None,
             not_persisted: None,
@@ -92,6 +95,7 @@ impl WorkerHealth {
             Leader::Stale { leader } => url(leader).map(LeaderContact::Stale),
         };
         self.leader = contact.unwrap_or(LeaderContact::Unknown);
+        self.plain_polling = status.plain;
         let ready = match status.readiness {
             Readiness::Ready => Ok(()),
             Readiness::NotReady(why) => Err(why.to_string()),

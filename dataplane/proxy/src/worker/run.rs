@@ -251,14 +251,17 @@ impl<S: Service> Worker<S> {
     }
 
     fn show(&self) {
-        let before = self.health.borrow().leader.clone();
+        let (before, was_plain) = self.contact();
         let status = self.subscription.status();
         let (unopened, leaders) = (self.applier.unopened(), &self.settings.leaders);
         let update = |health: &mut WorkerHealth| {
             health.update(status, &unopened.borrow(), leaders, self.started);
         };
         self.health.send_modify(update);
-        let now = self.health.borrow().leader.clone();
+        let (now, is_plain) = self.contact();
+        if was_plain != is_plain {
+            self.tell_polling(is_plain);
+        }
         if before == now {
             return;
         }
@@ -269,6 +272,26 @@ impl<S: Service> Worker<S> {
                 tracing::warn!(%url, "StaleLeader: it has less than what is in service, and is refused");
             }
             LeaderContact::Local | LeaderContact::Unknown => {}
+        }
+    }
+
+    fn contact(&self) -> (LeaderContact, bool) {
+        let health = self.health.borrow();
+        (health.leader.clone(), health.plain_polling)
+    }
+
+    fn tell_polling(&self, is_plain: bool) {
+        let seconds = self.settings.hold.as_secs();
+        match is_plain {
+            true if self.settings.plain => {
+                tracing::info!(seconds, "plain polling: a leader is asked at this interval")
+            }
+            true => tracing::warn!(
+                seconds,
+                "held polls are cut on the way: a leader is asked at this interval instead, and changes arrive that much later; \
+                 holding is tried again after a while"
+            ),
+            false => tracing::info!("polls are held again, and changes arrive at once"),
         }
     }
 

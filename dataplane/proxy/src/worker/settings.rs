@@ -21,8 +21,11 @@ pub struct WorkerSettings {
     pub name: String,
     /// Where what is served is kept for a start without a leader; none: nowhere.
     pub state_file: Option<PathBuf>,
-    /// How long a leader may hold a poll that has nothing new; whole seconds, at most 25.
+    /// How long a leader may hold a poll that has nothing new; whole seconds, at most 25. Also the interval of polls that
+    /// aren't held.
     pub hold: Duration,
+    /// Polls are never held. If they may be, and are cut on the way, that is noticed.
+    pub plain: bool,
     pub connect_timeout: Duration,
     /// Added to the hold for the head of an answer; also the longest pause within an answer.
     pub answer_timeout: Duration,
@@ -37,7 +40,7 @@ pub struct WorkerSettings {
 
 impl WorkerSettings {
     pub fn new(leaders: Vec<LeaderUrl>, client_id: String, client_secret: String, name: String) -> Self {
-        let subscription::Settings { hold, boot_wait, backoff, .. } = subscription::Settings::new(0);
+        let subscription::Settings { hold, plain, boot_wait, backoff, .. } = subscription::Settings::new(0);
         Self {
             leaders,
             client_id,
@@ -47,6 +50,7 @@ impl WorkerSettings {
             name,
             state_file: None,
             hold,
+            plain,
             connect_timeout: Duration::from_secs(5),
             answer_timeout: Duration::from_secs(15),
             boot_wait,
@@ -60,6 +64,7 @@ impl WorkerSettings {
         subscription::Settings {
             leaders: self.leaders.len(),
             hold: self.hold,
+            plain: self.plain,
             boot_wait: self.boot_wait,
             backoff: self.backoff,
         }

@@ -10,5 +10,6 @@ mod liar;
 mod listeners;
 mod local;
 mod reports;
+mod plain;
 mod samples;
 mod worker;
