@@ -180,6 +180,31 @@ async fn a_large_state_arrives_whole_at_many() {
 }
 
 #[tokio::test]
+async fn two_hundred_workers_at_once_all_get_the_state() {
+    const WORKERS: usize = 200;
+    let leader = Leader::start().await;
+    let state = (0..20).map(|number| route(&format!("r{number:02}"), &"x".repeat(1000)));
+    let state = Snapshot::new(state, as_of(1));
+    leader.publish(&state);
+    let start = |number| {
+        let mut settings = settings(vec![leader.url()]);
+        settings.name = format!("worker-{number}");
+        Worker::start(settings)
+    };
+    let mut workers: Vec<_> = (0..WORKERS).map(start).collect();
+    for worker in &mut workers {
+        let health = worker.until(|health| health.ready.is_ok()).await;
+        assert_eq!(health.applied.map(|(root, _)| root), Some(state.root()));
+    }
+    assert_eq!(leader.cluster.stats().states, WORKERS as u64, "each once");
+    leader.publish(&snapshot(2, "two"));
+    for worker in &mut workers {
+        worker.until_serving(&["two"]).await;
+    }
+    assert_eq!(leader.cluster.stats().states, WORKERS as u64, "and then what changed");
+}
+
+#[tokio::test]
 async fn an_acknowledgement_with_very_many_rejections_arrives() {
     let leader = Leader::start().await;
     let bad = (0..20_000).map(|number| route(&format!("route-{number:05}"), "bad"));

@@ -1,5 +1,7 @@
 //! Servers that aren't good leaders.
 
+use std::time::Duration;
+
 use dataplane_proxy::worker::LeaderContact;
 use dataplane_snapshot::{Root, Snapshot, wire};
 use prost::Message as _;
@@ -70,6 +72,41 @@ async fn garbage() {
 async fn another_server() {
     is_refused(ok(None, 5, b"hello"), "is it another server?").await;
     is_refused(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_vec(), "404").await;
+}
+
+/// Takes connections, gives `beginning` of an answer, and then is silent with the connection open.
+async fn falls_silent(beginning: Vec<u8>, reason: &str) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let _silent = tokio::spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.write_all(&beginning).await;
+            open.push(stream);
+        }
+    });
+    let honest = Leader::start().await;
+    honest.publish(&snapshot(1, "good"));
+    let mut settings = settings(vec![honest.url(), url.parse().unwrap()]);
+    settings.answer_timeout = Duration::from_millis(200);
+    let mut worker = Worker::start(settings);
+    worker.until_serving(&["good"]).await;
+    honest.stop().await;
+    let is_told = |contact: &LeaderContact| matches!(contact, LeaderContact::Failing { reason: why, .. } if why.contains(reason));
+    worker.until(|health| is_told(&health.leader)).await;
+    assert_eq!(worker.serving(), ["good"]);
+}
+
+#[tokio::test]
+async fn no_answer_at_all() {
+    falls_silent(Vec::new(), "no answer in time").await;
+}
+
+#[tokio::test]
+async fn an_answer_that_stops_in_the_middle() {
+    let body = encoded(&snapshot(2, "new"));
+    let (half, _) = body.split_at(body.len() / 2);
+    falls_silent(ok(Some(snapshot(2, "new").root()), body.len(), half), "stopped in the middle").await;
 }
 
 #[tokio::test]

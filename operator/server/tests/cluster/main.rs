@@ -189,6 +189,24 @@ async fn without_a_state_a_worker_is_asked_to_come_back() {
 }
 
 #[tokio::test]
+async fn whole_states_are_sent_to_so_many_at_one_time_and_others_are_asked_to_come_back() {
+    let mut settings = ClusterSettings::new(Credentials::new("id", "secret"));
+    settings.full_sends = 2;
+    let leader = leader_with(settings);
+    leader.publish("one").await;
+    let ask = || leader.send(request("GET", "/api/cluster/state").body(Body::empty()));
+    let (first, second) = (ask().await, ask().await);
+    let late = ask().await;
+    assert_eq!(late.status(), StatusCode::SERVICE_UNAVAILABLE, "two are under way");
+    assert_eq!(late.headers()["retry-after"], "1");
+    assert!(body(late).await.starts_with(b"too many workers"));
+    assert_eq!(leader.cluster.stats().not_now, 1);
+    body(first).await;
+    drop(second);
+    assert_eq!((ask().await.status(), ask().await.status()), (StatusCode::OK, StatusCode::OK));
+}
+
+#[tokio::test]
 async fn a_leader_that_stops_ends_held_polls() {
     let leader = leader();
     let poll = request("GET", "/api/cluster/state").header("prefer", "wait=25");
