@@ -9,6 +9,8 @@
 
 #[path = "processes/cluster.rs"]
 mod cluster;
+#[path = "processes/clustering.rs"]
+mod clustering;
 #[path = "processes/descriptors.rs"]
 mod descriptors;
 #[path = "processes/edits.rs"]
@@ -17,8 +19,12 @@ mod edits;
 mod faults;
 #[path = "processes/fixture.rs"]
 mod fixture;
+#[path = "processes/platform.rs"]
+mod platform;
 #[path = "processes/quickstart.rs"]
 mod quickstart;
+#[path = "processes/resilience.rs"]
+mod resilience;
 #[path = "processes/scale.rs"]
 mod scale;
 #[path = "processes/stopping.rs"]

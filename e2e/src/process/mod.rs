@@ -13,6 +13,8 @@ mod figures;
 mod http;
 mod link;
 mod load;
+mod nginx;
+mod page;
 mod program;
 mod wait;
 
@@ -20,5 +22,7 @@ pub use figures::figure;
 pub use http::{Response, Session, get, request, request_within};
 pub use link::{Fault, Link};
 pub use load::{Load, LoadReport};
+pub use nginx::Nginx;
+pub use page::Page;
 pub use program::{CREDENTIALS, Gateway, Program, free_port};
 pub use wait::{until, within};

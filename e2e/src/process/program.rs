@@ -1,3 +1,4 @@
+use std::ffi::OsString;
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -20,8 +21,16 @@ pub struct Program {
 impl Program {
     /// Starts `komainu` with `arguments`; standard error and output go to `log`.
     pub fn start(arguments: &[String], log: &Path) -> Self {
+        Self::start_by(&[], arguments, log)
+    }
+
+    /// The same by a command that ends with starting, in its own place, what follows it: `unshare --mount`, for instance.
+    pub fn start_by(starter: &[String], arguments: &[String], log: &Path) -> Self {
         let file = File::options().create(true).append(true).open(log).expect("a log file");
-        let child = Command::new(binary())
+        let program = binary().into_os_string();
+        let mut words = starter.iter().map(OsString::from).chain([program]);
+        let child = Command::new(words.next().expect("the program"))
+            .args(words)
             .args(arguments)
             .stdout(file.try_clone().expect("the log file once more"))
             .stderr(file)
@@ -79,7 +88,7 @@ impl Drop for Program {
     }
 }
 
-fn binary() -> PathBuf {
+pub(super) fn binary() -> PathBuf {
     let path = std::env::var_os("KOMAINU_BIN")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/ci/komainu"), PathBuf::from);
     assert!(path.exists(), "{} is missing: run `make build` first, or set KOMAINU_BIN", path.display());
@@ -91,6 +100,7 @@ pub struct Gateway {
     mode: &'static str,
     folder: PathBuf,
     settings: Vec<String>,
+    starter: Vec<String>,
     pub admin: u16,
     pub port: u16,
 }
@@ -113,7 +123,12 @@ impl Gateway {
     }
 
     pub fn worker(folder: &Path, name: &str, leader: &Gateway) -> Self {
-        let url = format!("http://127.0.0.1:{}", leader.admin);
+        Self::worker_at(folder, name, leader.admin)
+    }
+
+    /// A worker that finds its leader on this port.
+    pub fn worker_at(folder: &Path, name: &str, leader: u16) -> Self {
+        let url = format!("http://127.0.0.1:{leader}");
         Self::new("worker", &folder.join(name))
             .with("cluster.worker.name", name)
             .with("cluster.leader.urls.0", url)
@@ -122,9 +137,11 @@ impl Gateway {
     fn new(mode: &'static str, folder: &Path) -> Self {
         std::fs::create_dir_all(folder).expect("a folder for the process");
         let (admin, port) = (free_port(), free_port());
-        let gateway = Self { mode, folder: folder.to_owned(), settings: Vec::new(), admin, port };
+        let gateway =
+            Self { mode, folder: folder.to_owned(), settings: Vec::new(), starter: Vec::new(), admin, port };
+        let directory = gateway.data_directory();
         gateway
-            .with("dataDirectory", folder.join(format!("{mode}-data")).display())
+            .with("dataDirectory", directory.display())
             .with("admin.port", admin)
             .with("listeners.0.address", "127.0.0.1")
             .with("listeners.0.port", port)
@@ -138,13 +155,29 @@ impl Gateway {
         self
     }
 
+    /// The process is started by this command; see [`Program::start_by`].
+    pub fn started_by(mut self, starter: &[&str]) -> Self {
+        self.starter = starter.iter().map(ToString::to_string).collect();
+        self
+    }
+
     /// Starts the process and returns at once.
     pub fn start(&self) -> Program {
         let mut arguments = vec![self.mode.to_owned()];
         for setting in &self.settings {
             arguments.extend(["--set".to_owned(), setting.clone()]);
         }
-        Program::start(&arguments, &self.folder.join(format!("{}.log", self.mode)))
+        Program::start_by(&self.starter, &arguments, &self.folder.join(format!("{}.log", self.mode)))
+    }
+
+    pub fn data_directory(&self) -> PathBuf {
+        self.folder.join(format!("{}-data", self.mode))
+    }
+
+    /// The value of one of its metrics.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        let text = get(self.admin, "/metrics").ok()?.body;
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
     }
 
     /// Starts the process and waits until it says that it is ready.

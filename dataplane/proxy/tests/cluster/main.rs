@@ -9,7 +9,7 @@ mod leader;
 mod liar;
 mod listeners;
 mod local;
-mod reports;
 mod plain;
+mod reports;
 mod samples;
 mod worker;
