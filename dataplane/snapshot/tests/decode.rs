@@ -176,3 +176,29 @@ fn payload_of_another_kind_is_refused() {
     let held = wire::Payload::Held(wire::Held::default());
     assert!(Kind::ALL.iter().all(|kind| object(&format!("{kind}/x/y"), held.clone()).decode().is_ok()));
 }
+
+/// The root doesn't cover it, and one that looks later than all that ever comes would keep a worker where it is.
+#[test]
+fn an_as_of_that_was_changed_on_the_way_is_noticed() {
+    let source = wire::WireSource {
+        epoch_id: "e".into(),
+        epoch_created_at: 1,
+        revisions: [("route".to_owned(), 7)].into(),
+    };
+    let as_of = wire::as_of_from_wire(wire::WireAsOf { sources: [("files".to_owned(), source)].into() });
+    let sent = State::from_snapshot(&Snapshot::new([], as_of.clone()));
+    let changes: [fn(&mut wire::WireAsOf); 4] = [
+        |as_of| as_of.sources.clear(),
+        |as_of| as_of.sources.values_mut().for_each(|source| source.epoch_id = "u".into()),
+        |as_of| as_of.sources.values_mut().for_each(|source| source.epoch_created_at += 1),
+        |as_of| as_of.sources.values_mut().for_each(|source| source.revisions = [("route".into(), 8)].into()),
+    ];
+    for change in changes {
+        let mut state = sent.clone();
+        change(state.as_of.as_mut().unwrap());
+        assert_eq!(State::decode_snapshot(state.encode_to_vec().into()).unwrap_err(), StateError::Seal);
+        let older = State { seal: Bytes::new(), ..state };
+        assert!(State::decode_snapshot(older.encode_to_vec().into()).is_ok(), "an older leader sends none");
+    }
+    assert_eq!(State::decode_snapshot(sent.encode_to_vec().into()).unwrap().as_of(), &as_of);
+}

@@ -3,6 +3,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use prost::Message as _;
+use sha2::{Digest as _, Sha256};
 
 use crate::{AsOf, Epoch, Key, Kind, Object, Root, Snapshot, SourceAsOf, manifest};
 
@@ -30,6 +31,10 @@ pub struct State {
     /// Ids of such objects, one behind the other, by a sender that knows the base from a manifest only.
     #[prost(bytes = "bytes", tag = "7")]
     pub removed_ids: Bytes,
+    /// SHA-256 over root and as-of: the root covers the objects only, and an as-of that was damaged on the way could look
+    /// later than all that ever comes. Empty: of a sender that doesn't know it.
+    #[prost(bytes = "bytes", tag = "8")]
+    pub seal: Bytes,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -114,6 +119,8 @@ pub enum StateError {
     Key(#[from] crate::KeyError),
     #[error("{0} comes twice")]
     Repeated(Key),
+    #[error("its as-of isn't the one that was sent")]
+    Seal,
     #[error("it changes the state with root {base}, which isn't here")]
     Base { base: String },
 }
@@ -139,10 +146,12 @@ impl State {
     }
 
     fn head(snapshot: &Snapshot) -> Self {
+        let as_of = as_of_to_wire(snapshot.as_of());
         Self {
             format_version: FORMAT_VERSION,
             root: Bytes::copy_from_slice(&snapshot.root().0),
-            as_of: Some(as_of_to_wire(snapshot.as_of())),
+            seal: Bytes::copy_from_slice(&seal(&snapshot.root().0, &as_of)),
+            as_of: Some(as_of),
             ..Self::default()
         }
     }
@@ -159,8 +168,12 @@ impl State {
             return Err(StateError::Version { theirs: state.format_version });
         }
         let expected = Root::from_slice(&state.root).ok_or(StateError::RootLength(state.root.len()))?;
+        let as_of = state.as_of.unwrap_or_default();
+        if !state.seal.is_empty() && state.seal[..] != seal(&state.root, &as_of) {
+            return Err(StateError::Seal);
+        }
         let objects = objects(state.objects)?;
-        let as_of = as_of_from_wire(state.as_of.unwrap_or_default());
+        let as_of = as_of_from_wire(as_of);
         let snapshot = if state.base.is_empty() {
             Snapshot::new(objects, as_of)
         } else {
@@ -201,6 +214,28 @@ fn objects(objects: Vec<StateObject>) -> Result<Vec<Object>, StateError> {
         read.push(Object::new(key, bytes));
     }
     Ok(read)
+}
+
+/// The fields in their order, texts with their length before them: no two as-ofs are the same bytes. Fields that a later
+/// version adds to the as-of are not in it, so that peers of both agree.
+fn seal(root: &[u8], as_of: &WireAsOf) -> [u8; 32] {
+    let mut hasher = Sha256::new();
+    let mut text = |bytes: &[u8]| {
+        hasher.update((bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    text(root);
+    for (name, source) in &as_of.sources {
+        text(name.as_bytes());
+        text(source.epoch_id.as_bytes());
+        text(&source.epoch_created_at.to_le_bytes());
+        text(&(source.revisions.len() as u64).to_le_bytes());
+        for (kind, revision) in &source.revisions {
+            text(kind.as_bytes());
+            text(&revision.to_le_bytes());
+        }
+    }
+    hasher.finalize().into()
 }
 
 pub fn as_of_to_wire(as_of: &AsOf) -> WireAsOf {
