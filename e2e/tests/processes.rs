@@ -19,6 +19,10 @@ mod edits;
 mod faults;
 #[path = "processes/fixture.rs"]
 mod fixture;
+#[path = "processes/flips.rs"]
+mod flips;
+#[path = "processes/http2.rs"]
+mod http2;
 #[path = "processes/platform.rs"]
 mod platform;
 #[path = "processes/quickstart.rs"]
