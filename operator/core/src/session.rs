@@ -5,6 +5,7 @@
 
 mod history;
 mod members;
+mod offer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::programmed::Applied;
 
 pub use history::{History, MAX_CHANGES, MAX_KEYS};
 pub use members::{Identity, LOST_AFTER, MAX_MEMBERS, MEMBER_TTL, MemberStatus, Members, SUPERSEDED_AFTER};
+pub use offer::{Offer, Reach};
 
 /// The longest time that a poll is held. Below the 30 s after which many intermediaries close an idle connection.
 pub const MAX_HOLD: Duration = Duration::from_secs(25);

@@ -10,6 +10,7 @@ use operator_core::session::{Event, Identity};
 use prost::Message as _;
 
 use super::Cluster;
+use super::reach::Reached;
 use super::worker_headers::{Worker, is_good};
 
 /// Why an acknowledgement or a report isn't one.
@@ -29,12 +30,13 @@ pub(super) enum AckError {
 pub(super) async fn ack(
     State(cluster): State<Arc<Cluster>>,
     Worker(sender): Worker,
+    Reached(reach): Reached,
     body: Bytes,
 ) -> Response {
     match read(body, sender) {
         Ok((member, Applied { root, as_of, rejected }, refused)) => {
             cluster.counters.ack();
-            let applied = Applied { root: cluster.whole(root), as_of, rejected };
+            let applied = Applied { root: cluster.whole(root, reach), as_of, rejected };
             cluster.handle(Event::Ack { member, applied, refused });
             StatusCode::NO_CONTENT.into_response()
         }

@@ -30,7 +30,7 @@ use axum::routing::{delete, get, post};
 use dataplane_snapshot::{Key, Root, Snapshot};
 use operator_core::programmed::{Applied, Counted};
 use operator_core::reports::{BackendHealth, Reports};
-use operator_core::session::{Action, Event, Identity, MemberStatus, PollId, Reply, Session};
+use operator_core::session::{Action, Event, Identity, MemberStatus, PollId, Reach, Reply, Session};
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
@@ -40,7 +40,6 @@ pub use members::Introduction;
 pub use reach::Ends;
 
 use crate::Credentials;
-use reach::Reach;
 use state::Current;
 
 /// The longest accepted acknowledgement, in bytes.
@@ -218,15 +217,9 @@ impl Cluster {
         self.handle(Event::Published { root });
     }
 
-    /// What the session knows `root` as, if it is that of the current state for some worker. Workers without secrets have
-    /// another root, and by the whole one they are told and judged as all others.
-    fn whole(&self, root: Root) -> Root {
-        match &*self.current.borrow() {
-            Some(current) if root == current.state(Reach::Network).root() => {
-                current.state(Reach::Machine).root()
-            }
-            _ => root,
-        }
+    /// See [`operator_core::session::Offer::whole_root`].
+    fn whole(&self, root: Root, reach: Reach) -> Root {
+        self.current.borrow().as_ref().map_or(root, |current| current.offer().whole_root(root, reach))
     }
 
     fn next_poll(&self) -> PollId {

@@ -7,14 +7,14 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use dataplane_snapshot::Root;
-use operator_core::session::{Event, Identity, PollId, Reply};
+use operator_core::session::{Event, Identity, PollId, Reach, Reply};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::timeout;
 
 use super::Cluster;
 use super::body::body;
 use super::coding::Coding;
-use super::reach::Reach;
+use super::reach::Reached;
 use super::state::Current;
 use super::worker_headers::Worker;
 
@@ -42,17 +42,17 @@ const STOPPING: Later = Later("this leader is stopping\n");
 pub(super) async fn state(
     State(cluster): State<Arc<Cluster>>,
     Worker(member): Worker,
-    reach: Reach,
+    Reached(reach): Reached,
     headers: HeaderMap,
 ) -> Response {
-    let known = headers.get(header::IF_NONE_MATCH).and_then(root_in).map(|root| cluster.whole(root));
+    let known = headers.get(header::IF_NONE_MATCH).and_then(root_in).map(|root| cluster.whole(root, reach));
     let answer = async {
         let reply = ask(&cluster, member, known, hold(&headers)).await?;
         let current = cluster.current.borrow().clone().ok_or(NO_STATE)?;
         if reply == Reply::NotModified {
             cluster.counters.not_modified();
             // RFC 9110, 15.4.5: with the ETag that a 200 would have had.
-            let root = current.state(reach).root().entity_tag();
+            let root = current.offer().snapshot(reach).root().entity_tag();
             return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, root)]).into_response());
         }
         let coding = cluster.compression.choose(&headers);
@@ -78,7 +78,7 @@ pub(super) async fn state(
 pub(super) async fn difference(
     State(cluster): State<Arc<Cluster>>,
     Worker(member): Worker,
-    reach: Reach,
+    Reached(reach): Reached,
     headers: HeaderMap,
     manifest: Bytes,
 ) -> Response {
@@ -92,7 +92,7 @@ pub(super) async fn difference(
         let permit = stand_in_line(&cluster).await?;
         let current = cluster.current.borrow().clone().ok_or(NO_STATE)?;
         let coding = cluster.compression.choose(&headers);
-        let change = current.difference(reach, base, manifest, coding).await.ok_or(STOPPING)?;
+        let change = current.clone().difference(reach, base, manifest, coding).await.ok_or(STOPPING)?;
         cluster.counters.manifest(change.bytes.len());
         Ok(cluster.send(&current, reach, change.coding, body(change.bytes, permit)))
     }
@@ -133,7 +133,7 @@ impl Cluster {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
         headers.insert(header::VARY, HeaderValue::from_static("accept-encoding, komainu-base"));
         headers.extend(
-            HeaderValue::try_from(current.state(reach).root().entity_tag()).map(|root| (header::ETAG, root)),
+            HeaderValue::try_from(current.offer().snapshot(reach).root().entity_tag()).map(|root| (header::ETAG, root)),
         );
         headers.extend(
             coding.as_str().map(|coding| (header::CONTENT_ENCODING, HeaderValue::from_static(coding))),

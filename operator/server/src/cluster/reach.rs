@@ -5,6 +5,7 @@ use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::serve::IncomingStream;
+use operator_core::session::Reach;
 use tokio::net::TcpListener;
 
 /// Where a connection begins and ends. Whoever serves the endpoints gives it along, by
@@ -22,32 +23,26 @@ impl Connected<IncomingStream<'_, TcpListener>> for Ends {
 }
 
 /// What may be sent to whoever asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
-    /// Everything: it doesn't leave the machine.
-    Machine,
-    /// Everything but secrets: the connection is in clear text.
-    Network,
-}
+pub(super) struct Reached(pub(super) Reach);
 
 /// What a proxy on this machine adds, behind which the client may be anywhere.
 const FORWARDING: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-real-ip"];
 
-impl Reach {
-    fn of(ends: Option<Ends>, headers: &HeaderMap) -> Self {
+impl Reached {
+    fn of(ends: Option<Ends>, headers: &HeaderMap) -> Reach {
         let is_here = |address: SocketAddr| address.ip().to_canonical().is_loopback();
-        let Some(Ends { peer, local: Some(local) }) = ends else { return Self::Network };
+        let Some(Ends { peer, local: Some(local) }) = ends else { return Reach::Network };
         let is_forwarded = FORWARDING.iter().any(|name| headers.contains_key(*name));
-        if is_here(peer) && is_here(local) && !is_forwarded { Self::Machine } else { Self::Network }
+        if is_here(peer) && is_here(local) && !is_forwarded { Reach::Machine } else { Reach::Network }
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Reach {
+impl<S: Sync> FromRequestParts<S> for Reached {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let ends = parts.extensions.get::<ConnectInfo<Ends>>().map(|ConnectInfo(ends)| *ends);
-        Ok(Self::of(ends, &parts.headers))
+        Ok(Self(Self::of(ends, &parts.headers)))
     }
 }
 
@@ -82,16 +77,16 @@ mod tests {
             ("127.0.0.1:50000", "10.0.0.1:9000", Reach::Network),
             ("10.0.0.7:50000", "127.0.0.1:9000", Reach::Network),
         ] {
-            assert_eq!(Reach::of(ends(peer, local), &none), reach, "{peer} {local}");
+            assert_eq!(Reached::of(ends(peer, local), &none), reach, "{peer} {local}");
         }
-        assert_eq!(Reach::of(None, &none), Reach::Network, "nobody said");
+        assert_eq!(Reached::of(None, &none), Reach::Network, "nobody said");
     }
 
     #[test]
     fn a_proxy_on_this_machine_gets_no_secrets() {
         for name in FORWARDING {
             let headers = HeaderMap::from_iter([(name.parse().unwrap(), "x".parse().unwrap())]);
-            let reach = Reach::of(ends("127.0.0.1:5", "127.0.0.1:9000"), &headers);
+            let reach = Reached::of(ends("127.0.0.1:5", "127.0.0.1:9000"), &headers);
             assert_eq!(reach, Reach::Network, "{name}");
         }
     }

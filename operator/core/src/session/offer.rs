@@ -1,0 +1,129 @@
+//! What a leader gives to workers: the current state, for each what it may have, and what changes an older one into it.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
+
+use dataplane_snapshot::{Kind, Root, Snapshot, diff, manifest, wire};
+
+use super::History;
+
+/// What may be sent to whoever asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Everything: it doesn't leave the machine.
+    Machine,
+    /// Everything but secrets: the connection is in clear text.
+    Network,
+}
+
+/// The current state, once as it is and once for those who may not have secrets. The second is made by the first of them.
+#[derive(Debug)]
+pub struct Offer {
+    whole: Arc<Snapshot>,
+    without_secrets: OnceLock<Option<Arc<Snapshot>>>,
+    history: History,
+}
+
+impl Offer {
+    /// The state that follows `previous`.
+    pub fn new(snapshot: Arc<Snapshot>, previous: Option<&Self>) -> Self {
+        let mut history = previous.map(|previous| previous.history.clone()).unwrap_or_default();
+        if let Some(previous) = previous.filter(|previous| previous.whole.root() != snapshot.root()) {
+            let changes = diff(&previous.whole, &snapshot);
+            let upserted = changes.upserts.iter().map(|object| object.key().clone());
+            history.push(previous.roots(), upserted.chain(changes.removals).collect());
+        }
+        Self { whole: snapshot, without_secrets: OnceLock::new(), history }
+    }
+
+    /// By what workers may know this state. Nobody has a form of it that wasn't made.
+    fn roots(&self) -> Vec<Root> {
+        let without_secrets = self.without_secrets.get().and_then(Option::as_ref);
+        [Some(&self.whole), without_secrets].into_iter().flatten().map(|state| state.root()).collect()
+    }
+
+    pub fn snapshot(&self, reach: Reach) -> &Arc<Snapshot> {
+        let has_secrets = || self.whole.objects_of(Kind::Secret).next().is_some();
+        let without = || has_secrets().then(|| Arc::new(self.whole.without_secrets()));
+        match reach {
+            Reach::Machine => &self.whole,
+            Reach::Network => self.without_secrets.get_or_init(without).as_ref().unwrap_or(&self.whole),
+        }
+    }
+
+    /// What the session knows `root` as, if it is that of the current state for whoever has it. Who may not have secrets has
+    /// another root, and is told and judged by the whole one as all others. Who may have them isn't up to date without.
+    pub fn whole_root(&self, root: Root, reach: Reach) -> Root {
+        if root == self.snapshot(reach).root() { self.whole.root() } else { root }
+    }
+
+    /// What turns the state with root `base` into this one. `None`: that one isn't remembered.
+    pub fn change(&self, reach: Reach, base: Root) -> Option<wire::State> {
+        let state = self.snapshot(reach);
+        let keys = if base == state.root() { BTreeSet::new() } else { self.history.since(base)? };
+        let (mut upserts, mut removals) = (Vec::new(), Vec::new());
+        for key in keys {
+            match state.get(key) {
+                Some(object) => upserts.push(object),
+                // One that was never there does no harm, but nobody needs to know its name.
+                None if reach == Reach::Network && key.kind() == Kind::Secret => {}
+                None => removals.push(key.clone()),
+            }
+        }
+        Some(wire::State::from_base(base, state, upserts, removals))
+    }
+
+    /// The same for a state of which only a manifest is known.
+    pub fn difference(&self, reach: Reach, base: Root, manifest: &[u8]) -> wire::State {
+        let state = self.snapshot(reach);
+        let (upserts, removed_ids) = manifest::difference(manifest, state);
+        wire::State { removed_ids, ..wire::State::from_base(base, state, upserts, []) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dataplane_snapshot::{AsOf, Key, Object};
+
+    use super::*;
+
+    fn offer(secret: &str, previous: Option<&Offer>) -> Offer {
+        let listener = wire::Payload::Listener(wire::Listener::default());
+        let kind = Some(wire::SecretKind::Password(secret.to_owned()));
+        let secret = wire::Payload::Secret(wire::Secret { kind });
+        let objects = [
+            Object::encode(Key::new(Kind::Listener, "settings", "http"), &listener.into()),
+            Object::encode(Key::new(Kind::Secret, "default", "b~proxy"), &secret.into()),
+        ];
+        Offer::new(Arc::new(Snapshot::new(objects, AsOf::default())), previous)
+    }
+
+    #[test]
+    fn who_may_not_have_secrets_is_known_by_the_whole_root() {
+        let offer = offer("one", None);
+        let (whole, without) =
+            (offer.snapshot(Reach::Machine).root(), offer.snapshot(Reach::Network).root());
+        assert_ne!(whole, without);
+        assert_eq!(offer.whole_root(without, Reach::Network), whole);
+        assert_eq!(offer.whole_root(whole, Reach::Machine), whole);
+    }
+
+    /// As after it followed a leader over the network and moves to one on its own machine.
+    #[test]
+    fn who_may_have_secrets_is_not_up_to_date_without() {
+        let offer = offer("one", None);
+        let without = offer.snapshot(Reach::Network).root();
+        assert_eq!(offer.whole_root(without, Reach::Machine), without);
+    }
+
+    #[test]
+    fn a_form_that_was_given_is_remembered() {
+        let first = offer("one", None);
+        let (whole, without) =
+            (first.snapshot(Reach::Machine).root(), first.snapshot(Reach::Network).root());
+        let second = offer("two", Some(&first));
+        assert_eq!(second.change(Reach::Machine, whole).map(|change| change.objects.len()), Some(1));
+        assert_eq!(second.change(Reach::Network, without).map(|change| change.objects.len()), Some(0));
+        assert_eq!(second.change(Reach::Machine, Root([7; 32])), None);
+    }
+}
