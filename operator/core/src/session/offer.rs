@@ -101,8 +101,7 @@ mod tests {
     #[test]
     fn who_may_not_have_secrets_is_known_by_the_whole_root() {
         let offer = offer("one", None);
-        let (whole, without) =
-            (offer.snapshot(Reach::Machine).root(), offer.snapshot(Reach::Network).root());
+        let (whole, without) = (offer.snapshot(Reach::Machine).root(), offer.snapshot(Reach::Network).root());
         assert_ne!(whole, without);
         assert_eq!(offer.whole_root(without, Reach::Network), whole);
         assert_eq!(offer.whole_root(whole, Reach::Machine), whole);
@@ -119,8 +118,7 @@ mod tests {
     #[test]
     fn a_form_that_was_given_is_remembered() {
         let first = offer("one", None);
-        let (whole, without) =
-            (first.snapshot(Reach::Machine).root(), first.snapshot(Reach::Network).root());
+        let (whole, without) = (first.snapshot(Reach::Machine).root(), first.snapshot(Reach::Network).root());
         let second = offer("two", Some(&first));
         assert_eq!(second.change(Reach::Machine, whole).map(|change| change.objects.len()), Some(1));
         assert_eq!(second.change(Reach::Network, without).map(|change| change.objects.len()), Some(0));

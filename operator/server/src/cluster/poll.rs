@@ -133,7 +133,8 @@ impl Cluster {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
         headers.insert(header::VARY, HeaderValue::from_static("accept-encoding, komainu-base"));
         headers.extend(
-            HeaderValue::try_from(current.offer().snapshot(reach).root().entity_tag()).map(|root| (header::ETAG, root)),
+            HeaderValue::try_from(current.offer().snapshot(reach).root().entity_tag())
+                .map(|root| (header::ETAG, root)),
         );
         headers.extend(
             coding.as_str().map(|coding| (header::CONTENT_ENCODING, HeaderValue::from_static(coding))),
