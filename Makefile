@@ -10,7 +10,7 @@ export KOMAINU_CACHE := $(CACHE)
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart build test test-fast test-loom tools fmt fmt-check lint deny purity sizes generate bench-proxy bench-propagation \
-	check-instructions update-instructions test-protocols accept-foundation accept-backends
+	check-instructions update-instructions test-protocols accept-foundation accept-backends simulate
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ build: ## Build the program (profile ci)
 
 test: needs tools build test-loom ## Run all tests (needs Rust, Go >= 1.25, a C compiler, root for namespaces)
 	$(CARGO) test --locked --profile $(PROFILE) --workspace --no-fail-fast
+
+simulate: ## Run 10,000 seeds of the simulation of leaders, workers and a bad network (SEEDS=n: so many)
+	SEEDS=$${SEEDS:-10000} $(CARGO) test --locked --profile $(PROFILE) --package komainu-operator-core --test simulation -- --nocapture
 
 test-loom: ## Try every order in which threads can touch our own atomics
 	RUSTFLAGS="--cfg loom" $(CARGO) test --locked --package komainu-dataplane-core --lib --target-dir target/loom loom_tests
