@@ -30,7 +30,8 @@ pub(crate) enum Command {
     /// Run leader and worker in one process (cluster.mode off): the whole gateway
     Standalone(RunArguments),
     /// Run the control plane: read resources, serve them to workers
-    Leader(RunArguments),
+    #[command(args_conflicts_with_subcommands = true)]
+    Leader(LeaderRunArguments),
     /// Run the data plane: take resources from a leader, proxy traffic
     Worker(RunArguments),
     /// Print the settings that a process would have, and where each was written
@@ -83,6 +84,39 @@ pub(crate) struct RunArguments {
     #[arg(long)]
     pub(crate) kubernetes: bool,
     /// One setting, for instance admin.port=9000 or listeners.0.port=8080; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LeaderRunArguments {
+    #[command(flatten)]
+    pub(crate) run: RunArguments,
+    #[command(subcommand)]
+    pub(crate) command: Option<LeaderCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LeaderCommand {
+    /// Begin a new epoch of the embedded store, so that workers take what a restored one has
+    #[command(after_help = NEW_EPOCH)]
+    NewEpoch(EpochArguments),
+}
+
+const NEW_EPOCH: &str = "Workers refuse what is older than what they have, as a leader that lags behind has it. A store that was restored from a
+backup is older, and meant: with a new epoch it counts as the newest. Its objects stay as they are.
+
+The leader must be stopped: stop it, put the restored store.redb into its data directory, run this with the same settings,
+start it.
+
+  komainu leader new-epoch --set dataDirectory=/var/lib/komainu";
+
+#[derive(Debug, Args)]
+pub(crate) struct EpochArguments {
+    /// A file of settings, YAML or TOML
+    #[arg(long, value_name = "FILE", env = "KOMAINU_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// One setting, for instance dataDirectory=DIR; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
 }

@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod credentials;
 mod echo;
+mod epoch;
 mod logs;
 mod members;
 mod modes;
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use args::{Arguments, Command, RunArguments};
+use args::{Arguments, Command, LeaderCommand, RunArguments};
 use settings::{Mode, Settings};
 
 #[global_allocator]
@@ -37,7 +38,10 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(arguments) => run(arguments, None),
         Command::Standalone(arguments) => run(arguments, Some(Mode::Off)),
-        Command::Leader(arguments) => run(arguments, Some(Mode::Leader)),
+        Command::Leader(arguments) => match arguments.command {
+            None => run(arguments.run, Some(Mode::Leader)),
+            Some(LeaderCommand::NewEpoch(arguments)) => epoch::renew(&arguments),
+        },
         Command::Worker(arguments) => run(arguments, Some(Mode::Worker)),
         Command::Settings(arguments) => {
             let shown = settings::show(&settings::load(&arguments, variables())?);

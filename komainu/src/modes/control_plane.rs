@@ -23,7 +23,7 @@ use crate::observe::{Health, Look, Workers};
 use crate::settings::Settings;
 use crate::shutdown;
 
-const STORE_FILE: &str = "store.redb";
+pub(crate) const STORE_FILE: &str = "store.redb";
 
 pub(super) struct ControlPlane {
     pub(super) snapshot: watch::Receiver<Option<Arc<Snapshot>>>,
@@ -49,14 +49,17 @@ pub(super) async fn start(
         sources.push(views);
     }
 
-    let planning = Leader::start(listeners::of(settings)?, sources, Metrics::register(registry));
+    let metrics = Metrics::register(registry);
+    let planning = Leader::start(listeners::of(settings)?, sources, metrics.clone());
     tokio::spawn(problems::log_of_objects(planning.planned.clone()));
     let server_credentials = operator_server::Credentials::new(&credentials.id, &credentials.secret);
     let cluster = Cluster::new(cluster_settings(settings, server_credentials.clone())?);
     cluster.introduce(introduction(settings));
     registry.register_collector(Box::new(Workers(cluster.clone())));
     tokio::spawn(cluster.clone().run(planning.snapshot.clone(), stop.clone()));
-    let verdicts = leader::judge(planning.planned.clone(), workers(&cluster));
+    let counted = workers(&cluster);
+    leader::measure(planning.planned.clone(), counted.clone(), &metrics);
+    let verdicts = leader::judge(planning.planned.clone(), counted);
     if settings.kubernetes.enabled {
         let links = Links { store: store.clone(), views: kubernetes, verdicts: verdicts.clone() };
         watch_kubernetes(settings, links, stop).await?;
@@ -176,8 +179,10 @@ fn router(
     planning: &LeaderHandle,
     verdicts: watch::Receiver<Arc<Verdicts>>,
 ) -> axum::Router {
-    let admin = Admin { store, planned: planning.planned.clone(), verdicts, credentials };
-    cluster.router().merge(admin::router(admin))
+    let cluster = cluster.clone();
+    let router = cluster.router();
+    let admin = Admin { store, planned: planning.planned.clone(), verdicts, cluster, credentials };
+    router.merge(admin::router(admin))
 }
 
 /// The workers that Programmed counts, told anew whenever one changes.

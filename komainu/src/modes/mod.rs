@@ -17,6 +17,8 @@ use dataplane_proxy::worker::is_loopback;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
+pub(crate) use control_plane::STORE_FILE;
+
 use crate::observe::{self, Allocations, Look};
 use crate::settings::{Mode, Settings};
 use crate::{credentials, shutdown};

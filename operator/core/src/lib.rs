@@ -3,9 +3,11 @@
 
 pub mod absence;
 pub mod conditions;
+pub mod healthy;
 pub mod otoroshi;
 mod plan;
 pub mod programmed;
+pub mod propagation;
 pub mod reports;
 pub mod session;
 mod status;

@@ -12,7 +12,7 @@ mod store;
 pub mod suite;
 mod watch;
 
-pub use embedded::{EmbeddedSettings, EmbeddedStore};
+pub use embedded::{EmbeddedSettings, EmbeddedStore, Renewed};
 pub use error::StoreError;
 pub use object::{Batch, ChangeSet, Changes, Committed, Draft, Expected, Listing, StoredObject, Write};
 pub use observe::view;

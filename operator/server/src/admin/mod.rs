@@ -25,6 +25,7 @@ use operator_store::StateStore;
 use tokio::sync::watch;
 
 use crate::Credentials;
+use crate::cluster::Cluster;
 use crate::leader::Planned;
 use answer::Refused;
 
@@ -42,6 +43,8 @@ pub struct Admin {
     pub store: Arc<dyn StateStore>,
     pub planned: watch::Receiver<Option<Arc<Planned>>>,
     pub verdicts: watch::Receiver<Arc<Verdicts>>,
+    /// Knows how targets are.
+    pub cluster: Arc<Cluster>,
     pub credentials: Credentials,
 }
 

@@ -9,6 +9,7 @@ mod authenticate;
 mod body;
 mod coding;
 mod counters;
+mod figures;
 mod members;
 mod poll;
 mod reach;
@@ -36,6 +37,7 @@ use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
 pub use coding::Compression;
 pub use counters::{ClusterStats, Counters};
+pub use figures::Figures;
 pub use members::Introduction;
 pub use reach::Ends;
 
@@ -94,6 +96,7 @@ pub struct Cluster {
     polls: AtomicU64,
     counters: Counters,
     introduction: OnceLock<Introduction>,
+    published_at: Mutex<Option<Instant>>,
     started: Instant,
 }
 
@@ -119,6 +122,7 @@ impl Cluster {
             polls: AtomicU64::new(0),
             counters: Counters::default(),
             introduction: OnceLock::new(),
+            published_at: Mutex::default(),
             started: Instant::now(),
         })
     }
@@ -210,6 +214,7 @@ impl Cluster {
     fn publish(&self, snapshot: Option<Arc<Snapshot>>) {
         let Some(snapshot) = snapshot else { return };
         let root = snapshot.root();
+        *self.published_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         // Also if the root is the same: a later as-of belongs into later answers.
         let previous = self.current.borrow().clone();
         let current = Current::new(snapshot, previous.as_deref(), self.compression);

@@ -19,6 +19,8 @@ pub struct Metrics {
     objects: Family<OfKind, Gauge>,
     refused: Gauge,
     content: Gauge<f64, AtomicU64>,
+    propagation: Histogram,
+    propagating: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -35,6 +37,9 @@ impl Default for Metrics {
             objects: Family::default(),
             refused: Gauge::default(),
             content: Gauge::default(),
+            // 500 µs to 16 s.
+            propagation: Histogram::new(exponential_buckets(0.0005, 2.0, 16)),
+            propagating: Gauge::default(),
         }
     }
 }
@@ -57,12 +62,28 @@ impl Metrics {
             "Objects that aren't used as they are written",
             metrics.refused.clone(),
         );
+        leader.register_with_unit(
+            "propagation",
+            "Time from a change seen by the leader to its being in service on every counted worker",
+            Unit::Seconds,
+            metrics.propagation.clone(),
+        );
+        leader.register(
+            "propagating_changes",
+            "Changes that some counted worker lacks",
+            metrics.propagating.clone(),
+        );
         leader.register(
             "snapshot_content",
             "First 48 bits of the root: processes with the same number have the same content",
             metrics.content.clone(),
         );
         metrics
+    }
+
+    pub(super) fn propagated(&self, took: &[Duration], pending: usize) {
+        took.iter().for_each(|took| self.propagation.observe(took.as_secs_f64()));
+        self.propagating.set(to_i64(pending));
     }
 
     pub(super) fn failed(&self) {

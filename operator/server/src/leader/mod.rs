@@ -1,17 +1,20 @@
 //! The planning loop: what the sources say becomes one snapshot and the status of every object, again at each change.
 
 mod judge;
+mod measure;
 mod metrics;
 mod planning;
 mod sources;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use dataplane_snapshot::Snapshot;
 use operator_core::{ListenerSettings, ObjectStatus, SourceView, Statuses, World};
 use tokio::sync::watch;
 
 pub use judge::judge;
+pub use measure::measure;
 pub use metrics::Metrics;
 
 /// One pass: the world as it was seen, and what it came to.
@@ -22,6 +25,8 @@ pub struct Planned {
     pub statuses: Statuses,
     /// Objects that lost their key to another source.
     pub conflicts: Vec<Arc<ObjectStatus>>,
+    /// When the pass began that took the change in.
+    pub seen: Instant,
 }
 
 /// What a source publishes: `None` until it has everything that it is asked for.

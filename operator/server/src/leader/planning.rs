@@ -65,7 +65,7 @@ impl Planning {
         };
         self.memo = Arc::new(memo);
         let Plan { snapshot, statuses, conflicts } = plan;
-        let planned = Planned { world, snapshot: Arc::new(snapshot), statuses, conflicts };
+        let planned = Planned { world, snapshot: Arc::new(snapshot), statuses, conflicts, seen: start };
         let elapsed = start.elapsed();
         self.metrics.planned(&planned, elapsed);
         tracing::debug!(root = %planned.snapshot.root(), objects = planned.snapshot.len(), ?elapsed, "planned");

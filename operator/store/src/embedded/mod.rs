@@ -3,6 +3,7 @@
 mod commit;
 mod file;
 mod read;
+mod renew;
 mod tables;
 
 use std::path::PathBuf;
@@ -13,6 +14,8 @@ use dataplane_snapshot::{Epoch, Key};
 use operator_core::Owner;
 use redb::Database;
 use tokio::sync::watch;
+
+pub use renew::Renewed;
 
 use crate::{Batch, Changes, Committed, Listing, StateStore, StoreError, StoredObject};
 

@@ -14,6 +14,7 @@ mod refusals;
 mod status;
 
 use super::*;
+use crate::cluster::ClusterSettings;
 use crate::leader::{Leader, Metrics, judge};
 
 /// "admin:secret"
@@ -24,6 +25,7 @@ struct Api {
     router: Router,
     store: EmbeddedStore,
     folder: tempfile::TempDir,
+    cluster: Arc<Cluster>,
 }
 
 struct Answer {
@@ -66,13 +68,15 @@ impl Api {
         leader.planned.clone().wait_for(Option::is_some).await.unwrap();
         // For as long as the router lives.
         tokio::spawn(async move { workers.closed().await });
+        let cluster = Cluster::new(ClusterSettings::new(Credentials::new("admin", "secret")));
         let router = router(Admin {
             store: Arc::new(store.clone()),
             planned: leader.planned,
             verdicts,
+            cluster: cluster.clone(),
             credentials: Credentials::new("admin", "secret"),
         });
-        Self { router, store, folder }
+        Self { router, store, folder, cluster }
     }
 
     async fn send(

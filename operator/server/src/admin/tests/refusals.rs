@@ -84,10 +84,15 @@ async fn a_store_that_fails_is_told_and_reads_go_on() {
         store: Arc::new(LostStore(api.store.epoch())),
         planned: watch::channel(None).1,
         verdicts: watch::channel(Arc::default()).1,
+        cluster: api.cluster.clone(),
         credentials: Credentials::new("admin", "secret"),
     };
-    let not_ready =
-        Api { router: router(admin.clone()), store: api.store.clone(), folder: tempfile::tempdir().unwrap() };
+    let not_ready = Api {
+        router: router(admin.clone()),
+        store: api.store.clone(),
+        folder: tempfile::tempdir().unwrap(),
+        cluster: api.cluster.clone(),
+    };
     for answer in [
         not_ready.get("/api/backends").await,
         not_ready.write("POST", "/api/backends", &backend("a", "/")).await,
@@ -97,7 +102,12 @@ async fn a_store_that_fails_is_told_and_reads_go_on() {
     let (_views, source) = watch::channel(Some(foreign(Owner::Kubernetes, "cluster", Origin::Kubernetes)));
     admin.planned = Leader::start(Vec::new(), vec![source], Metrics::default()).planned;
     admin.planned.wait_for(Option::is_some).await.unwrap();
-    let down = Api { router: router(admin), store: api.store.clone(), folder: tempfile::tempdir().unwrap() };
+    let down = Api {
+        router: router(admin),
+        store: api.store.clone(),
+        folder: tempfile::tempdir().unwrap(),
+        cluster: api.cluster.clone(),
+    };
     let refused = down.write("POST", "/api/backends", &backend("a", "/")).await;
     assert_refused(&refused, StatusCode::SERVICE_UNAVAILABLE, &["store_unavailable", "no space left"]);
     assert_eq!(down.get("/api/backends/cluster").await.status, StatusCode::OK);

@@ -1,3 +1,7 @@
+use dataplane_snapshot::wire;
+use operator_core::reports::{Report, Taken};
+use operator_core::session::Identity;
+
 use super::*;
 
 #[tokio::test]
@@ -21,9 +25,9 @@ async fn the_status_tells_the_conditions_of_every_object() {
     };
     let expected = [
         "store route/r: Accepted BackendNotFound Held",
-        "kubernetes backend/cluster: Accepted ResolvedRefs NoWorkers",
-        "files backend/file: Accepted ResolvedRefs NoWorkers",
-        "store backend/users: Accepted ResolvedRefs NoWorkers",
+        "kubernetes backend/cluster: Accepted ResolvedRefs NoWorkers NotChecked",
+        "files backend/file: Accepted ResolvedRefs NoWorkers NotChecked",
+        "store backend/users: Accepted ResolvedRefs NoWorkers NotChecked",
         "store backend/cluster: Conflict ResolvedRefs NotAccepted",
     ];
     loop {
@@ -35,4 +39,54 @@ async fn the_status_tells_the_conditions_of_every_object() {
         }
         tokio::task::yield_now().await;
     }
+}
+
+/// Says of the first target of a backend whether it is in.
+fn tell(api: &Api, worker: &str, sequence: u64, backend: &Key, target: &str, is_in: bool) {
+    let standing = if is_in { wire::TargetStanding::In } else { wire::TargetStanding::Out };
+    let level = wire::TargetLevel {
+        backend: backend.to_string(),
+        target: target.to_owned(),
+        standing: standing.into(),
+        reason: "status 503".to_owned(),
+        ..Default::default()
+    };
+    let report = wire::Report { sequence, targets: vec![level], ..Default::default() };
+    let identity = Identity { id: worker.into(), name: worker.into(), version: "1".into() };
+    assert_eq!(api.cluster.take(identity, Report::from_wire(report).unwrap()), Some(Taken::Taken));
+}
+
+#[tokio::test]
+async fn a_backend_is_as_healthy_as_the_workers_say() {
+    let api = Api::start().await;
+    let target = json!({ "hostname": "127.0.0.1", "port": 8080, "tls": false });
+    let checked = json!({
+        "id": "checked", "name": "checked",
+        "backend": { "targets": [target], "health_check": { "enabled": true, "url": "/health" } },
+    });
+    let written = api.write("POST", "/api/backends", &checked).await;
+    assert_eq!(written.status, StatusCode::CREATED, "{}", written.body);
+    let healthy = async || loop {
+        let status = api.get("/api/status").await.body;
+        let objects = status["objects"].as_array().unwrap();
+        let Some(object) = objects.iter().find(|object| object["name"] == "checked") else { continue };
+        let conditions = object["conditions"].as_array().unwrap();
+        let healthy = conditions.iter().find(|condition| condition["type"] == "Healthy").unwrap();
+        let text = |field: &str| healthy[field].as_str().unwrap().to_owned();
+        return (text("status"), text("reason"), text("message"));
+    };
+    assert_eq!(healthy().await.1, "NotReported");
+    let key = Key::new(Kind::Backend, "default", "checked");
+    let id = "http://127.0.0.1:8080";
+    tell(&api, "a", 1, &key, id, true);
+    assert_eq!(healthy().await.1, "AllTargetsHealthy");
+    tell(&api, "b", 1, &key, id, false);
+    tell(&api, "c", 1, &key, id, true);
+    let told = format!("1/1 targets are ready; {id}: status 503 (1 of 3 workers)");
+    assert_eq!(healthy().await, ("False".to_owned(), "Degraded".to_owned(), told));
+    tell(&api, "c", 2, &key, id, false);
+    assert_eq!(healthy().await.1, "NoHealthyTargets");
+    let figures = api.cluster.figures();
+    assert_eq!((figures.ready, figures.out, figures.degraded), (0, 1, 1));
+    assert_eq!(figures.colours, [0, 0, 3], "they have nothing in service");
 }
