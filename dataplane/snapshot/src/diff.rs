@@ -19,30 +19,14 @@ pub enum ApplyError {
     WrongResult { expected: Root, got: Root },
 }
 
-/// The difference from `base` to `target`, in the order of the keys.
+/// The difference from `base` to `target`, in the order of the keys. Costs what differs, if one was made from the other.
 pub fn diff(base: &Snapshot, target: &Snapshot) -> Diff {
     let mut upserts = Vec::new();
     let mut removals = Vec::new();
-    let (mut old, mut new) = (base.objects().peekable(), target.objects().peekable());
-    loop {
-        match (old.peek(), new.peek()) {
-            (None, None) => break,
-            // Most objects come from one snapshot into the next as they are.
-            (Some(a), Some(b)) if a.is_shared_with(b) && a.key() == b.key() => {
-                old.next();
-                new.next();
-            }
-            (Some(_), None) => removals.extend(old.next().map(|object| object.key().clone())),
-            (None, Some(_)) => upserts.extend(new.next().cloned()),
-            (Some(a), Some(b)) => match a.key().cmp(b.key()) {
-                std::cmp::Ordering::Less => removals.extend(old.next().map(|object| object.key().clone())),
-                std::cmp::Ordering::Greater => upserts.extend(new.next().cloned()),
-                std::cmp::Ordering::Equal => {
-                    let changed = a.hash() != b.hash();
-                    old.next();
-                    upserts.extend(new.next().filter(|_| changed).cloned());
-                }
-            },
+    for (key, _, new) in base.differences(target) {
+        match new {
+            Some(object) => upserts.push(object.clone()),
+            None => removals.push(key.clone()),
         }
     }
     Diff { from: base.root(), to: target.root(), as_of: target.as_of().clone(), upserts, removals }

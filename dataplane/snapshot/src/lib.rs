@@ -12,6 +12,7 @@ mod key;
 pub mod manifest;
 mod object;
 mod root;
+mod shared_map;
 mod snapshot;
 pub mod wire;
 
@@ -20,4 +21,5 @@ pub use diff::{ApplyError, Diff, apply, diff};
 pub use key::{Key, KeyError, Kind};
 pub use object::{DecodeError, Object, ObjectHash};
 pub use root::{Root, SetHash};
+pub use shared_map::{Difference, SharedMap};
 pub use snapshot::Snapshot;

@@ -1,12 +1,14 @@
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use crate::{AsOf, Difference, Key, Kind, Object, Root, SetHash, SharedMap};
 
-use crate::{AsOf, Key, Kind, Object, Root, SetHash};
+type Counts = [usize; Kind::ALL.len()];
 
-/// An immutable set of objects with its root and its as-of vector. Clones share the objects.
+/// An immutable set of objects with its root and its as-of vector. Clones share the objects, and so do a snapshot and its
+/// edited copies.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    objects: Arc<BTreeMap<Key, Object>>,
+    objects: SharedMap<Key, Object>,
+    /// By the number of the kind.
+    counts: Counts,
     set_hash: SetHash,
     root: Root,
     as_of: AsOf,
@@ -21,11 +23,15 @@ impl Default for Snapshot {
 impl Snapshot {
     /// Of several objects with one key the last one stays.
     pub fn new(objects: impl IntoIterator<Item = Object>, as_of: AsOf) -> Self {
-        let objects: BTreeMap<_, _> =
+        let objects: SharedMap<_, _> =
             objects.into_iter().map(|object| (object.key().clone(), object)).collect();
         let mut set_hash = SetHash::default();
-        objects.values().for_each(|object| set_hash.insert(object));
-        Self { objects: Arc::new(objects), root: set_hash.root(), set_hash, as_of }
+        let mut counts = Counts::default();
+        for object in objects.values() {
+            set_hash.insert(object);
+            count(&mut counts, object, 1);
+        }
+        Self { objects, counts, root: set_hash.root(), set_hash, as_of }
     }
 
     pub const fn root(&self) -> Root {
@@ -55,10 +61,13 @@ impl Snapshot {
 
     pub fn objects_of(&self, kind: Kind) -> impl Iterator<Item = &Object> {
         let first = Key::new(kind, "", "");
-        self.objects
-            .range(first..)
-            .map(|(_, object)| object)
-            .take_while(move |object| object.key().kind() == kind)
+        let objects = self.objects.range_from(&first).map(|(_, object)| object);
+        objects.take_while(move |object| object.key().kind() == kind)
+    }
+
+    /// How many objects of this kind there are, without counting them.
+    pub fn count_of(&self, kind: Kind) -> usize {
+        self.counts.get(kind as usize).copied().unwrap_or_default()
     }
 
     /// The same objects, seen as of a later state of the sources. Costs nothing that depends on the number of objects.
@@ -72,23 +81,45 @@ impl Snapshot {
         if secrets.is_empty() { self.clone() } else { self.edit([], &secrets, self.as_of.clone()) }
     }
 
-    /// This snapshot with some objects put and some removed. The root costs one hash per changed object.
+    /// This snapshot with some objects put and some removed. Costs some hashes and copies of small parts per changed object,
+    /// however many there are.
     pub fn edit(&self, upserts: impl IntoIterator<Item = Object>, removals: &[Key], as_of: AsOf) -> Self {
+        if self.is_empty() {
+            // All at once: several times as fast as one by one.
+            return Self::new(upserts, as_of);
+        }
         let mut next = self.clone();
-        let objects = Arc::make_mut(&mut next.objects);
         for key in removals {
-            if let Some(old) = objects.remove(key) {
-                next.set_hash.remove(&old);
+            if let Some(old) = next.objects.remove(key) {
+                next.take_out(&old);
             }
         }
         for object in upserts {
             next.set_hash.insert(&object);
-            if let Some(old) = objects.insert(object.key().clone(), object) {
-                next.set_hash.remove(&old);
+            count(&mut next.counts, &object, 1);
+            if let Some(old) = next.objects.insert(object.key().clone(), object) {
+                next.take_out(&old);
             }
         }
         next.root = next.set_hash.root();
         next.as_of = as_of;
         next
+    }
+
+    fn take_out(&mut self, object: &Object) {
+        self.set_hash.remove(object);
+        count(&mut self.counts, object, -1);
+    }
+
+    /// What the two snapshots have differently under one key. Costs what differs, if one was made from the other.
+    pub fn differences<'a>(&'a self, next: &'a Self) -> impl Iterator<Item = Difference<'a, Key, Object>> {
+        // Most objects come from one snapshot into the next as they are.
+        self.objects.differences(&next.objects, |a, b| a.is_shared_with(b) || a.hash() == b.hash())
+    }
+}
+
+fn count(counts: &mut Counts, object: &Object, step: isize) {
+    if let Some(count) = counts.get_mut(object.key().kind() as usize) {
+        *count = count.saturating_add_signed(step);
     }
 }
