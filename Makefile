@@ -10,7 +10,7 @@ export KOMAINU_CACHE := $(CACHE)
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart build test test-fast test-loom tools fmt fmt-check lint deny purity sizes generate bench-proxy bench-propagation \
-	check-instructions update-instructions test-protocols accept-foundation accept-backends simulate
+	check-instructions update-instructions test-protocols accept-foundation accept-backends accept-clustering simulate
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,3 +84,6 @@ accept-foundation: ## One line per point that the foundation must show
 
 accept-backends: ## One line per point that the data plane must show
 	@e2e/accept/backends
+
+accept-clustering: ## One line per point that clustering must show
+	@e2e/accept/clustering

@@ -139,7 +139,8 @@ def main():
               f"{seen['late_p999'] / 1000:.1f} at p99.9")
         print(f"  {seen['edits']} edits meanwhile; {seen['changes']:.0f} messages of {seen['bytes']:.0f} bytes; memory: leader "
               f"{seen['leader_mib']:.0f} MiB, worker {seen['worker_mib']:.0f} MiB; {verdict} {'; '.join(reasons)}", flush=True)
-    (FOLDER / "result.json").write_text(json.dumps(results, indent=1))
+    tree = subprocess.run(["git", "rev-parse", "HEAD^{tree}"], capture_output=True, text=True).stdout.strip()
+    (FOLDER / "result.json").write_text(json.dumps({"tree": tree, "limits": LIMITS, "runs": results}, indent=1))
     verdict = next((each for each in ("FAIL", "VOID") if each in verdicts), "PASS")
     print(verdict)
     return {"PASS": 0, "FAIL": 1, "VOID": 2}[verdict]
