@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use crate::settings::ClusterLeader;
+use crate::settings::{Cluster, ClusterLeader};
 
 const FILE: &str = "credentials";
 
@@ -64,12 +64,21 @@ fn existing(settings: &ClusterLeader, path: &Path) -> anyhow::Result<Option<Cred
     }
 }
 
-/// A worker can't invent them.
-pub(crate) fn for_worker(settings: &ClusterLeader) -> anyhow::Result<Credentials> {
-    from_settings(settings)?.context(
+/// A worker can't invent them. With a certificate of its own it needs none towards leaders with https, which then are empty.
+pub(crate) fn for_worker(settings: &Cluster) -> anyhow::Result<Credentials> {
+    if let Some(credentials) = from_settings(&settings.leader)? {
+        return Ok(credentials);
+    }
+    let is_certified = settings.mtls.enabled && !settings.mtls.certs.is_empty();
+    let urls = &settings.leader.urls;
+    if is_certified && urls.iter().all(|url| url.starts_with("https:")) {
+        return Ok(Credentials { id: String::new(), secret: String::new() });
+    }
+    anyhow::bail!(
         "a worker needs the leader's credentials: set cluster.leader.clientId and cluster.leader.clientSecret \
          (KOMAINU_CLUSTER_LEADER_CLIENT_ID and KOMAINU_CLUSTER_LEADER_CLIENT_SECRET); a leader that generated its own \
-         keeps them in the file `credentials` of its data directory",
+         keeps them in the file `credentials` of its data directory; a leader with https can know workers by \
+         cluster.mtls.certs instead"
     )
 }
 
@@ -127,6 +136,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::settings::Mtls;
 
     #[test]
     fn generated_once_private_and_kept() {
@@ -163,7 +173,20 @@ mod tests {
     #[test]
     fn half_a_pair_is_refused() {
         let settings = ClusterLeader { client_id: Some("me".into()), ..ClusterLeader::default() };
-        assert!(for_worker(&settings).is_err());
-        assert!(for_worker(&ClusterLeader::default()).unwrap_err().to_string().contains("clientSecret"));
+        assert!(for_worker(&Cluster { leader: settings, ..Cluster::default() }).is_err());
+        assert!(for_worker(&Cluster::default()).unwrap_err().to_string().contains("clientSecret"));
+    }
+
+    #[test]
+    fn a_worker_with_a_certificate_needs_none_over_https() {
+        let of = |enabled, urls: &[&str]| {
+            let urls = urls.iter().map(ToString::to_string).collect();
+            let mtls = Mtls { enabled, certs: vec!["worker.crt".into()], ..Mtls::default() };
+            let leader = ClusterLeader { urls, ..ClusterLeader::default() };
+            for_worker(&Cluster { mtls, leader, ..Cluster::default() })
+        };
+        assert_eq!(of(true, &["https://a", "https://b"]).unwrap().id, "");
+        assert!(of(true, &["https://a", "http://b"]).is_err(), "nothing is shown in clear text");
+        assert!(of(false, &["https://a"]).is_err());
     }
 }

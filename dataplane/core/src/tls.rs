@@ -80,6 +80,18 @@ impl TargetTls {
         Self { identity, client_certificates: Vec::new(), trusted: Vec::new(), trust_all: false }
     }
 
+    /// Of settings that aren't those of a backend; see the fields.
+    pub fn new(client_certificates: Vec<Arc<CertifiedKey>>, trusted: Vec<Bytes>, trust_all: bool) -> Self {
+        let mut digest = Sha256::new_with_prefix("settings");
+        let of_own = client_certificates.iter().flat_map(|own| own.chain.iter().chain([&own.key.0]));
+        for bytes in of_own.chain(&trusted) {
+            digest.update((bytes.len() as u64).to_be_bytes());
+            digest.update(bytes);
+        }
+        digest.update([u8::from(trust_all)]);
+        Self { identity: identity(digest), client_certificates, trusted, trust_all }
+    }
+
     pub(crate) fn compile(tls: &wire::TargetTls, lookup: &mut Lookup<'_>) -> Result<Self, String> {
         let mut digest = Sha256::new_with_prefix("target");
         digest.update([u8::from(tls.trust_all)]);

@@ -92,7 +92,14 @@ fn cluster_settings(
     let leader = &settings.cluster.leader;
     let name = leader_name(settings);
     let keep_encoded = leader.cache_state_for.duration();
-    Ok(ClusterSettings { compression, keep_encoded, name, ..ClusterSettings::new(credentials) })
+    let client_certificates = settings.admin.tls.client_authorities.is_some();
+    Ok(ClusterSettings {
+        client_certificates,
+        compression,
+        keep_encoded,
+        name,
+        ..ClusterSettings::new(credentials)
+    })
 }
 
 impl ControlPlane {
@@ -223,5 +230,7 @@ mod tests {
         assert!(of(&["cluster.compression=10"]).unwrap_err().to_string().contains("from 0 to 9"));
         assert_eq!(of(&["cluster.leader.cacheStateFor=1s"]).unwrap().keep_encoded, Duration::from_secs(1));
         assert_eq!(of(&["cluster.leader.name=one"]).unwrap().name, "one");
+        assert!(!default.client_certificates);
+        assert!(of(&["admin.tls.clientAuthorities=workers.crt"]).unwrap().client_certificates);
     }
 }

@@ -18,7 +18,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::control_plane::ControlPlane;
-use super::{names, node};
+use super::{certificates, names, node};
 use crate::credentials::{self, Credentials};
 use crate::observe::{Health, Look, Subscription, Targets, Traffic, describe_targets};
 use crate::settings::{ListenerProtocol, Mode, Settings};
@@ -233,8 +233,11 @@ fn worker_settings(settings: &Settings, credentials: &Credentials) -> anyhow::Re
         WorkerSettings::new(leaders, credentials.id.clone(), credentials.secret.clone(), identity.name);
     let cluster = &settings.cluster;
     credentials::refuse_known(credentials, worker.leaders.iter().all(LeaderUrl::is_loopback))?;
-    for url in worker.leaders.iter().filter(|url| !url.is_loopback()) {
-        tracing::warn!(%url, "credentials and the state go to this leader in clear text");
+    for url in worker.leaders.iter().filter(|url| !url.is_loopback() && !url.is_https()) {
+        tracing::warn!(%url, "credentials and the state go in clear text between this leader and here");
+    }
+    if worker.leaders.iter().any(LeaderUrl::is_https) {
+        worker.tls = Some(certificates::of_worker(&cluster.mtls)?);
     }
     worker.host.clone_from(&cluster.leader.host);
     worker.compression = cluster.compression >= 0;

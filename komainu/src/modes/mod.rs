@@ -1,5 +1,6 @@
 //! How the parts are put together in each mode.
 
+mod certificates;
 mod control_plane;
 mod data_plane;
 mod listen;
@@ -80,7 +81,7 @@ async fn worker(
         settings.resources.is_none() && !settings.kubernetes.enabled,
         "a worker takes its resources from a leader: remove the settings resources and kubernetes.enabled"
     );
-    let credentials = credentials::for_worker(&settings.cluster.leader)?;
+    let credentials = credentials::for_worker(&settings.cluster)?;
     let port = listen::bind(settings).await?;
     let data = data_plane::DataPlane::start(settings, &mut registry)?;
     let look = data.follow_leaders(settings, &credentials, stop.clone())?;

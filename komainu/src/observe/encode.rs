@@ -12,6 +12,21 @@ pub(super) fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &st
     ConstCounter::new(value).encode(metric)
 }
 
+/// One counter for each value of a label.
+pub(super) fn family(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    label: &str,
+    values: &[(&str, u64)],
+) -> Encoded {
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (value, count) in values {
+        ConstCounter::new(*count).encode(metric.encode_family(&[(label, *value)])?)?;
+    }
+    Ok(())
+}
+
 pub(super) fn gauge<N>(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: N) -> Encoded
 where
     N: EncodeGaugeValue,

@@ -1,11 +1,12 @@
 //! How a worker stands with its leader, as metrics.
 
+use dataplane_core::subscription::Failure;
 use dataplane_proxy::worker::{LeaderContact, WorkerHealth};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use tokio::sync::watch;
 
-use super::encode::{counter, gauge, signed};
+use super::encode::{counter, family, gauge, signed};
 
 #[derive(Debug)]
 pub(crate) struct Subscription(pub(crate) watch::Receiver<WorkerHealth>);
@@ -43,12 +44,12 @@ impl Collector for Subscription {
                 ("worker_leader_contact_age_seconds", "Time since a leader last answered well");
             gauge(&mut encoder, name, help, age.as_secs_f64())?;
         }
-        for (name, help, value) in [
-            ("worker_poll_failures", "Failed polls", health.poll_failures),
-            ("worker_persist_failures", "Failed writes of the state file", health.persist_failures),
-        ] {
-            counter(&mut encoder, name, help, value)?;
-        }
-        Ok(())
+        let failures = Failure::REASONS.map(|reason| {
+            let count = health.poll_failures.get(reason).copied();
+            (reason, count.unwrap_or_default())
+        });
+        family(&mut encoder, "worker_poll_failures", "Failed polls, by what failed", "reason", &failures)?;
+        let help = "Failed writes of the state file";
+        counter(&mut encoder, "worker_persist_failures", help, health.persist_failures)
     }
 }

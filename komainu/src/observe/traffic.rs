@@ -6,10 +6,9 @@ use dataplane_proxy::{DURATION_BUCKETS, LookupOutcome, MirrorOutcome, Proxy, Ret
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use super::encode::{counter, gauge, signed};
+use super::encode::{counter, family, gauge, signed};
 
 pub(crate) struct Traffic(pub(crate) Arc<Proxy>);
 
@@ -93,20 +92,6 @@ fn gauges(stats: &Stats) -> [(&'static str, &'static str, u64); 8] {
         ("names", "Names of targets that are kept fresh", stats.names),
         ("names_failing", "Names whose last look-up didn't bring all that it should", stats.names_failing),
     ]
-}
-
-fn family(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    label: &str,
-    values: &[(&str, u64)],
-) -> Result<(), std::fmt::Error> {
-    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-    for (value, count) in values {
-        ConstCounter::new(*count).encode(metric.encode_family(&[(label, *value)])?)?;
-    }
-    Ok(())
 }
 
 /// One for each target whose breaker isn't closed, so that there are few, however many targets there are.

@@ -50,6 +50,18 @@ pub(crate) struct Admin {
     /// Default 9000; 9001 on a worker.
     #[serde(deserialize_with = "written::optional")]
     pub(crate) port: Option<u16>,
+    pub(crate) tls: AdminTls,
+}
+
+/// TLS on that port, if there are a certificate and a key. Files in PEM, which may be replaced while it runs.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct AdminTls {
+    /// The certificate and those that lead to its authority.
+    pub(crate) certificate: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+    /// What workers' certificates are signed by. With it, they are what a leader knows its workers by.
+    pub(crate) client_authorities: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -113,8 +125,28 @@ pub(crate) struct Cluster {
     /// By how much that grows with each further failure.
     #[serde(deserialize_with = "written::plain")]
     pub(crate) retry_factor: u32,
+    pub(crate) mtls: Mtls,
     pub(crate) leader: ClusterLeader,
     pub(crate) worker: ClusterWorker,
+}
+
+/// How a worker calls leaders with https. Each field means what it means in `tlsConfig` of a Backend.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Mtls {
+    /// Otherwise the other fields count for nothing.
+    #[serde(deserialize_with = "written::plain")]
+    pub(crate) enabled: bool,
+    /// Files in PEM: the worker's certificates, each with its key in it or in the file of its name that ends with `key`.
+    pub(crate) certs: Vec<PathBuf>,
+    /// Files in PEM: what a leader's certificate is, or is signed by; empty: what the system trusts.
+    pub(crate) trusted_certs: Vec<PathBuf>,
+    /// Takes `trust_all` back.
+    #[serde(deserialize_with = "written::plain")]
+    pub(crate) loose: bool,
+    /// A leader's certificate isn't verified.
+    #[serde(deserialize_with = "written::plain")]
+    pub(crate) trust_all: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -253,7 +285,7 @@ impl Default for Settings {
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { address: "127.0.0.1".to_owned(), port: None }
+        Self { address: "127.0.0.1".to_owned(), port: None, tls: AdminTls::default() }
     }
 }
 
@@ -277,6 +309,7 @@ impl Default for Cluster {
             compression: 4,
             retry_delay: Millis(300),
             retry_factor: 2,
+            mtls: Mtls::default(),
             leader: ClusterLeader::default(),
             worker: ClusterWorker::default(),
         }

@@ -25,7 +25,6 @@ const BACKUP: &str =
     "a worker keeps its state in cluster.worker.dbpath and starts from it without a leader; leave it out";
 const RELAY: &str =
     "requests aren't forwarded between nodes; give targets a predicate of the location instead";
-const MTLS: &str = "TLS between leader and worker is not supported yet";
 const PROXY: &str = "a proxy between worker and leader is not supported yet";
 const TENANTS: &str = "a worker that takes a part of the state is not supported yet";
 const QUOTAS: &str = "quotas are not supported yet";
@@ -33,7 +32,7 @@ const STATE_CACHE: &str = "a leader answers as soon as it has planned a state; r
 
 /// Otoroshi's settings of the cluster that aren't called as ours, or that are also variables of the environment: key below
 /// `cluster`, name of the variable behind `CLUSTER_`, meaning. A key that ends with a dot stands for all below it.
-const CLUSTER: [(&str, &str, Meaning); 38] = [
+const CLUSTER: [(&str, &str, Meaning); 42] = [
     ("mode", "MODE", Is("cluster.mode")),
     ("compression", "COMPRESSION", Is("cluster.compression")),
     ("retryDelay", "RETRY_DELAY", Is("cluster.retryDelay")),
@@ -47,7 +46,11 @@ const CLUSTER: [(&str, &str, Meaning); 38] = [
     ("streamed", "STREAMED", Refused(ALWAYS)),
     ("backup.", "BACKUP_", Refused(BACKUP)),
     ("relay.", "RELAY_", Refused(RELAY)),
-    ("mtls.", "MTLS_", Refused(MTLS)),
+    ("mtls.enabled", "MTLS_ENABLED", Is("cluster.mtls.enabled")),
+    ("mtls.loose", "MTLS_LOOSE", Is("cluster.mtls.loose")),
+    ("mtls.trustAll", "MTLS_TRUST_ALL", Is("cluster.mtls.trustAll")),
+    ("mtls.certs", "MTLS_CERTS", Is("cluster.mtls.certs")),
+    ("mtls.trustedCerts", "MTLS_TRUSTED_CERTS", Is("cluster.mtls.trustedCerts")),
     ("proxy.", "PROXY_", Refused(PROXY)),
     ("leader.name", "LEADER_NAME", Is("cluster.leader.name")),
     ("leader.urls", "LEADER_URLS", Is("cluster.leader.urls")),

@@ -7,11 +7,14 @@ use super::{Settings, load};
 use crate::args::RunArguments;
 
 /// Another value than the default for each setting.
-const SAMPLES: [(&str, &str); 41] = [
+const SAMPLES: [(&str, &str); 49] = [
     ("resources", "folder"),
     ("dataDirectory", "data"),
     ("admin.address", "127.0.0.2"),
     ("admin.port", "7000"),
+    ("admin.tls.certificate", "a.crt"),
+    ("admin.tls.key", "a.key"),
+    ("admin.tls.clientAuthorities", "workers.crt"),
     ("listeners.0.port", "7001"),
     ("proxy.threads", "3"),
     ("proxy.trustedProxies.0", "10.0.0.0/8"),
@@ -30,6 +33,11 @@ const SAMPLES: [(&str, &str); 41] = [
     ("cluster.compression", "-1"),
     ("cluster.retryDelay", "1s"),
     ("cluster.retryFactor", "3"),
+    ("cluster.mtls.enabled", "true"),
+    ("cluster.mtls.certs.0", "w.crt"),
+    ("cluster.mtls.trustedCerts.0", "ca.crt"),
+    ("cluster.mtls.loose", "true"),
+    ("cluster.mtls.trustAll", "true"),
     ("cluster.leader.name", "one"),
     ("cluster.leader.urls.0", "http://a"),
     ("cluster.leader.host", "h"),
@@ -52,11 +60,16 @@ const SAMPLES: [(&str, &str); 41] = [
 ];
 
 /// Otoroshi's name of a variable, and what it sets.
-const OTOROSHIS: [(&str, &str, &str); 15] = [
+const OTOROSHIS: [(&str, &str, &str); 20] = [
     ("MODE", "Leader", "cluster.mode"),
     ("COMPRESSION", "9", "cluster.compression"),
     ("RETRY_DELAY", "100", "cluster.retryDelay"),
     ("RETRY_FACTOR", "4", "cluster.retryFactor"),
+    ("MTLS_ENABLED", "true", "cluster.mtls.enabled"),
+    ("MTLS_LOOSE", "true", "cluster.mtls.loose"),
+    ("MTLS_TRUST_ALL", "true", "cluster.mtls.trustAll"),
+    ("MTLS_CERTS", "w.crt", "cluster.mtls.certs"),
+    ("MTLS_TRUSTED_CERTS", "ca.crt", "cluster.mtls.trustedCerts"),
     ("LEADER_NAME", "one", "cluster.leader.name"),
     ("LEADER_URL", "http://a", "cluster.leader.urls"),
     ("LEADER_HOST", "h", "cluster.leader.host"),

@@ -255,7 +255,7 @@ fn read(path: &Path, stamp: Stamp, before: Option<&File>) -> Result<File, Unread
     Ok(File { stamp, parsed, problems: Vec::new() })
 }
 
-fn material(role: Role, path: &Path, name: &Arc<str>) -> Result<Material, Problem> {
+pub(crate) fn material(role: Role, path: &Path, name: &Arc<str>) -> Result<Material, Problem> {
     let unreadable = |error: io::Error| file_problem(name, format!("can't be read: {error}"));
     let metadata = fs::metadata(path).map_err(unreadable)?;
     if metadata.len() > certificate::MAX_BYTES {

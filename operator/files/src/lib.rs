@@ -18,6 +18,7 @@ mod schema;
 mod secret;
 mod watch;
 
+pub use certificate::{CertificateFile, CertificateFiles};
 pub use check::{Report, check};
 pub use folder::{FolderError, FolderSource, Loaded};
 pub use locate::{locate, place_of};

@@ -5,5 +5,6 @@ pub mod admin;
 pub mod cluster;
 mod credentials;
 pub mod leader;
+pub mod port;
 
 pub use credentials::Credentials;

@@ -68,8 +68,13 @@ pub enum Failure {
     /// No connection, no answer in time, half an answer, or an answer that isn't the protocol's.
     #[error("{0}")]
     Unreachable(String),
+    /// There is no trust between the two sides, or what the leader speaks isn't TLS.
+    #[error("{0}")]
+    Tls(String),
     #[error("it doesn't accept the client id and secret")]
     Unauthorized,
+    #[error("it only answers workers that show a client certificate")]
+    Forbidden,
     /// The leader has nothing to give yet or serves too many at once.
     #[error("it is busy and asks to come back in {} ms", retry_after.as_millis())]
     Busy { retry_after: Duration },
@@ -79,6 +84,25 @@ pub enum Failure {
     /// Another version of the format, or too large: asking this leader again for the same root can't help.
     #[error("its state can't be used: {reason}")]
     Incompatible { root: Option<Root>, reason: String },
+}
+
+impl Failure {
+    /// Each word of [`Self::reason`].
+    pub const REASONS: [&str; 7] =
+        ["unreachable", "tls", "unauthorized", "forbidden", "busy", "damaged", "incompatible"];
+
+    /// For metrics: one word of a closed list.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "unreachable",
+            Self::Tls(_) => "tls",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::Busy { .. } => "busy",
+            Self::Damaged { .. } => "damaged",
+            Self::Incompatible { .. } => "incompatible",
+        }
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -35,13 +35,46 @@ impl Connector {
     where
         T: AsyncRead + AsyncWrite + Unpin,
     {
-        let trouble = |error| TlsTrouble { name: self.name.to_str().into(), error };
-        let session = ClientConnection::new(self.config.clone(), self.name.clone())
-            .map_err(|error| trouble(std::io::Error::other(error)))?;
-        let mut stream = TlsStream::new(io, session.into());
-        poll_fn(|cx| stream.poll_handshake(cx)).await.map_err(trouble)?;
-        Ok(stream)
+        begin(self.config.clone(), self.name.clone(), io).await
     }
+}
+
+async fn begin<T>(
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+    io: T,
+) -> Result<TlsStream<T>, TlsTrouble>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let shown = name.to_str().into_owned();
+    let trouble = |error| TlsTrouble { name: shown.as_str().into(), error };
+    let session =
+        ClientConnection::new(config, name).map_err(|error| trouble(std::io::Error::other(error)))?;
+    let mut stream = TlsStream::new(io, session.into());
+    poll_fn(|cx| stream.poll_handshake(cx)).await.map_err(trouble)?;
+    Ok(stream)
+}
+
+/// What connections to others than targets begin TLS by: HTTP/1.1 is spoken inside it. Fails with a sentence.
+pub(crate) fn client_config(tls: &TargetTls) -> Result<ClientConfig, String> {
+    config(tls, Offer::Http11, roots::system)
+}
+
+/// Begins TLS by such a config, with whoever `host` is.
+pub(crate) async fn shake_hands<T>(
+    config: Arc<ClientConfig>,
+    host: &str,
+    io: T,
+) -> Result<TlsStream<T>, TlsTrouble>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let name = server_name(host).map_err(|reason| TlsTrouble {
+        name: host.into(),
+        error: std::io::Error::other(reason.to_string()),
+    })?;
+    begin(config, name, io).await
 }
 
 /// The connectors of a thread, made when they are wanted first. Each thread has its own, so that sessions to resume are
@@ -166,8 +199,7 @@ fn verifier(
     if tls.trusted.is_empty() {
         let roots = system();
         if roots.is_empty() {
-            let message =
-                "the worker's system trusts no authority, and the backend names no certificates to trust";
+            let message = "the worker's system trusts no authority, and no certificates to trust are named";
             return Err(message.to_owned());
         }
         return Ok(Arc::new(Trusted::new(roots, Vec::new())?));

@@ -19,7 +19,7 @@ use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 pub(crate) use acceptor::{Acceptor, Handover};
-pub(crate) use connector::{Connector, Connectors};
+pub(crate) use connector::{Connector, Connectors, client_config, shake_hands};
 pub(crate) use roots::load as load_system_roots;
 pub(crate) use secure::secure;
 pub(crate) use stream::TlsStream;

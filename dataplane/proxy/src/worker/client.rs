@@ -14,11 +14,12 @@ use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use prost::Message as _;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::coding::{Coding, CodingError};
-use super::{LeaderUrl, WorkerSettings};
+use super::{LeaderUrl, WorkerSettings, leader_tls};
 
 const STATE: &str = "/api/cluster/state";
 
@@ -49,11 +50,13 @@ impl Client {
     pub(super) fn new(settings: Arc<WorkerSettings>, id: String) -> Option<Self> {
         let member =
             wire::Member { id, name: settings.name.clone(), version: env!("CARGO_PKG_VERSION").to_owned() };
-        let pair = STANDARD.encode(format!("{}:{}", settings.client_id, settings.client_secret));
-        let mut authorization = HeaderValue::try_from(format!("Basic {pair}")).ok()?;
-        authorization.set_sensitive(true);
         let mut headers = HeaderMap::new();
-        headers.insert(AUTHORIZATION, authorization);
+        if !settings.client_id.is_empty() {
+            let pair = STANDARD.encode(format!("{}:{}", settings.client_id, settings.client_secret));
+            let mut authorization = HeaderValue::try_from(format!("Basic {pair}")).ok()?;
+            authorization.set_sensitive(true);
+            headers.insert(AUTHORIZATION, authorization);
+        }
         if settings.compression {
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(Coding::ACCEPTED));
         }
@@ -91,7 +94,8 @@ impl Client {
             }
             StatusCode::NOT_MODIFIED if poll.known.is_some() => Ok(Outcome::Answer(Answer::NotModified)),
             StatusCode::CONFLICT if ask == Ask::Change => Ok(Outcome::UnknownBase),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Failure::Unauthorized),
+            StatusCode::UNAUTHORIZED => Err(Failure::Unauthorized),
+            StatusCode::FORBIDDEN => Err(Failure::Forbidden),
             // One without a time is an intermediary's, about a leader that it doesn't reach or doesn't wait for.
             StatusCode::SERVICE_UNAVAILABLE if response.headers().contains_key(RETRY_AFTER) => {
                 Err(Failure::Busy { retry_after: retry_after(response.headers()) })
@@ -263,17 +267,35 @@ impl Client {
             .await
             .map_err(|_| unreachable("no connection in time".to_owned()))?
             .map_err(|error| unreachable(error.to_string()))?;
-        let exchange = async {
-            let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-            // Ends with the body of the answer, or when both are dropped.
-            tokio::spawn(connection);
-            sender.send_request(request).await
+        let answer = if url.is_https() {
+            let tls = self.settings.tls.as_ref().map(|tls| tls.borrow().clone());
+            let tls = tls.ok_or_else(|| Failure::Tls(format!("{url}: there are no settings for TLS")))?;
+            let stream = timeout(connect_timeout, tls.connect(stream, url.host()))
+                .await
+                .map_err(|_| Failure::Tls(format!("{url}: no end of the handshake in time")))?
+                .map_err(|trouble| Failure::Tls(trouble.to_string()))?;
+            timeout(limit, exchange(stream, request)).await
+        } else {
+            timeout(limit, exchange(stream, request)).await
         };
-        timeout(limit, exchange)
-            .await
-            .map_err(|_| unreachable("no answer in time".to_owned()))?
-            .map_err(|error| unreachable(error.to_string()))
+        answer.map_err(|_| unreachable("no answer in time".to_owned()))?.map_err(|error| {
+            match leader_tls::trouble(&error) {
+                Some(sentence) => Failure::Tls(format!("TLS with {url}: {sentence}")),
+                None => unreachable(error.to_string()),
+            }
+        })
     }
+}
+
+/// Sends a request on a connection that is for it alone, and gives the head of the answer.
+async fn exchange<T>(stream: T, request: Request<Full<Bytes>>) -> hyper::Result<Response<Incoming>>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // Ends with the body of the answer, or when both are dropped.
+    tokio::spawn(connection);
+    sender.send_request(request).await
 }
 
 fn header(value: String) -> Result<HeaderValue, Failure> {

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use dataplane_core::subscription::{Leader, Readiness, Source, Status};
@@ -26,8 +27,8 @@ pub struct WorkerHealth {
     pub not_persisted: Option<String>,
     /// Failed writes of the state file since the start.
     pub persist_failures: u64,
-    /// Failed polls since the start.
-    pub poll_failures: u64,
+    /// Failed polls since the start, by [`Failure::reason`](dataplane_core::subscription::Failure::reason).
+    pub poll_failures: BTreeMap<&'static str, u64>,
 }
 
 /// How it stands with the leader.
@@ -57,7 +58,7 @@ impl Default for WorkerHealth {
             refused: None,
             not_persisted: None,
             persist_failures: 0,
-            poll_failures: 0,
+            poll_failures: BTreeMap::new(),
         }
     }
 }

@@ -4,9 +4,10 @@ use std::str::FromStr;
 
 use http::Uri;
 
-/// Where a leader listens: `http://host:port`.
+/// Where a leader listens: `http://host:port` or `https://host:port`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaderUrl {
+    https: bool,
     /// A name or an address; an IPv6 address without brackets.
     host: String,
     port: u16,
@@ -14,13 +15,11 @@ pub struct LeaderUrl {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LeaderUrlError {
-    #[error("{0:?} is no URL of a leader: write http://host:port")]
+    #[error("{0:?} is no URL of a leader: write http://host:port or https://host:port")]
     Malformed(String),
-    #[error("{0:?}: https to the leader is not supported yet; write http://host:port")]
-    Https(String),
     #[error("{0:?}: credentials don't belong into the URL; set the client id and secret instead")]
     Credentials(String),
-    #[error("{0:?}: a path is not supported; write http://host:port")]
+    #[error("{0:?}: a path is not supported; write http://host:port or https://host:port")]
     Path(String),
 }
 
@@ -31,6 +30,10 @@ impl LeaderUrl {
 
     pub const fn port(&self) -> u16 {
         self.port
+    }
+
+    pub const fn is_https(&self) -> bool {
+        self.https
     }
 
     /// What is sent there doesn't leave the machine.
@@ -60,11 +63,11 @@ impl FromStr for LeaderUrl {
         let malformed = || LeaderUrlError::Malformed(text.to_owned());
         let url: Uri = text.parse().map_err(|_| malformed())?;
         let authority = url.authority().ok_or_else(malformed)?;
-        match url.scheme_str() {
-            Some("http") => {}
-            Some("https") => return Err(LeaderUrlError::Https(text.to_owned())),
+        let https = match url.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
             _ => return Err(malformed()),
-        }
+        };
         if authority.as_str().contains('@') {
             return Err(LeaderUrlError::Credentials(text.to_owned()));
         }
@@ -76,19 +79,25 @@ impl FromStr for LeaderUrl {
         // A port that is no number isn't told apart from none by the parser.
         let port = match authority.port_u16() {
             Some(port) if port > 0 => port,
-            None if authority.as_str() == authority.host() => 80,
+            None if authority.as_str() == authority.host() => {
+                if https {
+                    443
+                } else {
+                    80
+                }
+            }
             _ => return Err(malformed()),
         };
         if host.is_empty() {
             return Err(malformed());
         }
-        Ok(Self { host: host.to_owned(), port })
+        Ok(Self { https, host: host.to_owned(), port })
     }
 }
 
 impl fmt::Display for LeaderUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}", self.authority())
+        write!(f, "{}://{}", if self.https { "https" } else { "http" }, self.authority())
     }
 }
 
@@ -103,17 +112,21 @@ mod tests {
             ("http://leader.example:9000/", "leader.example", 9000),
             ("http://leader", "leader", 80),
             ("http://[::1]:9000", "::1", 9000),
+            ("https://leader", "leader", 443),
+            ("https://leader:9000", "leader", 9000),
         ] {
             let url: LeaderUrl = text.parse().unwrap();
             assert_eq!((url.host(), url.port()), (host, port), "{text}");
+            assert_eq!(url.is_https(), text.starts_with("https"), "{text}");
         }
-        assert_eq!("http://[::1]:9000".parse::<LeaderUrl>().unwrap().to_string(), "http://[::1]:9000");
+        for text in ["http://[::1]:9000", "https://leader:9000"] {
+            assert_eq!(text.parse::<LeaderUrl>().unwrap().to_string(), text);
+        }
     }
 
     #[test]
     fn says_what_would_be_right() {
         for (text, part) in [
-            ("https://leader:9000", "https to the leader is not supported yet"),
             ("leader:9000", "write http://host:port"),
             ("", "write http://host:port"),
             ("http://leader:0", "write http://host:port"),

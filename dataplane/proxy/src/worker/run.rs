@@ -233,8 +233,9 @@ impl<S: Service> Worker<S> {
 
     fn count(&self, event: &Event) {
         match event {
-            Event::Answer { answer: Answer::Failed(_), .. } => {
-                self.health.send_modify(|health| health.poll_failures += 1);
+            Event::Answer { answer: Answer::Failed(failure), .. } => {
+                let reason = failure.reason();
+                self.health.send_modify(|health| *health.poll_failures.entry(reason).or_default() += 1);
             }
             Event::PersistFailed { reason, .. } => {
                 tracing::error!(reason, "the state file can't be written; traffic is served all the same");

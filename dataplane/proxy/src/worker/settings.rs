@@ -3,16 +3,20 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dataplane_core::subscription;
+use tokio::sync::watch;
 
-use super::{LeaderUrl, Look};
+use super::{LeaderTls, LeaderUrl, Look};
 
 /// What a worker needs to know to follow its leaders.
 #[derive(Clone)]
 pub struct WorkerSettings {
     /// Where leaders may be found; one is chosen at random and left when it fails.
     pub leaders: Vec<LeaderUrl>,
+    /// Without a client id nothing is shown but a certificate, which [`Self::tls`] has then.
     pub client_id: String,
     pub client_secret: String,
+    /// How leaders with https are called, from the next connection on; needed if there is one.
+    pub tls: Option<watch::Receiver<LeaderTls>>,
     /// The `Host` to ask for, where that isn't what a leader's URL says.
     pub host: Option<String>,
     /// Leaders may compress what they send.
@@ -45,6 +49,7 @@ impl WorkerSettings {
             leaders,
             client_id,
             client_secret,
+            tls: None,
             host: None,
             compression: true,
             name,

@@ -10,9 +10,9 @@ use super::History;
 /// What may be sent to whoever asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// Everything: it doesn't leave the machine.
+    /// Everything: nobody else can read it, as it is inside TLS or doesn't leave the machine.
     Machine,
-    /// Everything but secrets: the connection is in clear text.
+    /// Everything but secrets: it is in clear text, at least on a part of its way.
     Network,
 }
 

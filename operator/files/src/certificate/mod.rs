@@ -2,6 +2,7 @@
 
 mod pair;
 mod pem;
+mod single;
 mod validity;
 
 use std::path::Path;
@@ -11,6 +12,7 @@ use operator_core::{PrivateKey, Problem};
 
 pub(crate) use pair::{File, Files, Pairs, stem};
 pub(crate) use pem::read;
+pub use single::{CertificateFile, CertificateFiles};
 
 /// The folder in which they are read.
 const FOLDER: &str = "certificates";

@@ -114,7 +114,7 @@ impl Pairs {
 }
 
 /// `None` if the certificate never was good.
-fn spec(
+pub(super) fn spec(
     files: Files<'_>,
     of: &(Option<Arc<Material>>, Option<Arc<Material>>),
 ) -> Result<Option<CertificateSpec>, Problem> {

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::{FolderSource, check};
 
 /// A certificate and its private key in PEM.
-fn pair(name: &str) -> (String, String) {
+pub(super) fn pair(name: &str) -> (String, String) {
     of_years(name, 2000, 4000)
 }
 

@@ -59,6 +59,8 @@ const SHORTEST_KEEP: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub struct ClusterSettings {
     pub credentials: Credentials,
+    /// Workers are known by a certificate that they show inside TLS, and not by the credentials.
+    pub client_certificates: bool,
     /// How many whole states are sent at one time; further workers wait in line for a while and are then asked to come
     /// back. Keeps a fleet that starts at once from taking all of the leader's memory and network.
     pub full_sends: usize,
@@ -74,6 +76,7 @@ impl ClusterSettings {
     pub fn new(credentials: Credentials) -> Self {
         Self {
             credentials,
+            client_certificates: false,
             full_sends: 32,
             compression: Compression::default(),
             keep_encoded: Duration::from_secs(4),
@@ -85,6 +88,7 @@ impl ClusterSettings {
 /// The leader's side of the cluster. [`Cluster::run`] must run for polls to be answered.
 pub struct Cluster {
     credentials: Credentials,
+    client_certificates: bool,
     sessions: Mutex<Sessions>,
     current: watch::Sender<Option<Arc<Current>>>,
     full_sends: Arc<Semaphore>,
@@ -111,6 +115,7 @@ impl Cluster {
     pub fn new(settings: ClusterSettings) -> Arc<Self> {
         Arc::new(Self {
             credentials: settings.credentials,
+            client_certificates: settings.client_certificates,
             sessions: Mutex::default(),
             current: watch::Sender::new(None),
             full_sends: Arc::new(Semaphore::new(settings.full_sends)),

@@ -2,38 +2,61 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::FromRequestParts;
 use axum::extract::connect_info::{ConnectInfo, Connected};
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap};
 use axum::serve::IncomingStream;
 use operator_core::session::Reach;
 use tokio::net::TcpListener;
 
-/// Where a connection begins and ends. Whoever serves the endpoints gives it along, by
+/// Where a connection begins and ends, and how it is guarded. Whoever serves the endpoints gives it along, by
 /// `into_make_service_with_connect_info::<Ends>()`; without it no private key is sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Ends {
     peer: SocketAddr,
     local: Option<SocketAddr>,
+    /// Inside TLS that ends here.
+    is_tls: bool,
+    /// There the client showed a certificate that is signed by one of the authorities.
+    is_certified: bool,
+}
+
+impl Ends {
+    pub(crate) const fn inside_tls(peer: SocketAddr, local: Option<SocketAddr>, is_certified: bool) -> Self {
+        Self { peer, local, is_tls: true, is_certified }
+    }
+
+    /// Those that the server of a request gave along.
+    fn of(extensions: &Extensions) -> Option<Self> {
+        extensions.get::<ConnectInfo<Self>>().map(|ConnectInfo(ends)| *ends)
+    }
+
+    /// Whether the client showed a good certificate.
+    pub(super) fn are_certified(extensions: &Extensions) -> bool {
+        Self::of(extensions).is_some_and(|ends| ends.is_certified)
+    }
 }
 
 impl Connected<IncomingStream<'_, TcpListener>> for Ends {
     fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
-        Self { peer: *stream.remote_addr(), local: stream.io().local_addr().ok() }
+        let (peer, local) = (*stream.remote_addr(), stream.io().local_addr().ok());
+        Self { peer, local, is_tls: false, is_certified: false }
     }
 }
 
 /// What may be sent to whoever asks.
 pub(super) struct Reached(pub(super) Reach);
 
-/// What a proxy on this machine adds, behind which the client may be anywhere.
+/// What a proxy adds, behind which the client may be anywhere, and be called in clear text.
 const FORWARDING: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-real-ip"];
 
 impl Reached {
     fn of(ends: Option<Ends>, headers: &HeaderMap) -> Reach {
         let is_here = |address: SocketAddr| address.ip().to_canonical().is_loopback();
-        let Some(Ends { peer, local: Some(local) }) = ends else { return Reach::Network };
         let is_forwarded = FORWARDING.iter().any(|name| headers.contains_key(*name));
-        if is_here(peer) && is_here(local) && !is_forwarded { Reach::Machine } else { Reach::Network }
+        let is_private = ends.is_some_and(|Ends { peer, local, is_tls, .. }| {
+            is_tls || (is_here(peer) && local.is_some_and(is_here))
+        });
+        if is_private && !is_forwarded { Reach::Machine } else { Reach::Network }
     }
 }
 
@@ -41,8 +64,7 @@ impl<S: Sync> FromRequestParts<S> for Reached {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let ends = parts.extensions.get::<ConnectInfo<Ends>>().map(|ConnectInfo(ends)| *ends);
-        Ok(Self(Self::of(ends, &parts.headers)))
+        Ok(Self(Self::of(Ends::of(&parts.extensions), &parts.headers)))
     }
 }
 
@@ -63,7 +85,8 @@ mod tests {
     use super::*;
 
     fn ends(peer: &str, local: &str) -> Option<Ends> {
-        Some(Ends { peer: peer.parse().unwrap(), local: Some(local.parse().unwrap()) })
+        let (peer, local) = (peer.parse().unwrap(), Some(local.parse().unwrap()));
+        Some(Ends { peer, local, is_tls: false, is_certified: false })
     }
 
     #[test]
@@ -80,6 +103,15 @@ mod tests {
             assert_eq!(Reached::of(ends(peer, local), &none), reach, "{peer} {local}");
         }
         assert_eq!(Reached::of(None, &none), Reach::Network, "nobody said");
+    }
+
+    #[test]
+    fn tls_that_ends_here_is_read_by_nobody_else_wherever_the_worker_is() {
+        let (peer, local) = ("10.0.0.7:50000".parse().unwrap(), Some("10.0.0.1:9000".parse().unwrap()));
+        let ends = Some(Ends::inside_tls(peer, local, false));
+        assert_eq!(Reached::of(ends, &HeaderMap::new()), Reach::Machine);
+        let headers = HeaderMap::from_iter([("via".parse().unwrap(), "1.1 proxy".parse().unwrap())]);
+        assert_eq!(Reached::of(ends, &headers), Reach::Network, "nobody knows how the proxy was called");
     }
 
     #[test]
