@@ -152,3 +152,96 @@ async fn keep<T: Send + Sync + 'static>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use rcgen::generate_simple_self_signed;
+
+    use super::*;
+
+    /// A certificate and its key in PEM, both in one text.
+    fn pem() -> String {
+        let rcgen::CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        cert.pem() + &signing_key.serialize_pem()
+    }
+
+    #[tokio::test]
+    async fn replaced_files_are_followed_and_broken_ones_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.pem");
+        std::fs::write(&path, pem()).unwrap();
+        let file = CertificateFile { certificate: path.clone(), key: Some(key_of(&path)) };
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        let one = move |specs: Vec<CertificateSpec>| {
+            count.fetch_add(1, Ordering::Relaxed);
+            let chain = chains(&specs);
+            anyhow::ensure!(chain.len() == 1, "another number of certificates");
+            Ok(chain)
+        };
+        let mut seen = follow("admin.tls", vec![file], one).unwrap();
+        let mut before = seen.borrow_and_update().clone();
+        for _ in 0..2 {
+            let refused = asked.load(Ordering::Relaxed) + 1;
+            std::fs::write(&path, format!("{}{}", pem(), pem())).unwrap();
+            while asked.load(Ordering::Relaxed) < refused {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            assert!(!seen.has_changed().unwrap());
+            std::fs::write(&path, pem()).unwrap();
+            tokio::time::timeout(Duration::from_secs(60), seen.changed()).await.unwrap().unwrap();
+            let now = seen.borrow_and_update().clone();
+            assert!(now.len() == 1 && now != before);
+            before = now;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_needs_both_files_and_good_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.pem");
+        std::fs::write(&path, pem()).unwrap();
+        let [good, bad] = ["a.pem", "b.pem"].map(|name| Some(folder.path().join(name)));
+        let of = |certificate: &Option<PathBuf>, key: &Option<PathBuf>, authorities: &Option<PathBuf>| {
+            of_port(&AdminTls {
+                certificate: certificate.clone(),
+                key: key.clone(),
+                client_authorities: authorities.clone(),
+            })
+        };
+        assert!(of(&None, &None, &None).unwrap().is_none(), "clear text");
+        assert!(of(&good, &good, &None).unwrap().is_some());
+        assert!(of(&good, &good, &good).unwrap().is_some());
+        for (certificate, key, authorities, said) in [
+            (&good, &None, &None, "go together"),
+            (&None, &good, &None, "go together"),
+            (&None, &None, &good, "set admin.tls.certificate and"),
+            (&good, &bad, &None, "b.pem:1:1: can't be read"),
+            (&good, &good, &bad, "b.pem:1:1: can't be read"),
+        ] {
+            let error = format!("{:#}", of(certificate, key, authorities).unwrap_err());
+            assert!(error.contains(said) && error.contains("admin.tls"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_worker_reads_its_files_only_if_they_count() {
+        let missing = vec!["/nowhere/worker.crt".into()];
+        let of = |enabled, certs: &Vec<PathBuf>| {
+            let trusted_certs = certs.clone();
+            of_worker(&Mtls { enabled, certs: certs.clone(), trusted_certs, trust_all: true, loose: false })
+        };
+        assert!(of(false, &missing).err().is_none_or(|error| !error.to_string().contains("nowhere")));
+        let error = format!("{:#}", of(true, &missing).unwrap_err());
+        assert!(error.starts_with("setting cluster.mtls: /nowhere/worker.crt:1:1: can't be read"), "{error}");
+        assert!(of(true, &Vec::new()).is_ok(), "anything is trusted");
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.crt");
+        std::fs::write(&path, pem()).unwrap();
+        assert!(of(true, &vec![path]).is_ok());
+    }
+}

@@ -6,7 +6,8 @@ use dataplane_proxy::worker::LeaderUrl;
 use dataplane_snapshot::Snapshot;
 use operator_core::session::MemberStatus;
 use operator_server::Credentials;
-use operator_server::cluster::{Cluster, ClusterSettings};
+use operator_server::cluster::{Cluster, ClusterSettings, Ends};
+use operator_server::port::{PortTls, TlsListener};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -21,6 +22,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Leader {
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) address: SocketAddr,
+    is_tls: bool,
     snapshots: watch::Sender<Option<Arc<Snapshot>>>,
     shutdown: watch::Sender<bool>,
     server: JoinHandle<()>,
@@ -32,26 +34,52 @@ impl Leader {
     }
 
     pub(crate) async fn start_at(address: SocketAddr) -> Self {
+        Self::start_by(address, None, false).await
+    }
+
+    /// Inside TLS; what is sent is what it goes on with.
+    pub(crate) async fn start_tls(
+        address: SocketAddr,
+        tls: PortTls,
+        client_certificates: bool,
+    ) -> (Self, watch::Sender<PortTls>) {
+        let (sender, receiver) = watch::channel(tls);
+        (Self::start_by(address, Some(receiver), client_certificates).await, sender)
+    }
+
+    async fn start_by(
+        address: SocketAddr,
+        tls: Option<watch::Receiver<PortTls>>,
+        client_certificates: bool,
+    ) -> Self {
         let mut settings = ClusterSettings::new(Credentials::new(ID, SECRET));
-        settings.full_sends = 4;
+        (settings.full_sends, settings.client_certificates) = (4, client_certificates);
         let cluster = Cluster::new(settings);
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
+        let is_tls = tls.is_some();
         let (snapshots, receiver) = watch::channel(None);
         let (shutdown, is_shutdown) = watch::channel(false);
-        let router = cluster.router();
+        let router = cluster.router().into_make_service_with_connect_info::<Ends>();
         let run = cluster.clone().run(receiver, is_shutdown);
+        let serve = async move {
+            match tls {
+                None => axum::serve(listener, router).await,
+                Some(tls) => axum::serve(TlsListener::new(listener, tls), router).await,
+            }
+        };
         let server = tokio::spawn(async move {
             tokio::select! {
-                _ = axum::serve(listener, router).into_future() => {}
+                _ = serve => {}
                 () = run => {}
             }
         });
-        Self { cluster, address, snapshots, shutdown, server }
+        Self { cluster, address, is_tls, snapshots, shutdown, server }
     }
 
     pub(crate) fn url(&self) -> LeaderUrl {
-        format!("http://{}", self.address).parse().unwrap()
+        let scheme = if self.is_tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.address).parse().unwrap()
     }
 
     pub(crate) fn publish(&self, snapshot: &Snapshot) {

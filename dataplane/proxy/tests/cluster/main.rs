@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what a test can't get fails it")]
 
+mod authority;
 mod changes;
 mod disk;
 mod follow;
@@ -12,4 +13,5 @@ mod local;
 mod plain;
 mod reports;
 mod samples;
+mod secure;
 mod worker;
