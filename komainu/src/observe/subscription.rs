@@ -45,10 +45,12 @@ impl Collector for Subscription {
             gauge(&mut encoder, name, help, age.as_secs_f64())?;
         }
         let failures = Failure::REASONS.map(|reason| {
-            let count = health.poll_failures.get(reason).copied();
+            let count = health.poll_failure_reasons.get(reason).copied();
             (reason, count.unwrap_or_default())
         });
-        family(&mut encoder, "worker_poll_failures", "Failed polls, by what failed", "reason", &failures)?;
+        let name = "worker_poll_failure_reasons";
+        family(&mut encoder, name, "Failed polls, by what failed", "reason", &failures)?;
+        counter(&mut encoder, "worker_poll_failures", "Failed polls", health.poll_failures)?;
         let help = "Failed writes of the state file";
         counter(&mut encoder, "worker_persist_failures", help, health.persist_failures)
     }

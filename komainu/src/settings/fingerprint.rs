@@ -7,8 +7,13 @@ use super::Settings;
 use super::sources::{leaf_keys, to_value};
 
 /// What is each process's own, or only one half of a cluster's. Credentials that differ show by themselves.
-const OWN: [&str; 7] = [
+const OWN: [&str; 12] = [
     "mode",
+    "mtls.enabled",
+    "mtls.certs",
+    "mtls.trustedCerts",
+    "mtls.loose",
+    "mtls.trustAll",
     "leader.name",
     "leader.urls",
     "leader.host",

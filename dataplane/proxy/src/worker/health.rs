@@ -27,8 +27,10 @@ pub struct WorkerHealth {
     pub not_persisted: Option<String>,
     /// Failed writes of the state file since the start.
     pub persist_failures: u64,
-    /// Failed polls since the start, by [`Failure::reason`](dataplane_core::subscription::Failure::reason).
-    pub poll_failures: BTreeMap<&'static str, u64>,
+    /// Failed polls since the start.
+    pub poll_failures: u64,
+    /// The same by [`Failure::reason`](dataplane_core::subscription::Failure::reason).
+    pub poll_failure_reasons: BTreeMap<&'static str, u64>,
 }
 
 /// How it stands with the leader.
@@ -58,7 +60,8 @@ impl Default for WorkerHealth {
             refused: None,
             not_persisted: None,
             persist_failures: 0,
-            poll_failures: BTreeMap::new(),
+            poll_failures: 0,
+            poll_failure_reasons: BTreeMap::new(),
         }
     }
 }

@@ -235,7 +235,10 @@ impl<S: Service> Worker<S> {
         match event {
             Event::Answer { answer: Answer::Failed(failure), .. } => {
                 let reason = failure.reason();
-                self.health.send_modify(|health| *health.poll_failures.entry(reason).or_default() += 1);
+                self.health.send_modify(|health| {
+                    health.poll_failures += 1;
+                    *health.poll_failure_reasons.entry(reason).or_default() += 1;
+                });
             }
             Event::PersistFailed { reason, .. } => {
                 tracing::error!(reason, "the state file can't be written; traffic is served all the same");

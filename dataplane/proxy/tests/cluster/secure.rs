@@ -78,7 +78,7 @@ async fn a_leader_with_a_wrong_certificate_is_refused_and_what_was_served_is_ser
     ] {
         port.send_replace(wrong);
         let health = worker.until(|health| fails_with(health, sentence)).await;
-        assert!(health.poll_failures["tls"] > 0, "{:?}", health.poll_failures);
+        assert!(health.poll_failure_reasons["tls"] > 0, "{:?}", health.poll_failure_reasons);
         assert!(health.ready.is_ok());
         assert_eq!(worker.serving(), ["one"]);
     }
@@ -121,7 +121,7 @@ async fn with_a_certificate_a_worker_needs_no_client_id() {
     tls.send_replace(leaders.worker(Some(&stranger)));
     let refused = "it refuses the client certificate";
     let health = worker.until(|health| fails_with(health, refused)).await;
-    assert!(health.poll_failures["forbidden"] > 0 && health.poll_failures["tls"] > 0);
+    assert!(health.poll_failure_reasons["forbidden"] > 0 && health.poll_failure_reasons["tls"] > 0);
     assert!(leader.cluster.members().is_empty());
 
     tls.send_replace(leaders.worker(Some(&workers.issue("worker"))));
