@@ -12,6 +12,7 @@ use http::{Method, StatusCode};
 use serde_json::Value;
 
 use crate::args::{LeaderArguments, MembersArguments, MembersCommand, Output, RunArguments};
+use crate::modes::certificates;
 use crate::settings::Settings;
 use crate::{credentials, settings};
 
@@ -21,8 +22,10 @@ const MEMBERS: &str = "/api/cluster/members";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(arguments: &MembersArguments) -> anyhow::Result<ExitCode> {
-    let leader = Leader::of(&arguments.leader)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // What watches the files of certificates runs beside.
+    let _inside = runtime.enter();
+    let leader = Leader::of(&arguments.leader)?;
     match &arguments.command {
         None => {
             let body = runtime.block_on(leader.members())?;
@@ -65,6 +68,9 @@ impl Leader {
             credentials.secret,
             "komainu-members".to_owned(),
         );
+        if url.is_https() {
+            worker.tls = Some(certificates::of_worker(&settings.cluster.mtls)?);
+        }
         worker.host = settings.cluster.leader.host;
         (worker.connect_timeout, worker.answer_timeout) = (PATIENCE, PATIENCE);
         Ok(Self { url, settings: worker })
@@ -79,6 +85,10 @@ impl Leader {
             StatusCode::UNAUTHORIZED => anyhow::bail!(
                 "{url} doesn't accept the client id and secret: set cluster.leader.clientId and \
                  cluster.leader.clientSecret as on the leader"
+            ),
+            StatusCode::FORBIDDEN => anyhow::bail!(
+                "{url} only answers who shows a client certificate: set cluster.mtls.enabled and cluster.mtls.certs as \
+                 on a worker"
             ),
             status => anyhow::bail!("{url} answered {status}: is it a leader?"),
         }
@@ -100,7 +110,8 @@ fn url(written: Option<&str>, settings: &Settings) -> anyhow::Result<LeaderUrl> 
         (None, Some(text)) => text.parse().context("setting cluster.leader.urls"),
         (None, None) => {
             // A worker's own port is no leader's.
-            let text = format!("http://127.0.0.1:{}", settings.admin.port.unwrap_or(9000));
+            let scheme = if settings.admin.tls.certificate.is_some() { "https" } else { "http" };
+            let text = format!("{scheme}://127.0.0.1:{}", settings.admin.port.unwrap_or(9000));
             Ok(text.parse()?)
         }
     }

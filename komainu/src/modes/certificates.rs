@@ -43,7 +43,7 @@ pub(super) fn of_port(tls: &AdminTls) -> anyhow::Result<Option<watch::Receiver<P
 }
 
 /// How leaders with https are called, as the files have it from now on.
-pub(super) fn of_worker(mtls: &Mtls) -> anyhow::Result<watch::Receiver<LeaderTls>> {
+pub(crate) fn of_worker(mtls: &Mtls) -> anyhow::Result<watch::Receiver<LeaderTls>> {
     let mut files = Vec::new();
     let (mut own, mut trust_all) = (0, false);
     if mtls.enabled {

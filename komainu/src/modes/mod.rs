@@ -1,6 +1,6 @@
 //! How the parts are put together in each mode.
 
-mod certificates;
+pub(crate) mod certificates;
 mod control_plane;
 mod data_plane;
 mod listen;
