@@ -132,22 +132,33 @@ impl Served {
 
     /// All that is served, each key once, in the order of keys.
     pub fn iter(&self) -> impl Iterator<Item = (&Key, &Object)> {
-        let mut base = self.snapshot.objects().peekable();
-        let mut over = self.overlay.values().peekable();
-        std::iter::from_fn(move || {
-            let object = match (base.peek(), over.peek()) {
-                (Some(a), Some(b)) if a.key() < b.key() => base.next(),
-                (Some(a), Some(b)) => {
-                    if a.key() == b.key() {
-                        base.next();
-                    }
-                    over.next()
-                }
-                (_, None) => base.next(),
-                (None, _) => over.next(),
-            }?;
-            Some((object.key(), object))
-        })
+        joined(self.snapshot.objects(), self.overlay.values()).map(|object| (object.key(), object))
+    }
+
+    /// As [`Self::iter`], of one kind.
+    pub fn objects_of(&self, kind: Kind) -> impl Iterator<Item = &Object> {
+        let overlay = self.overlay.range(Key::new(kind, "", "")..).map(|(_, object)| object);
+        let overlay = overlay.take_while(move |object| object.key().kind() == kind);
+        joined(self.snapshot.objects_of(kind), overlay)
+    }
+
+    /// The keys under which something else is served than in `earlier`, in their order. Costs what differs, if one snapshot
+    /// was made from the other.
+    pub(crate) fn changed_since<'a>(&'a self, earlier: &'a Self) -> Vec<&'a Key> {
+        let mut keys: Vec<_> = earlier.snapshot.differences(&self.snapshot).map(|(key, _, _)| key).collect();
+        if !earlier.overlay.is_empty() || !self.overlay.is_empty() {
+            keys.extend(earlier.overlay.keys().chain(self.overlay.keys()));
+            keys.sort_unstable();
+            keys.dedup();
+            keys.retain(|key| earlier.object(key).map(Object::hash) != self.object(key).map(Object::hash));
+        }
+        keys
+    }
+
+    /// What is served, without what could be.
+    pub(crate) fn without_fallback(&self) -> Self {
+        let (snapshot, overlay) = (self.snapshot.clone(), self.overlay.clone());
+        Self { snapshot, overlay, ..Self::default() }
     }
 
     fn good(&self, key: &Key) -> Option<Good> {
@@ -193,6 +204,25 @@ impl Served {
         }
         self.overlay = overlay;
     }
+}
+
+/// Two lists in the order of keys as one. Of two objects with one key that of `over` counts.
+fn joined<'o>(
+    base: impl Iterator<Item = &'o Object>,
+    over: impl Iterator<Item = &'o Object>,
+) -> impl Iterator<Item = &'o Object> {
+    let (mut base, mut over) = (base.peekable(), over.peekable());
+    std::iter::from_fn(move || match (base.peek(), over.peek()) {
+        (Some(a), Some(b)) if a.key() < b.key() => base.next(),
+        (Some(a), Some(b)) => {
+            if a.key() == b.key() {
+                base.next();
+            }
+            over.next()
+        }
+        (_, None) => base.next(),
+        (None, _) => over.next(),
+    })
 }
 
 impl Good {

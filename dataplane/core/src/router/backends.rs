@@ -1,7 +1,6 @@
 use std::sync::Arc;
 
-use dataplane_snapshot::{Key, Object, ObjectHash, wire};
-use rustc_hash::FxHashMap;
+use dataplane_snapshot::{Key, Object, ObjectHash, SharedMap, wire};
 
 use crate::backend::Targets;
 use crate::certificates::{Certificates, Lookup, Used};
@@ -13,8 +12,19 @@ use crate::{BackendStates, CompiledBackend};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Backends {
     slots: Vec<Option<Arc<Slot>>>,
-    numbers: Arc<FxHashMap<Key, usize>>,
+    numbers: SharedMap<Key, Numbered>,
     free: Vec<usize>,
+    /// Those whose slots say what was rejected.
+    rejecting: SharedMap<Key, ()>,
+    /// Keys whose number may not be needed any more at the end of a step.
+    doubtful: Vec<Key>,
+}
+
+/// The number of a key, and how often routes use it.
+#[derive(Clone, Copy, Debug)]
+struct Numbered {
+    number: usize,
+    uses: usize,
 }
 
 /// A backend object with its endpoints object, compiled.
@@ -43,15 +53,34 @@ pub(crate) struct Material<'m> {
 impl Backends {
     /// The number for a key, which may have no backend yet.
     pub(crate) fn number(&mut self, key: &Key) -> usize {
-        if let Some(number) = self.numbers.get(key) {
-            return *number;
+        if let Some(known) = self.numbers.get(key) {
+            return known.number;
         }
         let number = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             self.slots.len() - 1
         });
-        Arc::make_mut(&mut self.numbers).insert(key.clone(), number);
+        self.numbers.insert(key.clone(), Numbered { number, uses: 0 });
+        // It may be asked for by a route that is rejected in the end.
+        self.doubtful.push(key.clone());
         number
+    }
+
+    /// A route uses the number of this key.
+    pub(crate) fn hold(&mut self, key: &Key) {
+        self.set_uses(key, |uses| uses.saturating_add(1));
+    }
+
+    /// A route that used it is gone.
+    pub(crate) fn let_go(&mut self, key: &Key) {
+        self.set_uses(key, |uses| uses.saturating_sub(1));
+        self.doubtful.push(key.clone());
+    }
+
+    fn set_uses(&mut self, key: &Key, change: impl FnOnce(usize) -> usize) {
+        if let Some(Numbered { number, uses }) = self.numbers.get(key).copied() {
+            self.numbers.insert(key.clone(), Numbered { number, uses: change(uses) });
+        }
     }
 
     #[inline]
@@ -67,47 +96,54 @@ impl Backends {
         self.slots.iter().flatten().filter_map(|slot| slot.backend.as_ref().ok())
     }
 
-    /// Brings all slots up to the given objects, each with the object of its endpoints. `in_use` gives the numbers that
-    /// routes hold. The result is what was rejected.
-    pub(crate) fn update<'o>(
-        &mut self,
-        objects: impl Iterator<Item = (&'o Object, Option<&'o Object>)>,
-        in_use: impl Iterator<Item = usize>,
-        material: Material<'_>,
-        states: &BackendStates,
-    ) -> Vec<(Key, String)> {
-        let mut old = std::mem::take(&mut self.slots);
-        self.slots.resize(old.len(), None);
-        let mut rejected = Vec::new();
-        for (object, endpoints) in objects {
-            let number = self.number(object.key());
-            let previous = old.get_mut(number).and_then(Option::take);
-            let slot = match previous {
-                Some(slot) if slot.is_of(object, endpoints, material) => slot,
-                previous => Arc::new(Slot::compile(object, endpoints, previous.as_deref(), material, states)),
-            };
-            rejected.extend(slot.rejected.iter().cloned());
-            if let Some(place) = self.slots.get_mut(number) {
-                *place = Some(slot);
-            }
-        }
-        self.release(in_use);
-        rejected
+    /// What was rejected, in the order of the backends' keys.
+    pub(crate) fn rejected(&self) -> impl Iterator<Item = (Key, String)> {
+        let slots =
+            self.rejecting.keys().filter_map(|key| self.slots.get(self.numbers.get(key)?.number)?.as_ref());
+        slots.flat_map(|slot| slot.rejected.iter().cloned())
     }
 
-    /// Frees the numbers that neither a backend nor a route uses.
-    fn release(&mut self, in_use: impl Iterator<Item = usize>) {
-        let mut used: Vec<bool> = self.slots.iter().map(Option::is_some).collect();
-        for number in in_use {
-            if let Some(mark) = used.get_mut(number) {
-                *mark = true;
+    /// Brings one slot up to its objects.
+    pub(crate) fn put(
+        &mut self,
+        key: &Key,
+        object: Option<&Object>,
+        endpoints: Option<&Object>,
+        material: Material<'_>,
+        states: &BackendStates,
+    ) {
+        let Some(object) = object else { return self.remove(key) };
+        let number = self.number(key);
+        let Some(place) = self.slots.get_mut(number) else { return };
+        let slot = match place.take() {
+            Some(slot) if slot.is_of(object, endpoints, material) => slot,
+            previous => Arc::new(Slot::compile(object, endpoints, previous.as_deref(), material, states)),
+        };
+        self.rejecting.apply([(key.clone(), (!slot.rejected.is_empty()).then_some(()))]);
+        *place = Some(slot);
+    }
+
+    fn remove(&mut self, key: &Key) {
+        let Some(Numbered { number, .. }) = self.numbers.get(key).copied() else { return };
+        if let Some(place) = self.slots.get_mut(number) {
+            *place = None;
+        }
+        self.rejecting.remove(key);
+        self.doubtful.push(key.clone());
+    }
+
+    /// Frees the numbers that neither a backend nor a route uses. Whether there were any.
+    pub(crate) fn release(&mut self) -> bool {
+        let mut released = false;
+        for key in std::mem::take(&mut self.doubtful) {
+            let Some(Numbered { number, uses: 0 }) = self.numbers.get(&key).copied() else { continue };
+            if self.slots.get(number).is_some_and(Option::is_none) {
+                self.numbers.remove(&key);
+                self.free.push(number);
+                released = true;
             }
         }
-        let is_used = |number: usize| used.get(number).copied().unwrap_or_default();
-        if self.numbers.len() > used.iter().filter(|used| **used).count() {
-            Arc::make_mut(&mut self.numbers).retain(|_, number| is_used(*number));
-            self.free = (0..used.len()).filter(|number| !is_used(*number)).collect();
-        }
+        released
     }
 }
 

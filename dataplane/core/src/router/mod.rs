@@ -10,7 +10,7 @@ mod tree;
 
 use std::sync::Arc;
 
-use dataplane_snapshot::Key;
+use dataplane_snapshot::{Key, SharedMap};
 
 use self::backends::Backends;
 use self::hosts::Hosts;
@@ -36,8 +36,19 @@ pub struct Router {
     listeners: Arc<[CompiledListener]>,
     hosts: Arc<Hosts>,
     backends: Backends,
-    /// In the order of keys.
-    routes: Arc<[Arc<RouteEntry>]>,
+    routes: SharedMap<Key, Arc<RouteEntry>>,
+    /// What it was made of.
+    made_of: Served,
+    rejected: Rejected,
+}
+
+/// What can't be used, but for what the backends know themselves.
+#[derive(Clone, Debug, Default)]
+struct Rejected {
+    certificates: Arc<[(Key, String)]>,
+    listeners: Arc<[(Key, String)]>,
+    /// Their entries say why.
+    routes: SharedMap<Key, ()>,
 }
 
 /// A router, and the objects that couldn't be made part of it. The others are served all the same.
@@ -49,7 +60,7 @@ pub struct Compiled {
 
 impl Router {
     /// What of `previous` is still right is used again; the result is the same without it. Takes time by the number of
-    /// objects, but compiles only the changed ones.
+    /// objects that changed.
     pub fn compile(objects: &Served, previous: Option<&Self>, states: &BackendStates) -> Compiled {
         compile::Step::new(previous, states).run(objects)
     }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use dataplane_snapshot::{Key, Kind, Object, ObjectHash, wire};
+use dataplane_snapshot::{Key, Kind, Object, wire};
 use rustc_hash::FxHashMap;
 
 use super::backends::Backends;
@@ -18,11 +18,9 @@ const MAX_PLACEMENTS: usize = 4096;
 /// What one route object gave.
 #[derive(Debug)]
 pub(crate) struct RouteEntry {
-    pub(crate) key: Key,
-    pub(crate) hash: ObjectHash,
     pub(crate) placements: Vec<Arc<Placement>>,
-    /// The numbers of the backends that the route uses.
-    pub(crate) backends: Vec<usize>,
+    /// What has destinations.
+    rules: Vec<Arc<CompiledRule>>,
     /// Why the object was rejected. It may have placements all the same: where its matches are good its requests are
     /// answered with the reason, and don't fall to another route.
     pub(crate) rejected: Option<String>,
@@ -59,8 +57,8 @@ impl RouteEntry {
             Ok(wire::Payload::Held(wire::Held { reason, route })) => {
                 (route.unwrap_or_default(), Some(Arc::from(reason)))
             }
-            Ok(_) => return Self::nowhere(object, "it carries the payload of another kind".to_owned()),
-            Err(error) => return Self::nowhere(object, error.to_string()),
+            Ok(_) => return Self::nowhere("it carries the payload of another kind".to_owned()),
+            Err(error) => return Self::nowhere(error.to_string()),
         };
         let (matches, mut rejected) = parse_matches(&route, regexes);
         if held.is_some() && route.rules.is_empty() {
@@ -78,14 +76,18 @@ impl RouteEntry {
                 }
             },
         };
-        let backends = actions.backends();
         let placements = place(object.key(), route, &actions, matches);
-        Self { key: object.key().clone(), hash: *object.hash(), placements, backends, rejected }
+        let rules = actions.into_rules();
+        Self { placements, rules, rejected }
     }
 
-    fn nowhere(object: &Object, reason: String) -> Self {
-        let (key, hash) = (object.key().clone(), *object.hash());
-        Self { key, hash, placements: Vec::new(), backends: Vec::new(), rejected: Some(reason) }
+    /// The backends that the route uses, one as often as it is named.
+    pub(crate) fn destinations(&self) -> impl Iterator<Item = &CompiledDestination> {
+        self.rules.iter().flat_map(|rule| rule.destinations().iter().chain(rule.mirrors()))
+    }
+
+    const fn nowhere(reason: String) -> Self {
+        Self { placements: Vec::new(), rules: Vec::new(), rejected: Some(reason) }
     }
 }
 
@@ -104,13 +106,11 @@ impl Actions {
         }
     }
 
-    fn backends(&self) -> Vec<usize> {
-        let rules: &[_] = match self {
+    fn into_rules(self) -> Vec<Arc<CompiledRule>> {
+        match self {
             Self::Forward(rules) => rules,
-            Self::Held(_) => &[],
-        };
-        let destinations = rules.iter().flat_map(|rule| rule.destinations().iter().chain(rule.mirrors()));
-        destinations.map(|destination| destination.slot).collect()
+            Self::Held(_) => Vec::new(),
+        }
     }
 }
 

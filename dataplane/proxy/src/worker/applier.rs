@@ -117,9 +117,13 @@ impl<S: Service> Applier<S> {
         let previous = current.router.clone();
         // A fault of the compile step must not take down what serves.
         let applied = catch_unwind(AssertUnwindSafe(|| {
-            let mut previous = previous.as_deref();
-            let (router, rejected) = served.settle(|served| self.service.compile(served, previous.take()));
-            let router = Arc::new(router);
+            let mut last = previous;
+            let (router, rejected) = served.settle(|served| {
+                let (router, rejected) = self.service.compile(served, last.as_deref());
+                let router = Arc::new(router);
+                last = Some(router.clone());
+                (router, rejected)
+            });
             let unopened = self.service.swap(router.clone());
             (router, rejected, unopened)
         }));

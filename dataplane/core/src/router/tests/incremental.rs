@@ -14,9 +14,9 @@ fn outline(compiled: &Compiled, objects: &[Object]) -> Vec<String> {
     let mut lines = compiled.router.hosts.outline();
     lines.extend(compiled.router.listeners().map(|listener| format!("{listener:?}")));
     lines.extend(compiled.rejected.iter().map(|(key, reason)| format!("rejected {key} {reason}")));
-    for entry in &*compiled.router.routes {
-        for number in &entry.backends {
-            let backend = compiled.router.backends.get(*number);
+    for (key, entry) in compiled.router.routes.iter() {
+        for number in entry.destinations().map(|destination| destination.slot) {
+            let backend = compiled.router.backends.get(number);
             let shown = backend.map(|backend| {
                 let shown = |target: &CompiledTarget| {
                     format!("{} {} {:?}", target.id, target.host_header, target.tls)
@@ -24,7 +24,7 @@ fn outline(compiled: &Compiled, objects: &[Object]) -> Vec<String> {
                 let targets: Vec<_> = backend.targets().iter().map(shown).collect();
                 format!("{:?} {:?} {targets:?}", backend.key, backend.root)
             });
-            lines.push(format!("{} -> {shown:?}", entry.key));
+            lines.push(format!("{key} -> {shown:?}"));
         }
     }
     lines.push(format!("{} objects", objects.len()));
@@ -165,7 +165,8 @@ fn an_edit_leaves_other_hosts_as_they_are() {
         std::ptr::eq(before.hosts.tree(&host).unwrap(), after.hosts.tree(&host).unwrap())
     };
     assert!(same("a.test") && !same("b.test"));
-    assert!(Arc::ptr_eq(&before.routes[0], &after.routes[0]));
+    let [before, after] = [&before, &after].map(|router| router.routes.values().next().unwrap());
+    assert!(Arc::ptr_eq(before, after));
 }
 
 #[test]
