@@ -29,10 +29,10 @@ fn views_follow_what_is_applied_edited_and_deleted() -> anyhow::Result<()> {
     };
     until("the edit is seen", || (hostname()? == "two.test").then_some(()));
     let edited = leader.view().unwrap();
-    assert_eq!(edited.objects[&users].generation, 2);
+    assert_eq!(edited.objects.get(&users).unwrap().generation, 2);
     let shop = key("route/source-follows/shop")?;
     assert!(
-        Arc::ptr_eq(&first.objects[&shop], &edited.objects[&shop]),
+        Arc::ptr_eq(first.objects.get(&shop).unwrap(), edited.objects.get(&shop).unwrap()),
         "what didn't change is the same object"
     );
     assert_eq!(first.as_of.epoch, edited.as_of.epoch);

@@ -39,7 +39,7 @@ fn main() {
     let edit_route = |round| {
         change(&mut view, route(round, &format!("/edited/{round}")));
         let start = on_processor();
-        let world = World::join(listeners.clone(), [&view]);
+        let world = world.follow(listeners.clone(), [&view]);
         (world, on_processor() - start)
     };
     let (edited, joins) = measure_with(edit_route, |world| {

@@ -17,5 +17,5 @@ pub use plan::{Memo, Plan, check_listeners, plan};
 pub use status::{Acceptance, ObjectStatus, Refusal, RefusalReason, Statuses, Unresolved, UnresolvedReason};
 pub use world::{
     CertificateSpec, Claim, ClientCertificates, ClientTrust, ListenerProtocol, ListenerSettings, ListenerTls,
-    Observed, Origin, Owner, Place, PrivateKey, Problem, SecretSpec, SourceView, Spec, World,
+    Observed, ObservedMap, Origin, Owner, Place, PrivateKey, Problem, SecretSpec, SourceView, Spec, World,
 };

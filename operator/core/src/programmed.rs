@@ -148,6 +148,7 @@ fn rejection(status: &ObjectStatus, ack: &Applied) -> Option<(Key, String)> {
 /// Remembers, per object, the as-of of the write that made it what it is, and which generations have been programmed.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
+    recorded: Statuses,
     entries: BTreeMap<Key, Entry>,
 }
 
@@ -161,15 +162,17 @@ struct Entry {
 impl Ledger {
     /// Takes the result of a pass.
     pub fn record(&mut self, statuses: &Statuses, snapshot: &Snapshot) {
-        self.entries.retain(|key, _| statuses.contains_key(key));
+        let before = std::mem::replace(&mut self.recorded, statuses.clone());
         let now = Arc::new(snapshot.as_of().clone());
-        for (key, status) in statuses {
-            match self.entries.get_mut(key) {
-                Some(entry) if Arc::ptr_eq(&entry.status, status) => {}
-                Some(entry) => entry.update(status, &now),
-                None => {
+        for (key, _, status) in before.differences(statuses, Arc::ptr_eq) {
+            match (self.entries.get_mut(key), status) {
+                (Some(entry), Some(status)) => entry.update(status, &now),
+                (None, Some(status)) => {
                     let entry = Entry { status: status.clone(), write: now.clone(), latched: false };
                     self.entries.insert(key.clone(), entry);
+                }
+                (_, None) => {
+                    self.entries.remove(key);
                 }
             }
         }

@@ -117,7 +117,7 @@ struct Passes(Ledger);
 
 impl Passes {
     fn record(&mut self, status: ObjectStatus, revision: u64) {
-        let statuses = [(status.key.clone(), Arc::new(status))].into();
+        let statuses = [(status.key.clone(), Arc::new(status))].into_iter().collect();
         self.0.record(&statuses, &Snapshot::new([], as_of(revision)));
     }
 
@@ -183,7 +183,7 @@ fn what_is_gone_is_forgotten() {
     let mut passes = Passes::default();
     passes.record(status(1), 5);
     assert!(passes.verdict(&[worker("a", Some((OLD, 5)))]).is_true());
-    passes.0.record(&BTreeMap::new(), &Snapshot::new([], as_of(6)));
+    passes.0.record(&Statuses::new(), &Snapshot::new([], as_of(6)));
     assert_eq!(passes.0.verdict(&key(), &[], CURRENT), None);
     passes.record(status(1), 7);
     assert_eq!(passes.verdict(&[]), Programmed::NoWorkers);

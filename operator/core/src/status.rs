@@ -1,12 +1,11 @@
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dataplane_snapshot::Key;
+use dataplane_snapshot::{Key, SharedMap};
 
 use crate::{Owner, Problem};
 
 /// The status of every object by its key. An unchanged status keeps its `Arc` from pass to pass.
-pub type Statuses = BTreeMap<Key, Arc<ObjectStatus>>;
+pub type Statuses = SharedMap<Key, Arc<ObjectStatus>>;
 
 /// What `plan` made of one object.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,12 +1,11 @@
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use crds::{BackendSpec, RouteSpec};
 pub use dataplane_core::PrivateKey;
-use dataplane_snapshot::{AsOf, Key, Kind, SourceAsOf};
+use dataplane_snapshot::{AsOf, Key, Kind, SharedMap, SourceAsOf};
 
 /// Who owns an object and may change it. The order is the order of precedence when two claim one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,6 +17,9 @@ pub enum Owner {
 }
 
 impl Owner {
+    /// In the order of precedence.
+    pub const ALL: [Self; 3] = [Self::Kubernetes, Self::Files, Self::Store];
+
     /// The name of the source in the as-of vector, in logs and in statuses.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -138,12 +140,15 @@ impl fmt::Display for Problem {
     }
 }
 
+/// Objects as they are observed. Who follows them finds what changed by what two maps don't share.
+pub type ObservedMap = SharedMap<Key, Arc<Observed>>;
+
 /// All that one source has, complete: what isn't in here doesn't exist.
 #[derive(Clone, Debug)]
 pub struct SourceView {
     pub owner: Owner,
     pub as_of: SourceAsOf,
-    pub objects: BTreeMap<Key, Arc<Observed>>,
+    pub objects: ObservedMap,
 }
 
 /// A listener, from the settings.
@@ -199,13 +204,15 @@ pub struct ClientTrust {
 #[derive(Clone, Debug, Default)]
 pub struct World {
     pub listeners: Arc<Vec<ListenerSettings>>,
-    pub backends: BTreeMap<Key, Arc<Observed>>,
-    pub routes: BTreeMap<Key, Arc<Observed>>,
-    pub certificates: BTreeMap<Key, Arc<Observed>>,
-    pub secrets: BTreeMap<Key, Arc<Observed>>,
-    /// Objects whose key a source of higher precedence claims too.
-    pub conflicts: Vec<Claim>,
+    pub backends: ObservedMap,
+    pub routes: ObservedMap,
+    pub certificates: ObservedMap,
+    pub secrets: ObservedMap,
+    /// Objects whose key a source of higher precedence claims too, by key and owner.
+    pub conflicts: SharedMap<(Key, Owner), Claim>,
     pub as_of: AsOf,
+    /// What was joined.
+    views: BTreeMap<Owner, ObservedMap>,
 }
 
 /// An object that lost its key to another source.
@@ -216,51 +223,96 @@ pub struct Claim {
 }
 
 impl World {
-    /// Joins complete views. A key claimed twice goes kubernetes > files > store.
+    /// Joins complete views, at most one of each owner. A key claimed twice goes kubernetes > files > store.
     pub fn join<'a>(
         listeners: Arc<Vec<ListenerSettings>>,
         views: impl IntoIterator<Item = &'a SourceView>,
     ) -> Self {
-        let mut world = Self { listeners, ..Self::default() };
-        let mut views: Vec<_> = views.into_iter().collect();
-        views.sort_by_key(|view| view.owner);
+        Self::default().follow(listeners, views)
+    }
+
+    /// The same as [`Self::join`], made from an earlier world: costs what differs from that.
+    pub fn follow<'a>(
+        &self,
+        listeners: Arc<Vec<ListenerSettings>>,
+        views: impl IntoIterator<Item = &'a SourceView>,
+    ) -> Self {
+        let mut next = Self { listeners, as_of: AsOf::default(), views: BTreeMap::new(), ..self.clone() };
         for view in views {
-            world.as_of.0.insert(view.owner.to_string(), view.as_of.clone());
-            claim(&mut world.backends, &mut world.conflicts, view.objects_of(Kind::Backend));
-            claim(&mut world.routes, &mut world.conflicts, view.objects_of(Kind::Route));
-            claim(&mut world.certificates, &mut world.conflicts, view.objects_of(Kind::Certificate));
-            claim(&mut world.secrets, &mut world.conflicts, view.objects_of(Kind::Secret));
+            next.as_of.0.insert(view.owner.to_string(), view.as_of.clone());
+            next.views.insert(view.owner, view.objects.clone());
         }
-        world
-    }
-}
-
-impl SourceView {
-    fn objects_of(&self, kind: Kind) -> impl Iterator<Item = (&Key, &Arc<Observed>)> {
-        self.objects.range(Key::new(kind, "", "")..).take_while(move |(key, _)| key.kind() == kind)
-    }
-}
-
-/// Adds the objects of the next source in the order of precedence: who comes later loses.
-fn claim<'a>(
-    objects: &mut BTreeMap<Key, Arc<Observed>>,
-    conflicts: &mut Vec<Claim>,
-    claimed: impl Iterator<Item = (&'a Key, &'a Arc<Observed>)>,
-) {
-    if objects.is_empty() {
-        // The usual case, one source, in one go: several times as fast as one by one.
-        *objects = claimed.map(|(key, observed)| (key.clone(), observed.clone())).collect();
-        return;
-    }
-    for (key, observed) in claimed {
-        match objects.entry(key.clone()) {
-            Entry::Vacant(entry) => {
-                entry.insert(observed.clone());
+        let none = ObservedMap::new();
+        for owner in Owner::ALL {
+            let before = self.views.get(&owner).unwrap_or(&none);
+            let now = next.views.get(&owner).cloned().unwrap_or_default();
+            if next.is_without_objects() {
+                // The usual case at the start, one source, in one go: several times as fast as one by one.
+                next.take(&now);
+                continue;
             }
-            Entry::Occupied(entry) => {
-                let winner = entry.get().origin.owner();
-                conflicts.push(Claim { loser: observed.clone(), winner });
+            for (key, _, _) in before.differences(&now, Arc::ptr_eq) {
+                next.settle(key);
             }
+        }
+        next
+    }
+
+    fn is_without_objects(&self) -> bool {
+        let kinds = [&self.backends, &self.routes, &self.certificates, &self.secrets];
+        kinds.into_iter().all(SharedMap::is_empty) && self.conflicts.is_empty()
+    }
+
+    fn take(&mut self, objects: &ObservedMap) {
+        for kind in [Kind::Backend, Kind::Route, Kind::Certificate, Kind::Secret] {
+            let first = Key::new(kind, "", "");
+            let of_kind = objects.range_from(&first).take_while(|(key, _)| key.kind() == kind);
+            let of_kind = of_kind.map(|(key, observed)| (key.clone(), observed.clone()));
+            if let Some(place) = self.of_kind(kind) {
+                *place = of_kind.collect();
+            }
+        }
+    }
+
+    /// Gives a key to the source of the highest precedence that claims it.
+    fn settle(&mut self, key: &Key) {
+        let mut claims =
+            self.views.iter().filter_map(|(owner, objects)| Some((*owner, objects.get(key)?.clone())));
+        let winner = claims.next();
+        let losers: Vec<_> = claims.collect();
+        let Some(objects) = self.of_kind(key.kind()) else { return };
+        let winner = match winner {
+            Some((owner, observed)) => {
+                objects.insert(key.clone(), observed);
+                Some(owner)
+            }
+            None => {
+                objects.remove(key);
+                None
+            }
+        };
+        for owner in Owner::ALL {
+            let lost = losers.iter().find(|(loser, _)| *loser == owner);
+            let at = (key.clone(), owner);
+            match (lost, winner) {
+                (Some((_, loser)), Some(winner)) => {
+                    self.conflicts.insert(at, Claim { loser: loser.clone(), winner });
+                }
+                _ => {
+                    self.conflicts.remove(&at);
+                }
+            }
+        }
+    }
+
+    /// `None`: sources have no objects of this kind.
+    const fn of_kind(&mut self, kind: Kind) -> Option<&mut ObservedMap> {
+        match kind {
+            Kind::Backend => Some(&mut self.backends),
+            Kind::Route => Some(&mut self.routes),
+            Kind::Certificate => Some(&mut self.certificates),
+            Kind::Secret => Some(&mut self.secrets),
+            Kind::Listener | Kind::Endpoints | Kind::Limit => None,
         }
     }
 }

@@ -35,8 +35,10 @@ fn key(text: &str) -> Key {
 fn edited(world: &World, object: &str, change: impl FnOnce(&mut Observed)) -> World {
     let mut next = world.clone();
     let object = key(object);
-    let observed = next.backends.get_mut(&object).or(next.routes.get_mut(&object)).unwrap();
-    change(Arc::make_mut(observed));
+    let objects = if next.routes.contains_key(&object) { &mut next.routes } else { &mut next.backends };
+    let mut observed = objects.get(&object).unwrap().clone();
+    change(Arc::make_mut(&mut observed));
+    objects.insert(object, observed);
     next
 }
 
@@ -49,7 +51,7 @@ fn backend_root(root: &str) -> impl FnOnce(&mut Observed) {
 }
 
 fn unresolved(plan: &Plan, route: &str) -> Option<UnresolvedReason> {
-    plan.statuses[&key(route)].resolved_refs.as_ref().err().map(|unresolved| unresolved.reason)
+    plan.statuses.get(&key(route)).unwrap().resolved_refs.as_ref().err().map(|unresolved| unresolved.reason)
 }
 
 #[test]
@@ -82,7 +84,7 @@ fn routes_follow_the_backends_of_their_mirrors_and_are_never_held_for_them() {
     let first = "route/default/first";
     let (missing, memo) = plan(&without, &Memo::default());
     assert_eq!(unresolved(&missing, first), Some(UnresolvedReason::MirrorNotFound));
-    let status = &missing.statuses[&key(first)];
+    let status = missing.statuses.get(&key(first)).unwrap();
     assert!(status.accepted.is_ok() && !status.is_held());
     let problems = &status.resolved_refs.as_ref().unwrap_err().problems;
     assert_eq!(
@@ -108,10 +110,10 @@ fn the_status_of_a_shadowed_route_is_the_newest() {
     let world = manifests::world(GOOD);
     let (before, memo) = plan(&world, &Memo::default());
     let second = key("route/default/second");
-    assert_eq!(before.statuses[&second].warnings.len(), 1);
+    assert_eq!(before.statuses.get(&second).unwrap().warnings.len(), 1);
     let (after, _) = plan(&edited(&world, "route/default/second", |route| route.generation = 9), &memo);
-    assert_eq!(after.statuses[&second].generation, 9);
-    assert_eq!(after.statuses[&second].warnings.len(), 1);
+    assert_eq!(after.statuses.get(&second).unwrap().generation, 9);
+    assert_eq!(after.statuses.get(&second).unwrap().warnings.len(), 1);
 }
 
 /// What didn't change isn't made again: a status keeps its `Arc`.
@@ -121,7 +123,10 @@ fn an_edit_leaves_the_others_alone() {
     let (before, memo) = plan(&world, &Memo::default());
     let (after, _) = plan(&edited(&world, "backend/default/b", backend_root("/v2")), &memo);
     for route in ["route/default/first", "route/default/second"] {
-        assert!(Arc::ptr_eq(&before.statuses[&key(route)], &after.statuses[&key(route)]), "{route}");
+        assert!(
+            Arc::ptr_eq(before.statuses.get(&key(route)).unwrap(), after.statuses.get(&key(route)).unwrap()),
+            "{route}"
+        );
     }
     let changed = dataplane_snapshot::diff(&before.snapshot, &after.snapshot).upserts;
     assert_eq!(
@@ -138,7 +143,7 @@ fn what_is_too_long_is_held_without_its_load() {
         let world = edited(&manifests::world(GOOD), object, |observed| observed.labels = labels.clone());
         let (plan, _) = plan(&world, &Memo::default());
         assert!(plan.snapshot.objects().all(|object| object.bytes().len() <= Object::MAX_BYTES));
-        let problems = plan.statuses[&key(object)].accepted.clone().unwrap_err().problems;
+        let problems = plan.statuses.get(&key(object)).unwrap().accepted.clone().unwrap_err().problems;
         assert!(problems[0].message.contains("takes 1048"), "{}", problems[0]);
         let held = plan.snapshot.get(&key(object)).unwrap().decode().unwrap();
         assert!(matches!(held, wire::Payload::Held(_)));
@@ -163,7 +168,7 @@ fn the_most_pairs_are_those_of_workers() {
             Arc::make_mut(spec).matches = matches;
         });
         let (plan, _) = plan(&world, &Memo::default());
-        let is_accepted = plan.statuses[&key("route/default/first")].accepted.is_ok();
+        let is_accepted = plan.statuses.get(&key("route/default/first")).unwrap().accepted.is_ok();
         let compiled = Router::compile(&Served::new(plan.snapshot), None, &BackendStates::new());
         assert_eq!(compiled.rejected, vec![]);
         is_accepted

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use dataplane_core::served::Served;
 use dataplane_core::{BackendStates, Router};
 use dataplane_snapshot::{AsOf, Key, Kind, Object, Root, wire};
-use operator_core::{Memo, ObjectStatus, Plan, RefusalReason, Statuses, World, plan};
+use operator_core::{Memo, ObjectStatus, ObservedMap, Plan, RefusalReason, Statuses, World, plan};
 use proptest::prelude::*;
 use worlds::{Edit, Sources, edits};
 
@@ -21,7 +21,13 @@ fn outcome(plan: &Plan) -> Outcome {
     let root = plan.snapshot.root();
     let as_of = plan.snapshot.as_of().clone();
     let objects = plan.snapshot.objects().cloned().collect();
+    let refused = plan.statuses.values().filter(|status| status.accepted.is_err()).count();
+    assert_eq!(plan.refused, refused);
     ((root, as_of, plan.statuses.clone(), plan.conflicts.clone()), objects)
+}
+
+const fn maps(world: &World) -> [&ObservedMap; 4] {
+    [&world.backends, &world.routes, &world.certificates, &world.secrets]
 }
 
 fn held(plan: &Plan) -> BTreeMap<String, Vec<u8>> {
@@ -36,12 +42,17 @@ proptest! {
     #[test]
     fn memory_changes_nothing(edits in edits(24)) {
         let mut sources = Sources::default();
-        let mut memo = Memo::default();
+        let (mut world, mut memo) = (World::default(), Memo::default());
         for edit in edits {
             sources.apply(edit);
-            let world = sources.world();
+            world = sources.after(&world);
+            let joined = sources.world();
+            for (followed, joined) in maps(&world).into_iter().zip(maps(&joined)) {
+                prop_assert_eq!(followed, joined);
+            }
+            prop_assert_eq!(&world.conflicts, &joined.conflicts);
             let (with, next) = plan(&world, &memo);
-            let (without, _) = plan(&world, &Memo::default());
+            let (without, _) = plan(&joined, &Memo::default());
             prop_assert_eq!(outcome(&with), outcome(&without));
             prop_assert_eq!(held(&with), held(&without));
             memo = next;
@@ -72,8 +83,8 @@ proptest! {
         let (second, _) = plan(&world, &memo);
         prop_assert_eq!(first.snapshot.root(), second.snapshot.root());
         prop_assert_eq!(second.snapshot.as_of(), &world.as_of);
-        for (key, status) in &second.statuses {
-            prop_assert!(Arc::ptr_eq(status, &first.statuses[key]), "the status of {} is another one", key);
+        for (key, status) in second.statuses.iter() {
+            prop_assert!(Arc::ptr_eq(status, first.statuses.get(key).unwrap()), "the status of {} is another one", key);
         }
     }
 
@@ -130,7 +141,7 @@ proptest! {
             !worlds::references(world, key).contains(&touched) && *key != touched
         };
         for (key, status) in after.statuses.iter().filter(|(key, _)| is_independent(&world, key)) {
-            let old = &before.statuses[key];
+            let old = before.statuses.get(key).unwrap();
             prop_assert_eq!(&old.accepted, &status.accepted);
             for object in &status.objects {
                 prop_assert_eq!(before.snapshot.get(object), after.snapshot.get(object));

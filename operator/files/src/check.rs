@@ -73,7 +73,7 @@ pub fn check(paths: &[PathBuf], listeners: Option<Arc<Vec<ListenerSettings>>>) -
     let as_of = SourceAsOf { epoch: Epoch { id: String::new(), created_at: 0 }, revisions: BTreeMap::new() };
     let view = SourceView { owner: Owner::Files, as_of, objects: source.objects().clone() };
     let (plan, _) = operator_core::plan(&World::join(listeners, [&view]), &Memo::default());
-    for (key, observed) in source.objects() {
+    for (key, observed) in source.objects().iter() {
         match key.kind() {
             Kind::Backend => report.backends += 1,
             Kind::Certificate => report.certificates += 1,

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dataplane_snapshot::{Key, Kind};
+use dataplane_snapshot::Kind;
+pub(crate) use operator_core::ObservedMap as Objects;
 use operator_core::{Observed, Origin, Problem, Spec};
 
 use crate::parse::{Object, Parsed};
-
-pub(crate) type Objects = BTreeMap<Key, Arc<Observed>>;
 
 pub(crate) struct Merged {
     pub(crate) objects: Objects,
@@ -48,7 +47,11 @@ pub(crate) fn merge(
     for key in before.keys().filter(|key| !merged.objects.contains_key(*key)) {
         merged.changed.insert(key.kind(), number());
     }
-    merged
+    // What is as before is shared with it, so that who follows finds the differences without looking at the rest.
+    let mut objects = before.clone();
+    let changes = before.differences(&merged.objects, Arc::ptr_eq);
+    objects.apply(changes.map(|(key, _, observed)| (key.clone(), observed.cloned())));
+    Merged { objects, ..merged }
 }
 
 /// What `object` is if it says the same as `old`.

@@ -1,3 +1,5 @@
+use dataplane_snapshot::Key;
+
 use super::*;
 use crate::parse::parse;
 
@@ -24,9 +26,9 @@ fn an_unchanged_object_keeps_its_arc_and_a_changed_one_gets_the_number() {
     let first = join(&[file("a", &(backend("x", 1) + &backend("z", 1)))], &Objects::new(), 5);
     assert_eq!(first.changed, BTreeMap::from([(Kind::Backend, 5)]));
     let second = join(&[file("a", &(backend("x", 1) + &backend("z", 2)))], &first.objects, 6);
-    assert!(Arc::ptr_eq(&first.objects[&key("x")], &second.objects[&key("x")]));
-    assert_eq!(second.objects[&key("x")].generation, 5);
-    assert_eq!(second.objects[&key("z")].generation, 6);
+    assert!(Arc::ptr_eq(first.objects.get(&key("x")).unwrap(), second.objects.get(&key("x")).unwrap()));
+    assert_eq!(second.objects.get(&key("x")).unwrap().generation, 5);
+    assert_eq!(second.objects.get(&key("z")).unwrap().generation, 6);
     assert_eq!(second.changed, BTreeMap::from([(Kind::Backend, 6)]));
 }
 
@@ -42,7 +44,7 @@ fn nothing_changed_takes_no_number() {
 fn an_object_that_moved_has_its_new_place_and_its_old_spec() {
     let first = join(&[file("a", &backend("x", 1))], &Objects::new(), 5);
     let second = join(&[file("b", &format!("# note\n{}", backend("x", 1)))], &first.objects, 6);
-    let (before, after) = (&first.objects[&key("x")], &second.objects[&key("x")]);
+    let (before, after) = (first.objects.get(&key("x")).unwrap(), second.objects.get(&key("x")).unwrap());
     let (Spec::Backend(one), Spec::Backend(other)) = (&before.spec, &after.spec) else { panic!("{after:?}") };
     assert!(Arc::ptr_eq(one, other) && after.generation == 5 && second.changed.is_empty());
     let Origin::File(place) = &after.origin else { panic!("{after:?}") };
@@ -54,9 +56,9 @@ fn problems_that_moved_have_their_new_places() {
     let bad = backend("x", 1).replace("port", "prot");
     let first = join(&[file("a", &bad)], &Objects::new(), 5);
     let second = join(&[file("a", &format!("# note\n{bad}"))], &first.objects, 6);
-    let Spec::Invalid(problems) = &second.objects[&key("x")].spec else { panic!() };
+    let Spec::Invalid(problems) = &second.objects.get(&key("x")).unwrap().spec else { panic!() };
     assert_eq!(problems[0].place.as_ref().unwrap().line, 7);
-    assert_eq!(second.objects[&key("x")].generation, 5);
+    assert_eq!(second.objects.get(&key("x")).unwrap().generation, 5);
 }
 
 #[test]
@@ -71,8 +73,8 @@ fn of_two_with_one_key_the_first_counts_and_the_second_takes_over() {
         ]
     );
     let second = join(&files[1..], &first.objects, 6);
-    let Spec::Backend(spec) = &second.objects[&key("x")].spec else { panic!() };
-    assert_eq!((spec.targets[0].port, second.objects[&key("x")].generation), (Some(2), 6));
+    let Spec::Backend(spec) = &second.objects.get(&key("x")).unwrap().spec else { panic!() };
+    assert_eq!((spec.targets[0].port, second.objects.get(&key("x")).unwrap().generation), (Some(2), 6));
     assert!(second.duplicates.is_empty());
 }
 
@@ -88,7 +90,7 @@ fn what_went_is_a_change() {
 fn a_file_that_is_going_only_fills_gaps() {
     let (going, here) = (file("a", &(backend("x", 1) + &backend("z", 1))), file("b", &backend("x", 2)));
     let merged = merge(&[&here], &[&going], &Objects::new(), &mut || 1);
-    let Spec::Backend(spec) = &merged.objects[&key("x")].spec else { panic!() };
+    let Spec::Backend(spec) = &merged.objects.get(&key("x")).unwrap().spec else { panic!() };
     assert_eq!(spec.targets[0].port, Some(2));
     assert!(merged.objects.contains_key(&key("z")) && merged.duplicates.is_empty());
 }

@@ -1,8 +1,7 @@
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dataplane_snapshot::{Key, Kind, SourceAsOf};
-use operator_core::{Observed, Origin, Owner, Problem, SourceView, Spec};
+use operator_core::{Observed, ObservedMap, Origin, Owner, Problem, SourceView, Spec};
 use serde::de::DeserializeOwned;
 
 use crate::{ChangeSet, Listing, StateStore, StoreError, StoredObject};
@@ -19,7 +18,7 @@ pub(crate) struct Follower {
     owner: Owner,
     pub(crate) revision: u64,
     as_of: Option<SourceAsOf>,
-    objects: BTreeMap<Key, Arc<Observed>>,
+    objects: ObservedMap,
 }
 
 impl Follower {
@@ -30,23 +29,20 @@ impl Follower {
 
     /// Takes a new listing and keeps what is as it was.
     pub(crate) fn replace(&mut self, listing: &Listing) {
-        let mut next = Self::of(self.owner, listing);
-        for (key, observed) in &mut next.objects {
-            if let Some(known) = self.objects.get(key).filter(|known| *known == observed) {
-                *observed = known.clone();
-            }
-        }
-        *self = next;
+        let next = Self::of(self.owner, listing);
+        let mut objects = self.objects.clone();
+        let changes = self.objects.differences(&next.objects, |known, observed| known == observed);
+        objects.apply(changes.map(|(key, _, observed)| (key.clone(), observed.cloned())));
+        *self = Self { objects, ..next };
     }
 
     /// Whether the changes say anything new.
     pub(crate) fn advance(&mut self, changes: ChangeSet) -> bool {
         let ChangeSet { revision, as_of, written, deleted } = changes;
         let changed = as_of != self.as_of || !written.is_empty() || !deleted.is_empty();
-        for key in &deleted {
-            self.objects.remove(key);
-        }
-        self.objects.extend(written.iter().map(observe));
+        let deleted = deleted.into_iter().map(|key| (key, None));
+        let written = written.iter().map(observe).map(|(key, observed)| (key, Some(observed)));
+        self.objects.apply(deleted.chain(written));
         (self.revision, self.as_of) = (revision, as_of);
         changed
     }

@@ -284,7 +284,7 @@ pub async fn views_keep_what_did_not_change(open: impl AsyncFn(u64) -> Opened) {
     let first = seen.wait_for(Option::is_some).await.unwrap().clone().unwrap();
     store.put(&key("b"), Expected::Any, draft("2")).await.unwrap();
     let changed = |view: &Option<Arc<operator_core::SourceView>>| {
-        view.as_ref().is_some_and(|view| view.objects[&key("b")] != first.objects[&key("b")])
+        view.as_ref().is_some_and(|view| view.objects.get(&key("b")) != first.objects.get(&key("b")))
     };
     let second = seen.wait_for(changed).await.unwrap().clone().unwrap();
     // More deletions at once than are remembered: read all, and keep what is the same.
@@ -295,7 +295,10 @@ pub async fn views_keep_what_did_not_change(open: impl AsyncFn(u64) -> Opened) {
     let third = seen.wait_for(shrunk).await.unwrap().clone().unwrap();
     for later in [&second, &third] {
         for name in ["a", "d"] {
-            assert!(Arc::ptr_eq(&first.objects[&key(name)], &later.objects[&key(name)]), "{name}");
+            assert!(
+                Arc::ptr_eq(first.objects.get(&key(name)).unwrap(), later.objects.get(&key(name)).unwrap()),
+                "{name}"
+            );
         }
     }
 }
@@ -323,9 +326,11 @@ pub async fn an_unreadable_spec_is_invalid(open: impl AsyncFn(u64) -> Opened) {
     store.put(&key("a"), Expected::Any, unreadable).await.unwrap();
     store.put(&key("b"), Expected::Any, draft("1")).await.unwrap();
     let view = view(&*store, Owner::Store).await.unwrap().unwrap();
-    let Spec::Invalid(problems) = &view.objects[&key("a")].spec else { panic!("{view:?}") };
+    let Spec::Invalid(problems) = &view.objects.get(&key("a")).unwrap().spec else { panic!("{view:?}") };
     assert!(problems[0].message.contains("wheels"), "{problems:?}");
-    assert!(matches!(&view.objects[&key("b")].spec, Spec::Backend(backend) if backend.root == "/1"));
+    assert!(
+        matches!(&view.objects.get(&key("b")).unwrap().spec, Spec::Backend(backend) if backend.root == "/1")
+    );
 }
 
 pub async fn files_are_numbered_but_not_kept(open: impl AsyncFn(u64) -> Opened) {

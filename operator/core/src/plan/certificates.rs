@@ -7,7 +7,7 @@ use dataplane_snapshot::{Key, Kind, Object, wire};
 use super::findings::{Field, Findings, problem};
 use super::model::{ValidBackend, ValidTargetTls};
 use super::objects::{sized, status, unreadable};
-use super::planned::Planned;
+use super::planned::{Pass, Planned};
 use super::resolve::Standing;
 use super::{translate, validate};
 use crate::{Acceptance, CertificateSpec, ObjectStatus, Observed, Problem, Spec, UnresolvedReason};
@@ -54,7 +54,7 @@ fn objects(key: &Key, observed: &Observed, spec: &CertificateSpec) -> Vec<Object
 
 /// All certificates, for those who name them.
 #[derive(Clone, Copy)]
-pub(super) struct Certificates<'a>(pub(super) &'a [Arc<Planned>]);
+pub(super) struct Certificates<'a>(pub(super) &'a Pass);
 
 impl Certificates<'_> {
     /// What is wrong with the certificates that the backend's targets name; they are in its own namespace.
@@ -91,11 +91,7 @@ impl Certificates<'_> {
         at: &Field<'_>,
     ) -> Option<(UnresolvedReason, Problem)> {
         let key = Key::new(Kind::Certificate, namespace, name);
-        let found = self.0.binary_search_by(|planned| planned.key().cmp(&key)).ok();
-        let (reason, message) = match found
-            .and_then(|index| self.0.get(index))
-            .map(|planned| Standing::of(planned))
-        {
+        let (reason, message) = match self.0.get(&key).map(|planned| Standing::of(planned)) {
             Some(Standing::Good) => return None,
             Some(Standing::Keyless) if !needs_key => return None,
             Some(Standing::Keyless) => (
@@ -122,7 +118,7 @@ impl Certificates<'_> {
         let is_certified = |planned: &&Arc<Planned>| {
             planned.key().namespace() == namespace && Standing::of(planned) == Standing::Good
         };
-        self.0.iter().filter(is_certified).map(|planned| planned.key().clone()).collect()
+        self.0.values().filter(is_certified).map(|planned| planned.key().clone()).collect()
     }
 }
 

@@ -6,6 +6,7 @@ use dataplane_snapshot::{Key, Kind, Object, wire};
 
 use super::certificates::Certificates;
 use super::findings::{Field, Findings};
+use super::planned::Pass;
 use super::validate;
 use crate::{ClientCertificates, ClientTrust, ListenerProtocol, ListenerSettings, ListenerTls, Problem};
 
@@ -19,6 +20,7 @@ const CERTIFICATES: &str = "default";
 #[derive(Clone, Debug, Default)]
 pub(super) struct Listeners {
     settings: Arc<Vec<ListenerSettings>>,
+    certificates: Pass,
     /// The certificates that are used where none is named.
     certified: Vec<Key>,
     pub(super) names: Arc<BTreeSet<String>>,
@@ -26,14 +28,15 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
-    pub(super) fn plan(
-        settings: &Arc<Vec<ListenerSettings>>,
-        certificates: Certificates<'_>,
-        earlier: &Self,
-    ) -> Self {
-        let certified = certificates.certified(CERTIFICATES);
-        if Arc::ptr_eq(settings, &earlier.settings) && certified == earlier.certified {
+    pub(super) fn plan(settings: &Arc<Vec<ListenerSettings>>, certificates: &Pass, earlier: &Self) -> Self {
+        let is_same = Arc::ptr_eq(settings, &earlier.settings);
+        if is_same && certificates.is_copy_of(&earlier.certificates) {
             return earlier.clone();
+        }
+        let certified = Certificates(certificates).certified(CERTIFICATES);
+        let certificates = certificates.clone();
+        if is_same && certified == earlier.certified {
+            return Self { certificates, ..earlier.clone() };
         }
         let names = Arc::new(settings.iter().map(|listener| listener.name.clone()).collect::<BTreeSet<_>>());
         // Equal names keep their address, so that routes needn't be resolved again.
@@ -42,7 +45,7 @@ impl Listeners {
         let objects: BTreeMap<_, _> =
             settings.iter().map(|listener| (&listener.name, object(listener, &certified))).collect();
         let objects = Arc::new(objects.into_values().collect());
-        Self { settings: settings.clone(), certified, names, objects }
+        Self { settings: settings.clone(), certificates, certified, names, objects }
     }
 }
 

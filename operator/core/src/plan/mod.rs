@@ -11,19 +11,22 @@ mod planned;
 mod resolve;
 mod secrets;
 mod translate;
+mod users;
 mod validate;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dataplane_snapshot::{Key, Object, Snapshot};
+use dataplane_snapshot::{Key, Kind, Object, SharedMap, Snapshot};
 
-use crate::{ObjectStatus, Observed, Statuses, World};
+use crate::{ObjectStatus, Statuses, World};
 use certificates::Certificates;
 use listeners::Listeners;
-use planned::{Pass, Planned, changes, pass};
+use overlap::Claims;
+use planned::{Change, Pass, pass};
 use resolve::{Resolver, restood};
 use secrets::Secrets;
+use users::Users;
 
 pub use listeners::check_listeners;
 
@@ -33,83 +36,139 @@ pub struct Plan {
     /// Held objects included, as of the world that was planned.
     pub snapshot: Snapshot,
     pub statuses: Statuses,
+    /// How many of [`Self::statuses`] are of refused objects.
+    pub refused: usize,
     /// Objects that lost their key to another source; [`Self::statuses`] has the winner's.
     pub conflicts: Vec<Arc<ObjectStatus>>,
 }
 
-/// What a pass leaves for the next one: its results, to be used again where the inputs are unchanged.
+/// What a pass leaves for the next one: its inputs and results, to be used again where the inputs are unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct Memo {
+    world: World,
     snapshot: Snapshot,
     listeners: Listeners,
     certificates: Pass,
-    secrets: BTreeMap<Key, Arc<Observed>>,
     backends: Pass,
     routes: Pass,
+    users: Users,
+    claims: Claims,
     /// The statuses of shadowed routes, which depend on other routes too.
-    shadowed: BTreeMap<Key, Arc<ObjectStatus>>,
+    shadowed: SharedMap<Key, Arc<ObjectStatus>>,
+    statuses: Statuses,
+    refused: usize,
 }
 
-/// One full pass. The result depends on `world` alone; `memo`, from the pass before or empty, only saves work.
+/// One full pass. The result depends on `world` alone; `memo`, from the pass before or empty, only saves work: with it a pass
+/// looks at what differs from the world before, and at what depends on that.
 ///
 /// A bad object stops no other: it is held, and its status says why.
 pub fn plan(world: &World, memo: &Memo) -> (Plan, Memo) {
-    let certificates = pass(&world.certificates, &memo.certificates, |_| true, certificates::certificate);
+    let mut next = memo.clone();
+    let nobody = BTreeSet::new();
+    let (certificates, of_certificates) = pass(
+        &world.certificates,
+        &memo.world.certificates,
+        &memo.certificates,
+        nobody,
+        certificates::certificate,
+    );
     let named = Certificates(&certificates);
-    let listeners = Listeners::plan(&world.listeners, named, &memo.listeners);
+    next.listeners = Listeners::plan(&world.listeners, &certificates, &memo.listeners);
 
     let secrets = Secrets(&world.secrets);
-    let mut restood = restood(&memo.certificates, &certificates);
-    restood.extend(secrets.changed(&memo.secrets));
-    let is_same = |backend: &Planned| backend.references.iter().all(|named| !restood.contains(named));
-    let backends = pass(&world.backends, &memo.backends, is_same, |key, backend| {
-        objects::backend(key, backend, named, secrets)
+    let mut changed: BTreeSet<Key> = restood(&of_certificates).collect();
+    changed.extend(secrets.changed(&memo.world.secrets));
+    let again = memo.users.of(&changed, Kind::Backend);
+    let (backends, of_backends) =
+        pass(&world.backends, &memo.world.backends, &memo.backends, again, |key, backend| {
+            objects::backend(key, backend, named, secrets)
+        });
+
+    changed.extend(restood(&of_backends));
+    let same_listeners = Arc::ptr_eq(&next.listeners.names, &memo.listeners.names);
+    let again = if same_listeners {
+        memo.users.of(&changed, Kind::Route)
+    } else {
+        world.routes.keys().cloned().collect()
+    };
+    let names = next.listeners.names.clone();
+    let resolver = Resolver { backends: &backends, certificates: named, secrets, listeners: &names };
+    let (routes, of_routes) = pass(&world.routes, &memo.world.routes, &memo.routes, again, |key, route| {
+        objects::route(key, route, &resolver)
     });
 
-    restood.extend(resolve::restood(&memo.backends, &backends));
-    let same_listeners = Arc::ptr_eq(&listeners.names, &memo.listeners.names);
-    let is_same =
-        |route: &Planned| same_listeners && route.references.iter().all(|named| !restood.contains(named));
-    let resolver =
-        Resolver { backends: &backends, certificates: named, secrets, listeners: &listeners.names };
-    let routes =
-        pass(&world.routes, &memo.routes, is_same, |key, route| objects::route(key, route, &resolver));
-
-    let shadowed = shadowed(&routes, &listeners, memo);
-    let statuses = certificates
-        .iter()
-        .chain(&backends)
-        .chain(&routes)
-        .map(|planned| {
-            (planned.key().clone(), shadowed.get(planned.key()).unwrap_or(&planned.status).clone())
-        })
-        .collect();
-    let conflicts = world.conflicts.iter().map(|claim| Arc::new(objects::conflict(claim))).collect();
-    let snapshot = snapshot(world, memo, &listeners, [&certificates, &backends, &routes]);
-    let secrets = world.secrets.clone();
-    let memo =
-        Memo { snapshot: snapshot.clone(), listeners, certificates, secrets, backends, routes, shadowed };
-    (Plan { snapshot, statuses, conflicts }, memo)
+    (next.certificates, next.backends, next.routes) = (certificates, backends, routes);
+    let changes = [of_certificates, of_backends, of_routes];
+    next.world = world.clone();
+    next.snapshot = snapshot(world, memo, &next.listeners, changes.iter().flatten());
+    let conflicts = world.conflicts.values().map(|claim| Arc::new(objects::conflict(claim))).collect();
+    next.settle_statuses(&changes);
+    let plan = Plan {
+        snapshot: next.snapshot.clone(),
+        statuses: next.statuses.clone(),
+        refused: next.refused,
+        conflicts,
+    };
+    (plan, next)
 }
 
-fn shadowed(routes: &Pass, listeners: &Listeners, memo: &Memo) -> BTreeMap<Key, Arc<ObjectStatus>> {
-    let with_warnings = |(index, warnings)| {
-        let planned: &Arc<Planned> = routes.get(index)?;
-        let status = ObjectStatus { warnings, ..ObjectStatus::clone(&planned.status) };
-        let earlier = memo.shadowed.get(planned.key()).filter(|earlier| ***earlier == status);
-        Some((planned.key().clone(), earlier.cloned().unwrap_or_else(|| Arc::new(status))))
-    };
-    overlap::warnings(routes, &listeners.names).into_iter().filter_map(with_warnings).collect()
+impl Memo {
+    /// Brings the statuses up to what has changed, and what depends on who names whom.
+    fn settle_statuses(&mut self, [of_certificates, of_backends, of_routes]: &[Vec<Change>; 3]) {
+        self.users.update(of_backends);
+        self.users.update(of_routes);
+        let affected = self.claims.update(of_routes);
+        self.settle_shadowed(&affected);
+        let others = of_certificates.iter().chain(of_backends).map(|change| &change.key);
+        let touched: Vec<(Key, Option<Arc<ObjectStatus>>)> =
+            others.chain(&affected).map(|key| (key.clone(), self.status(key))).collect();
+        let is_refused = |status: Option<&Arc<ObjectStatus>>| {
+            usize::from(status.is_some_and(|status| status.accepted.is_err()))
+        };
+        for (key, now) in &touched {
+            self.refused += is_refused(now.as_ref());
+            self.refused -= is_refused(self.statuses.get(key));
+        }
+        self.statuses.apply(touched);
+    }
+
+    fn settle_shadowed(&mut self, affected: &BTreeSet<Key>) {
+        let status = |key: &Key| {
+            let planned = self.routes.get(key)?;
+            let warnings = self.claims.warnings(planned, &self.routes, &self.listeners.names);
+            if warnings.is_empty() {
+                return None;
+            }
+            let status = ObjectStatus { warnings, ..ObjectStatus::clone(&planned.status) };
+            let earlier = self.shadowed.get(key).filter(|earlier| ***earlier == status);
+            Some(earlier.cloned().unwrap_or_else(|| Arc::new(status)))
+        };
+        let settled: Vec<_> = affected.iter().map(|key| (key.clone(), status(key))).collect();
+        self.shadowed.apply(settled);
+    }
+
+    fn status(&self, key: &Key) -> Option<Arc<ObjectStatus>> {
+        let passes = [&self.routes, &self.backends, &self.certificates];
+        let planned = || passes.into_iter().find_map(|pass| pass.get(key)).map(|planned| &planned.status);
+        self.shadowed.get(key).or_else(planned).cloned()
+    }
 }
 
 /// The memo's snapshot, edited by what is another result now.
-fn snapshot(world: &World, memo: &Memo, listeners: &Listeners, passes: [&Pass; 3]) -> Snapshot {
+fn snapshot<'c>(
+    world: &World,
+    memo: &Memo,
+    listeners: &Listeners,
+    changes: impl Iterator<Item = &'c Change>,
+) -> Snapshot {
     let mut edit = Edit::default();
     edit.replace(&memo.listeners.objects, &listeners.objects);
-    for (earlier, next) in [&memo.certificates, &memo.backends, &memo.routes].into_iter().zip(passes) {
-        for (old, new) in changes(earlier, next) {
-            edit.replace(old.map_or(&[], |old| &old.objects), new.map_or(&[], |new| &new.objects));
-        }
+    for Change { old, new, .. } in changes {
+        let objects = |planned: &'c Option<Arc<planned::Planned>>| -> &'c [Object] {
+            planned.as_ref().map_or(&[], |planned| &planned.objects)
+        };
+        edit.replace(objects(old), objects(new));
     }
     let as_of = world.as_of.clone();
     if edit.upserts.is_empty() && edit.removals.is_empty() {

@@ -1,18 +1,17 @@
 //! Routes that take the same requests: the one that goes first gets them all, and the other one's author should know.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
-use std::sync::Arc;
 
-use dataplane_snapshot::wire;
+use dataplane_snapshot::{Key, Kind, SharedMap, wire};
 
 use super::findings::{Field, problem};
-use super::planned::Planned;
+use super::planned::{Change, Pass, Planned};
 use crate::Problem;
 
 /// One host and path of a match with its conditions, as a hash. A hash that two share by chance costs a wrong warning,
 /// nothing else.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Footprint {
     hash: u64,
     /// Index of the match in the wire form.
@@ -53,30 +52,69 @@ fn hash_of(value: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// The warnings for each route of `routes` that is shadowed, by its index. `routes` are in the order of their keys, which is
-/// their order of precedence where host, path and conditions are equal.
-pub(super) fn warnings(
-    routes: &[Arc<Planned>],
-    listeners: &BTreeSet<String>,
-) -> BTreeMap<usize, Vec<Problem>> {
-    let mut claims = Vec::with_capacity(routes.len());
-    for (index, planned) in routes.iter().enumerate() {
-        for (listener, _) in listeners.iter().enumerate().filter(|(_, name)| takes_from(planned, name)) {
-            claims.extend(planned.footprints.iter().map(|it| (it.hash, listener, index, it.place)));
+/// Which routes have which footprint, in the order of their keys, which is their order of precedence where host, path and
+/// conditions are equal.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Claims(SharedMap<(u64, Key), ()>);
+
+impl Claims {
+    /// Brings it up to what has changed. Gives the routes whose warnings may be others now, those that went included.
+    pub(super) fn update(&mut self, changes: &[Change]) -> BTreeSet<Key> {
+        let is_first = self.0.is_empty();
+        let hashes = |planned: &Planned| {
+            planned.footprints.iter().map(|footprint| footprint.hash).collect::<BTreeSet<_>>()
+        };
+        let claims = |change: &Change, planned: Option<&Planned>| {
+            let hashes = planned.map(hashes).unwrap_or_default();
+            let key = change.key.clone();
+            hashes.into_iter().map(move |hash| (hash, key.clone()))
+        };
+        let gone = || changes.iter().flat_map(|change| claims(change, change.old.as_deref()));
+        let came = || changes.iter().flat_map(|change| claims(change, change.new.as_deref()));
+        self.0.apply(gone().map(|claim| (claim, None)).chain(came().map(|claim| (claim, Some(())))));
+        let mut affected: BTreeSet<Key> = changes.iter().map(|change| change.key.clone()).collect();
+        if !is_first {
+            let touched: BTreeSet<u64> = gone().chain(came()).map(|(hash, _)| hash).collect();
+            affected.extend(touched.into_iter().flat_map(|hash| self.of(hash)).cloned());
         }
+        affected
     }
-    claims.sort_unstable();
-    let mut warnings = BTreeMap::<usize, Vec<Problem>>::new();
-    let mut told = BTreeSet::new();
-    for group in claims.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
-        let Some(&(_, _, first, _)) = group.first() else { continue };
-        for &(_, _, index, place) in group.iter().filter(|claim| claim.2 != first) {
-            if let (Some(winner), true) = (routes.get(first), told.insert((index, place, first))) {
-                warnings.entry(index).or_default().push(shadowed(place, winner));
+
+    /// The routes with one footprint, in the order of their keys.
+    fn of(&self, hash: u64) -> impl Iterator<Item = &Key> {
+        let from = (hash, Key::new(Kind::ALL[0], "", ""));
+        let claims = self.0.range_from(&from).map(|(claim, ())| claim);
+        claims.take_while(move |(other, _)| *other == hash).map(|(_, route)| route)
+    }
+
+    /// What the author of this route should know: which of its matches are shadowed by which route.
+    pub(super) fn warnings(
+        &self,
+        planned: &Planned,
+        routes: &Pass,
+        listeners: &BTreeSet<String>,
+    ) -> Vec<Problem> {
+        let mut footprints = planned.footprints.clone();
+        footprints.sort_unstable();
+        let (mut warnings, mut told) = (Vec::new(), BTreeSet::new());
+        for same in footprints.chunk_by(|a, b| a.hash == b.hash) {
+            let Some(first) = same.first() else { continue };
+            // The usual case: nobody else wants these requests.
+            if self.of(first.hash).nth(1).is_none() {
+                continue;
+            }
+            for listener in listeners.iter().filter(|name| takes_from(planned, name)) {
+                let mut claimants = self.of(first.hash).filter_map(|route| routes.get(route));
+                let Some(winner) = claimants.find(|route| takes_from(route, listener)) else { continue };
+                for Footprint { place, .. } in same.iter().filter(|_| winner.key() != planned.key()) {
+                    if told.insert((*place, winner.key())) {
+                        warnings.push(shadowed(*place, winner));
+                    }
+                }
             }
         }
+        warnings
     }
-    warnings
 }
 
 fn takes_from(planned: &Planned, listener: &str) -> bool {

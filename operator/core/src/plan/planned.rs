@@ -1,10 +1,10 @@
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use dataplane_snapshot::{Key, Object};
+use dataplane_snapshot::{Key, Object, SharedMap};
 
 use super::overlap::Footprint;
-use crate::{ObjectStatus, Observed};
+use crate::{ObjectStatus, Observed, ObservedMap};
 
 /// The result for one object. It is used again as long as its inputs are the same.
 #[derive(Debug)]
@@ -25,50 +25,34 @@ impl Planned {
     }
 }
 
-/// All objects of a kind, in the order of their keys.
-pub(super) type Pass = Vec<Arc<Planned>>;
+/// All objects of a kind.
+pub(super) type Pass = SharedMap<Key, Arc<Planned>>;
 
-/// The objects of one kind, where possible from the `earlier` pass: when the observed object is the same and `is_same` says
-/// that what else it depends on is too.
-pub(super) fn pass(
-    observed: &BTreeMap<Key, Arc<Observed>>,
-    earlier: &[Arc<Planned>],
-    is_same: impl Fn(&Planned) -> bool,
-    make: impl Fn(&Key, &Arc<Observed>) -> Planned,
-) -> Pass {
-    let mut earlier = earlier.iter().peekable();
-    let mut next = Vec::with_capacity(observed.len());
-    for (key, object) in observed {
-        while earlier.next_if(|planned| planned.key() < key).is_some() {}
-        let known = earlier.next_if(|planned| planned.key() == key);
-        let reusable = known.filter(|planned| Arc::ptr_eq(&planned.observed, object) && is_same(planned));
-        next.push(reusable.map_or_else(|| Arc::new(make(key, object)), Arc::clone));
-    }
-    next
+/// What a pass made another result of: the one before and the one now, never neither.
+pub(super) struct Change {
+    pub(super) key: Key,
+    pub(super) old: Option<Arc<Planned>>,
+    pub(super) new: Option<Arc<Planned>>,
 }
 
-/// Two passes side by side: what was there under a key and what is there now, without what is the same.
-pub(super) fn changes<'a>(
-    earlier: &'a [Arc<Planned>],
-    next: &'a [Arc<Planned>],
-) -> impl Iterator<Item = (Option<&'a Planned>, Option<&'a Planned>)> {
-    let (mut earlier, mut next) = (earlier.iter().peekable(), next.iter().peekable());
-    std::iter::from_fn(move || {
-        loop {
-            let order = match (earlier.peek(), next.peek()) {
-                (None, None) => return None,
-                (Some(_), None) => std::cmp::Ordering::Less,
-                (None, Some(_)) => std::cmp::Ordering::Greater,
-                (Some(old), Some(new)) if Arc::ptr_eq(old, new) => {
-                    earlier.next();
-                    next.next();
-                    continue;
-                }
-                (Some(old), Some(new)) => old.key().cmp(new.key()),
-            };
-            let old = if order.is_le() { earlier.next() } else { None };
-            let new = if order.is_ge() { next.next() } else { None };
-            return Some((old.map(|old| &**old), new.map(|new| &**new)));
-        }
-    })
+/// The objects of one kind, made from the `earlier` pass over what was observed `before`: anew where the observed object is
+/// another one, and where `again` says that what else it depends on is.
+pub(super) fn pass(
+    observed: &ObservedMap,
+    before: &ObservedMap,
+    earlier: &Pass,
+    again: BTreeSet<Key>,
+    make: impl Fn(&Key, &Arc<Observed>) -> Planned,
+) -> (Pass, Vec<Change>) {
+    let mut keys = again;
+    keys.extend(before.differences(observed, Arc::ptr_eq).map(|(key, _, _)| key.clone()));
+    let change = |key: Key| Change {
+        old: earlier.get(&key).cloned(),
+        new: observed.get(&key).map(|observed| Arc::new(make(&key, observed))),
+        key,
+    };
+    let changes: Vec<Change> = keys.into_iter().map(change).collect();
+    let mut next = earlier.clone();
+    next.apply(changes.iter().map(|change| (change.key.clone(), change.new.clone())));
+    (next, changes)
 }

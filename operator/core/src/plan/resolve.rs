@@ -1,18 +1,17 @@
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use dataplane_snapshot::Key;
 
 use super::certificates::Certificates;
 use super::findings::{Field, problem};
 use super::model::{Destination, ValidDestination, ValidMirror, ValidRoute};
-use super::planned::{Planned, changes};
+use super::planned::{Change, Pass, Planned};
 use super::secrets::Secrets;
 use crate::{Problem, Spec, Unresolved, UnresolvedReason};
 
 /// What a route can refer to.
 pub(super) struct Resolver<'a> {
-    pub(super) backends: &'a [Arc<Planned>],
+    pub(super) backends: &'a Pass,
     pub(super) certificates: Certificates<'a>,
     pub(super) secrets: Secrets<'a>,
     /// In order.
@@ -39,11 +38,10 @@ impl Standing {
 }
 
 /// Those that came, went, or stand otherwise than before: who names them is resolved anew.
-pub(super) fn restood(earlier: &[Arc<Planned>], next: &[Arc<Planned>]) -> BTreeSet<Key> {
-    changes(earlier, next)
-        .filter(|(old, new)| old.map(Standing::of) != new.map(Standing::of))
-        .filter_map(|(old, new)| Some(old.or(new)?.key().clone()))
-        .collect()
+pub(super) fn restood(changes: &[Change]) -> impl Iterator<Item = Key> {
+    let standing = |planned: &Option<_>| planned.as_deref().map(Standing::of);
+    let changes = changes.iter().filter(move |change| standing(&change.old) != standing(&change.new));
+    changes.map(|change| change.key.clone())
 }
 
 /// All problems under the heaviest of their reasons.
@@ -105,8 +103,7 @@ impl Resolver<'_> {
 
     /// `at` is where it is named.
     fn backend(&self, at: &Field<'_>, key: &Key) -> Option<(UnresolvedReason, Problem)> {
-        let found = self.backends.binary_search_by(|planned| planned.key().cmp(key));
-        match found.ok().and_then(|index| self.backends.get(index)).map(|planned| Standing::of(planned)) {
+        match self.backends.get(key).map(|planned| Standing::of(planned)) {
             Some(Standing::Good | Standing::Keyless) => None,
             Some(Standing::Refused) => {
                 let message = format!("Backend {} isn't accepted: its own status says why", key.name());

@@ -8,21 +8,16 @@ use dataplane_snapshot::{Key, Kind};
 use super::findings::{Field, problem};
 use super::model::{Password, ValidBackend};
 use super::validate;
-use crate::{Observed, Problem, Spec, UnresolvedReason};
+use crate::{ObservedMap, Problem, Spec, UnresolvedReason};
 
 /// All secrets, for those who name their entries. They are nothing that workers get as they are.
 #[derive(Clone, Copy)]
-pub(super) struct Secrets<'a>(pub(super) &'a BTreeMap<Key, Arc<Observed>>);
+pub(super) struct Secrets<'a>(pub(super) &'a ObservedMap);
 
 impl<'a> Secrets<'a> {
     /// Those that came, went or changed: who names them is planned anew.
-    pub(super) fn changed(self, earlier: &BTreeMap<Key, Arc<Observed>>) -> Vec<Key> {
-        let is_same = |key: &Key, one: &Arc<Observed>, others: &BTreeMap<Key, Arc<Observed>>| {
-            others.get(key).is_some_and(|other| Arc::ptr_eq(one, other))
-        };
-        let went = earlier.iter().filter(|(key, old)| !is_same(key, old, self.0));
-        let came = self.0.iter().filter(|(key, new)| !is_same(key, new, earlier));
-        went.chain(came).map(|(key, _)| key.clone()).collect()
+    pub(super) fn changed(self, earlier: &'a ObservedMap) -> impl Iterator<Item = Key> + use<'a> {
+        earlier.differences(self.0, Arc::ptr_eq).map(|(key, _, _)| key.clone())
     }
 
     /// The password for a backend's forward proxy. `None` if it has none, or if it isn't there.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dataplane_snapshot::{Epoch, Key, Kind, SourceAsOf};
 use operator_core::{
     CertificateSpec, ClientCertificates, ClientTrust, ListenerProtocol, ListenerSettings, ListenerTls,
-    Observed, Origin, Owner, Place, PrivateKey, Problem, SecretSpec, SourceView, Spec, World,
+    Observed, ObservedMap, Origin, Owner, Place, PrivateKey, Problem, SecretSpec, SourceView, Spec, World,
 };
 use serde_json::Value;
 
@@ -29,7 +29,7 @@ pub(crate) fn world(yaml: &str) -> World {
                 epoch: Epoch { id: "one".into(), created_at: 1 },
                 revisions: [(Kind::Route, 1)].into(),
             },
-            objects: BTreeMap::new(),
+            objects: ObservedMap::new(),
         });
         view.objects.insert(observed.key.clone(), Arc::new(observed));
     }

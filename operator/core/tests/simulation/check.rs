@@ -74,7 +74,7 @@ impl World {
         let Some(pass) = &self.leaders[index].planned else { return };
         self.published.insert(pass.snapshot.root());
         self.published.insert(pass.snapshot.without_secrets().root());
-        for (key, status) in &pass.statuses {
+        for (key, status) in pass.statuses.iter() {
             let observed = pass.world.routes.get(key).or_else(|| pass.world.backends.get(key));
             let Some(observed) = observed else { continue };
             let write = self.truth.write_of(observed);
@@ -103,9 +103,9 @@ impl World {
             if !leader.told.insert(write) {
                 continue;
             }
-            let status = &pass.statuses[key];
+            let status = pass.statuses.get(key);
             assert!(
-                status.accepted.is_ok() && !status.is_held(),
+                status.is_some_and(|status| status.accepted.is_ok() && !status.is_held()),
                 "leader {index}: {key} is held and programmed"
             );
             let members: Vec<_> = leader.session.members().list(now).collect();

@@ -9,8 +9,8 @@ use crds::{
 };
 use dataplane_snapshot::{Epoch, Key, Kind, SourceAsOf};
 use operator_core::{
-    CertificateSpec, ListenerProtocol, ListenerSettings, ListenerTls, Observed, Origin, Owner, Place,
-    PrivateKey, Problem, SecretSpec, SourceView, Spec, World,
+    CertificateSpec, ListenerProtocol, ListenerSettings, ListenerTls, Observed, ObservedMap, Origin, Owner,
+    Place, PrivateKey, Problem, SecretSpec, SourceView, Spec, World,
 };
 use proptest::prelude::*;
 use proptest::{collection, option, sample};
@@ -37,7 +37,7 @@ impl Edit {
 /// Sources as they are in a leader: an object that doesn't change keeps its `Arc`.
 #[derive(Default)]
 pub(crate) struct Sources {
-    views: BTreeMap<Owner, BTreeMap<Key, Arc<Observed>>>,
+    views: BTreeMap<Owner, ObservedMap>,
     listeners: Arc<Vec<ListenerSettings>>,
     revision: u64,
 }
@@ -56,8 +56,10 @@ impl Sources {
                 self.views.entry(owner).or_default().remove(&key);
             }
             Edit::Relabel(owner, key, label) => {
-                if let Some(observed) = self.views.entry(owner).or_default().get_mut(&key) {
-                    Arc::make_mut(observed).labels = [("a".to_owned(), label.to_string())].into();
+                let view = self.views.entry(owner).or_default();
+                if let Some(mut observed) = view.get(&key).cloned() {
+                    Arc::make_mut(&mut observed).labels = [("a".to_owned(), label.to_string())].into();
+                    view.insert(key, observed);
                 }
             }
             Edit::Listeners(names) => self.listeners = Arc::new(names.into_iter().map(listener).collect()),
@@ -66,17 +68,25 @@ impl Sources {
     }
 
     pub(crate) fn world(&self) -> World {
+        World::join(self.listeners.clone(), &self.views())
+    }
+
+    /// The same, made from an earlier world.
+    pub(crate) fn after(&self, earlier: &World) -> World {
+        earlier.follow(self.listeners.clone(), &self.views())
+    }
+
+    fn views(&self) -> Vec<SourceView> {
         let as_of = SourceAsOf {
             epoch: Epoch { id: "one".into(), created_at: 1 },
             revisions: [(Kind::Route, self.revision)].into(),
         };
-        let view = |(owner, objects): (&Owner, &BTreeMap<_, _>)| SourceView {
+        let view = |(owner, objects): (&Owner, &ObservedMap)| SourceView {
             owner: *owner,
             as_of: as_of.clone(),
             objects: objects.clone(),
         };
-        let views: Vec<_> = self.views.iter().map(view).collect();
-        World::join(self.listeners.clone(), &views)
+        self.views.iter().map(view).collect()
     }
 }
 

@@ -20,7 +20,7 @@ fn view(revision: u64, root: &str) -> Option<Arc<SourceView>> {
         generation: i64::try_from(revision).unwrap(),
         origin: Origin::Store,
     };
-    let objects = BTreeMap::from([(key(), Arc::new(observed))]);
+    let objects = [(key(), Arc::new(observed))].into_iter().collect();
     Some(Arc::new(SourceView { owner: Owner::Store, as_of, objects }))
 }
 

@@ -26,7 +26,7 @@ async fn a_change_is_measured_when_the_last_worker_has_it() {
     let metrics = Metrics::register(&mut registry);
     let epoch = Epoch { id: "store".to_owned(), created_at: 1 };
     let as_of = SourceAsOf { epoch, revisions: BTreeMap::from([(Kind::Backend, 1)]) };
-    let view = SourceView { owner: Owner::Store, as_of, objects: BTreeMap::new() };
+    let view = SourceView { owner: Owner::Store, as_of, objects: operator_core::ObservedMap::new() };
     let (_views, source) = watch::channel(Some(Arc::new(view)));
     let leader = Leader::start(Vec::new(), vec![source], metrics.clone());
     let worker = |ack: Option<Applied>| Counted { name: "one".to_owned(), ack, lost: false };

@@ -93,11 +93,10 @@ impl Metrics {
     pub(super) fn planned(&self, planned: &Planned, elapsed: Duration) {
         self.plans.observe(elapsed.as_secs_f64());
         for kind in Kind::ALL {
-            let count = planned.snapshot.objects_of(kind).count();
+            let count = planned.snapshot.count_of(kind);
             self.objects.get_or_create(&OfKind { kind: kind.as_str() }).set(to_i64(count));
         }
-        let refused = planned.statuses.values().filter(|status| status.accepted.is_err()).count();
-        self.refused.set(to_i64(refused + planned.conflicts.len()));
+        self.refused.set(to_i64(planned.refused + planned.conflicts.len()));
         let first =
             planned.snapshot.root().0.iter().take(6).fold(0.0, |sum, byte| sum * 256.0 + f64::from(*byte));
         self.content.set(first);

@@ -23,6 +23,8 @@ pub struct Planned {
     pub world: World,
     pub snapshot: Arc<Snapshot>,
     pub statuses: Statuses,
+    /// How many of them are of refused objects.
+    pub refused: usize,
     /// Objects that lost their key to another source.
     pub conflicts: Vec<Arc<ObjectStatus>>,
     /// When the pass began that took the change in.

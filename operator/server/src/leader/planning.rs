@@ -18,7 +18,7 @@ pub(super) fn start(
 ) -> LeaderHandle {
     let (snapshots, snapshot) = watch::channel(None);
     let (results, planned) = watch::channel(None);
-    let mut planning = Planning { listeners, memo: Arc::default(), plan, metrics };
+    let mut planning = Planning { listeners, world: World::default(), memo: Arc::default(), plan, metrics };
     let mut sources = Sources::new(sources);
     tokio::spawn(async move {
         loop {
@@ -39,6 +39,8 @@ pub(super) fn start(
 
 struct Planning {
     listeners: Arc<Vec<ListenerSettings>>,
+    /// Of the last pass that was a good one, as is the memo.
+    world: World,
     memo: Arc<Memo>,
     plan: PlanFunction,
     metrics: Metrics,
@@ -48,10 +50,11 @@ impl Planning {
     /// `None` if the pass panicked: the last good result stays, and the next change is planned anew.
     async fn pass(&mut self, views: Vec<Arc<SourceView>>) -> Option<Arc<Planned>> {
         let (listeners, memo, plan) = (self.listeners.clone(), self.memo.clone(), self.plan);
+        let before = self.world.clone();
         let start = Instant::now();
         // Not on this thread: tens of thousands of objects take a while. A panic ends only that thread's task.
         let pass = tokio::task::spawn_blocking(move || {
-            let world = World::join(listeners, views.iter().map(|view| &**view));
+            let world = before.follow(listeners, views.iter().map(|view| &**view));
             let (plan, memo) = plan(&world, &memo);
             (world, plan, memo)
         });
@@ -63,9 +66,10 @@ impl Planning {
                 return None;
             }
         };
-        self.memo = Arc::new(memo);
-        let Plan { snapshot, statuses, conflicts } = plan;
-        let planned = Planned { world, snapshot: Arc::new(snapshot), statuses, conflicts, seen: start };
+        (self.world, self.memo) = (world.clone(), Arc::new(memo));
+        let Plan { snapshot, statuses, refused, conflicts } = plan;
+        let planned =
+            Planned { world, snapshot: Arc::new(snapshot), statuses, refused, conflicts, seen: start };
         let elapsed = start.elapsed();
         self.metrics.planned(&planned, elapsed);
         tracing::debug!(root = %planned.snapshot.root(), objects = planned.snapshot.len(), ?elapsed, "planned");

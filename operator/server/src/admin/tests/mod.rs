@@ -46,7 +46,7 @@ fn foreign(owner: Owner, name: &str, origin: Origin) -> Arc<SourceView> {
         generation: 1,
         origin,
     };
-    Arc::new(SourceView { owner, as_of, objects: BTreeMap::from([(key, Arc::new(observed))]) })
+    Arc::new(SourceView { owner, as_of, objects: [(key, Arc::new(observed))].into_iter().collect() })
 }
 
 impl Api {
