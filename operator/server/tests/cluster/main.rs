@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test can't get fails it")]
 
 mod changes;
+mod fleet;
 mod reports;
 
 use std::collections::BTreeMap;
