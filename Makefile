@@ -9,7 +9,7 @@ export KOMAINU_BIN ?= $(BIN)
 export KOMAINU_CACHE := $(CACHE)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart build test test-fast test-loom tools fmt fmt-check lint deny purity sizes generate bench-proxy bench-propagation \
+.PHONY: help quickstart build test test-fast test-loom tools fmt fmt-check lint deny purity sizes generate bench-proxy bench-propagation bench-scale \
 	check-instructions update-instructions test-protocols accept-foundation accept-backends accept-clustering simulate
 
 help: ## List the targets
@@ -78,6 +78,10 @@ bench-proxy: ## nginx, HAProxy, Envoy and Komainu side by side (installs Debian'
 
 bench-propagation: ## From a write by the admin API to the first request served by it, on three workers (needs Go)
 	@benches/propagation/run
+
+bench-scale: ## Memory, time to start and traffic of a leader and a worker with many routes and backends, and what one edit costs
+	@$(CARGO) run --quiet --locked --profile $(PROFILE) --package komainu-benches --bin edit
+	@benches/scale/run
 
 accept-foundation: ## One line per point that the foundation must show
 	@e2e/accept/foundation

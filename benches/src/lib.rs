@@ -2,3 +2,4 @@
 
 pub mod routes;
 pub mod wire_routes;
+pub mod world;
