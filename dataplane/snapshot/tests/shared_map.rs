@@ -143,3 +143,21 @@ fn a_difference_costs_what_differs() {
         assert!(looked.get() <= 128, "{} entries of {count} were looked at", looked.get());
     }
 }
+
+/// A node whose first child went took in a lower key since; then it is joined with the one before.
+#[test]
+fn joined_nodes_keep_their_bounds() {
+    let mut map: SharedMap<u32, u32> = (0..4_096).map(|key| (key, key)).collect();
+    let remove = |keys: std::ops::Range<u32>, map: &mut SharedMap<u32, u32>| {
+        keys.for_each(|key| assert_eq!(map.remove(&key), Some(key)));
+    };
+    remove(1_024..1_056, &mut map);
+    assert_eq!(map.insert(1_030, 1_030), None);
+    remove(1_200..2_048, &mut map);
+    remove(200..1_024, &mut map);
+    let left = (0..200).chain([1_030]).chain(1_056..1_200).chain(2_048..4_096);
+    assert!(map.keys().copied().eq(left.clone()));
+    for key in left {
+        assert_eq!(map.get(&key), Some(&key));
+    }
+}
