@@ -200,8 +200,12 @@ impl Ledger {
 
 impl Entry {
     fn update(&mut self, status: &Arc<ObjectStatus>, now: &Arc<AsOf>) {
-        let of = |status: &ObjectStatus| (status.owner, status.generation);
-        let renewed = of(&self.status) != of(status);
+        let of = |status: &ObjectStatus, as_of: &AsOf| {
+            let source = as_of.0.get(status.owner.as_str());
+            (status.owner, status.generation, source.map(|source| source.epoch.clone()))
+        };
+        // A restored source counts its generations anew: the same number in another epoch is another write.
+        let renewed = of(&self.status, &self.write) != of(status, now);
         // A reference that appears makes another object of the same generation.
         if renewed || self.status.is_held() != status.is_held() {
             self.write = now.clone();

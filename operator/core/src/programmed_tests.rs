@@ -129,6 +129,22 @@ impl Passes {
     }
 }
 
+/// A source that is restored from a backup counts on from there: another write may get the number of one that is gone.
+#[test]
+fn a_generation_of_another_epoch_is_another_write() {
+    let mut passes = Passes::default();
+    passes.record(status(7), 7);
+    assert!(passes.verdict(&[worker("a", Some((OLD, 7)))]).is_true());
+    let mut restored = as_of(7);
+    let source = restored.0.get_mut("store").unwrap();
+    source.epoch = Epoch { id: "two".into(), created_at: 2 };
+    let statuses = Statuses::from_iter([(key(), Arc::new(status(7)))]);
+    passes.0.record(&statuses, &Snapshot::new([], restored.clone()));
+    assert!(!passes.verdict(&[worker("a", Some((OLD, 9)))]).is_true(), "it has seen the first epoch only");
+    let ack = Some(Applied { root: OLD, as_of: restored, rejected: BTreeMap::new() });
+    assert!(passes.verdict(&[Counted { name: "a".into(), ack, lost: false }]).is_true());
+}
+
 #[test]
 fn the_write_is_that_of_the_generation() {
     let mut passes = Passes::default();
