@@ -77,9 +77,10 @@ impl Worker {
 
     async fn answer(&mut self) -> Answer {
         let mut bytes = Vec::new();
-        let (end, head) = loop {
+        let (mut body, head) = loop {
             if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
-                break (at + 4, String::from_utf8(bytes[..at].to_vec()).unwrap().to_lowercase());
+                let body = bytes.split_off(at + 4);
+                break (body, String::from_utf8(bytes).unwrap().to_lowercase());
             }
             self.read(&mut bytes).await;
         };
@@ -87,10 +88,10 @@ impl Worker {
         let length: usize = length.map_or(0, |length| length.trim().parse().unwrap());
         assert!(!head.contains("transfer-encoding"), "{head}");
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        while status != 304 && bytes.len() < end + length {
-            self.read(&mut bytes).await;
+        while status != 304 && body.len() < length {
+            self.read(&mut body).await;
         }
-        Answer { status, body: bytes[end..].to_vec() }
+        Answer { status, body }
     }
 
     async fn read(&mut self, bytes: &mut Vec<u8>) {
