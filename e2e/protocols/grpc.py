@@ -83,6 +83,8 @@ def start(folder, program, tools, pair):
     log = open(folder / "server.log", "wb")
     server = subprocess.Popen([tools / "server", f"-port={port}", *secure], stdout=log, stderr=log)
     atexit.register(server.kill)
+    # Cases that come before it listens fail, and open its circuit breaker for those that follow.
+    proxies.listens("the server", server, port, log.name)
     trusting = ", tls: true, tlsConfig: {enabled: true, trustedCerts: [own]}" if pair else ""
     target = f"{{hostname: 127.0.0.1, port: {port}, protocol: HTTP/2.0{trusting}}}"
     return proxies.komainu_alone(folder, program, target, pair)

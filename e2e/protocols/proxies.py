@@ -16,15 +16,20 @@ class Proxy:
         output = open(log, "wb")
         process = subprocess.Popen(list(map(str, command)), stdout=output, stderr=output)
         atexit.register(process.kill)
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                return
-            except ConnectionError:
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise SystemExit(f"{name} doesn't start; see {log}")
-                time.sleep(0.02)
+        listens(name, process, port, log)
+
+
+def listens(name, process, port, log):
+    """Waits until the process accepts connections."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        except ConnectionError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"{name} doesn't start; see {log}")
+            time.sleep(0.02)
 
 
 def free_port():
