@@ -7,8 +7,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use crate::connection;
+use crate::listening::{Accepting, Listening};
 use crate::peer::Peer;
-use crate::thread::{Control, Listening, Thread};
+use crate::thread::{Control, Thread};
 use crate::tls;
 
 /// How long accepting rests when the process has no free file descriptor; the kernel queues meanwhile.
@@ -18,24 +19,26 @@ const REST: Duration = Duration::from_millis(50);
 const SHORTAGE_GAP: Duration = Duration::from_secs(10);
 
 /// Accepts on `socket` until the listener closes. What the kernel has queued by then is still accepted.
-pub(crate) fn spawn(thread: Rc<Thread>, listening: Rc<Listening>, socket: std::net::TcpListener) {
+pub(crate) fn spawn(thread: Rc<Thread>, accepting: Rc<Accepting>, socket: std::net::TcpListener) {
     tokio::task::spawn_local(async move {
-        let name = listening.listener.name.clone();
         match TcpListener::from_std(socket) {
-            Ok(socket) => run(thread, listening, socket).await,
-            Err(error) => tracing::error!(listener = %name, %error, "can't accept connections"),
+            Ok(socket) => run(thread, accepting, socket).await,
+            Err(error) => {
+                tracing::error!(listener = %accepting.listening().listener.name, %error, "can't accept connections");
+            }
         }
     });
 }
 
-async fn run(thread: Rc<Thread>, listening: Rc<Listening>, socket: TcpListener) {
+async fn run(thread: Rc<Thread>, accepting: Rc<Accepting>, socket: TcpListener) {
     let mut shortage = Shortage::default();
-    while !listening.is_closing() {
+    while !accepting.listening().is_closing() {
         let accepted = tokio::select! {
             biased;
             accepted = socket.accept() => accepted,
-            () = listening.closed.notified() => break,
+            () = accepting.closed.notified() => break,
         };
+        let listening = accepting.listening();
         if let Err(error) = handle(&thread, &listening, accepted) {
             if shortage.begins(Instant::now()) {
                 tracing::warn!(listener = %listening.listener.name, %error, "can't accept connections, they wait");
@@ -44,7 +47,7 @@ async fn run(thread: Rc<Thread>, listening: Rc<Listening>, socket: TcpListener) 
             tokio::time::sleep(REST).await;
         }
     }
-    empty(&thread, &listening, socket);
+    empty(&thread, &accepting.listening(), socket);
 }
 
 /// Connections that the kernel completed must not be lost: takes all that are there, then closes. Asks the kernel itself,

@@ -14,8 +14,9 @@ use crate::exchange::forwarded::Forwarded;
 use crate::http1::head::{Head, HeadError};
 use crate::http1::stream::{ReadError, Stream};
 use crate::http2::{self, AsHttp1};
+use crate::listening::Listening;
 use crate::peer::Peer;
-use crate::thread::{Control, Listening, Thread};
+use crate::thread::{Control, Thread};
 use crate::timer::Timer;
 
 /// A connection that was accepted just before the proxy stops still gets its first request in, if it comes soon.

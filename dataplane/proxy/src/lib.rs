@@ -14,6 +14,7 @@ mod grpc;
 pub mod http1;
 mod http2;
 mod listen;
+mod listening;
 mod page;
 mod peer;
 mod probe;

@@ -7,7 +7,7 @@ use dataplane_core::{CompiledListener, Router};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::ProxySettings;
-use crate::thread::ListenerName;
+use crate::listening::ListenerName;
 use crate::tls::Handover;
 
 /// Connections that the kernel may complete before they are accepted; it lowers this to its own limit.
@@ -37,7 +37,7 @@ struct Open {
     tls: Option<Handover>,
 }
 
-/// What a listener is opened with. If it changes, the listener is opened anew.
+/// What a listener is opened with.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Wanted {
     /// `None`: all addresses, IPv6 and IPv4.
@@ -54,12 +54,23 @@ struct Wanted {
 pub(crate) struct Changes {
     /// With one socket per thread. What has the same name and is open moves there.
     pub(crate) opened: Vec<(Arc<ListenerName>, Vec<TcpListener>)>,
+    /// On the sockets that they have.
+    pub(crate) changed: Vec<Arc<ListenerName>>,
     pub(crate) closed: Vec<Arc<str>>,
     pub(crate) failed: Vec<ListenError>,
 }
 
+/// What becomes of a listener.
+enum Placed {
+    /// It is open already, and as it should be from now on.
+    AsItIs,
+    /// What it is changes, its sockets don't.
+    Changed(Open),
+    Opened(Open, Vec<TcpListener>),
+}
+
 impl Listeners {
-    /// Opens and closes listeners to match `router`. One that moves is opened at its new place before the old one
+    /// Opens, changes and closes listeners to match `router`. One that moves is opened at its new place before the old one
     /// closes; if that fails the old one stays. From a drain on nothing changes, whatever the router has.
     pub(crate) fn follow(&mut self, router: &Router, settings: &ProxySettings) -> Changes {
         if self.draining {
@@ -71,12 +82,16 @@ impl Listeners {
             let name: Arc<str> = listener.name.as_ref().into();
             let mut current = self.open.remove(&name);
             match self.place(listener, current.as_mut(), &kept, settings) {
-                Ok(None) => {
+                Ok(Placed::AsItIs) => {
                     if let Some(current) = current {
                         kept.insert(name, current);
                     }
                 }
-                Ok(Some((open, sockets))) => {
+                Ok(Placed::Changed(open)) => {
+                    changes.changed.push(listener_name(&name, &open));
+                    kept.insert(name, open);
+                }
+                Ok(Placed::Opened(open, sockets)) => {
                     changes.opened.push((listener_name(&name, &open), sockets));
                     kept.insert(name, open);
                 }
@@ -93,17 +108,16 @@ impl Listeners {
         changes
     }
 
-    /// `None`: it is open already, and as it should be from now on.
     fn place(
         &self,
         listener: &CompiledListener,
         mut current: Option<&mut Open>,
         kept: &BTreeMap<Arc<str>, Open>,
         settings: &ProxySettings,
-    ) -> Result<Option<(Open, Vec<TcpListener>)>, String> {
+    ) -> Result<Placed, String> {
         let wanted = wanted(listener, settings)?;
         if let Some(open) = current.as_deref_mut().filter(|open| open.wanted == wanted) {
-            return open.secure(listener).map(|()| None);
+            return open.secure(listener).map(|()| Placed::AsItIs);
         }
         let tls = listener.tls.as_deref().map(|tls| Handover::new(tls, listener.http2)).transpose()?;
         if let Some((other, _)) = kept.iter().find(|(_, open)| open.overlaps(wanted)) {
@@ -111,6 +125,9 @@ impl Listeners {
                 "port {} is that of listener {other}: give each listener its own",
                 wanted.port
             ));
+        }
+        if let Some(open) = current.as_deref().filter(|open| open.is_at(wanted)) {
+            return Ok(Placed::Changed(Open { wanted, bound: open.bound, tls }));
         }
         let own = current
             .as_deref()
@@ -120,7 +137,7 @@ impl Listeners {
         let opened = if own { Ok(()) } else { probe(wanted) }.and_then(|()| open(wanted, settings.threads));
         let (bound, sockets) = opened
             .map_err(|error| format!("can't listen on {}: {error}", Shown(wanted.address, wanted.port)))?;
-        Ok(Some((Open { wanted, bound, tls }, sockets)))
+        Ok(Placed::Opened(Open { wanted, bound, tls }, sockets))
     }
 
     pub(crate) fn addresses(&self) -> BTreeMap<String, SocketAddr> {
@@ -140,6 +157,12 @@ impl Open {
             (Some(open), Some(tls)) => open.follow(tls),
             _ => Ok(()),
         }
+    }
+
+    /// Its sockets are where `wanted` is to be.
+    fn is_at(&self, wanted: Wanted) -> bool {
+        self.wanted.address == wanted.address
+            && (self.wanted.port == wanted.port || self.bound.port() == wanted.port)
     }
 
     fn overlaps(&self, wanted: Wanted) -> bool {

@@ -121,6 +121,10 @@ impl Proxy {
             }
         }
         for running in &self.threads {
+            changes
+                .changed
+                .iter()
+                .for_each(|listener| running.send(Command::Change { listener: listener.clone() }));
             changes.closed.iter().for_each(|name| running.send(Command::Close { name: name.clone() }));
             running.send(Command::Refresh);
         }

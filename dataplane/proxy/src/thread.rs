@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use arc_swap::cache::Cache;
-use arc_swap::{ArcSwap, ArcSwapOption};
 use dataplane_core::{Moment, Router};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -17,8 +17,9 @@ use crate::accept;
 use crate::buffers::Buffers;
 use crate::draw::Draw;
 use crate::http2::upstream::Carriers;
+use crate::listening::{Accepting, ListenerName};
 use crate::stats::Counters;
-use crate::tls::{Acceptor, Connectors};
+use crate::tls::Connectors;
 use crate::upstream::{Pool, Resolver};
 use crate::{ProxySettings, Reason};
 
@@ -32,6 +33,10 @@ pub(crate) enum Command {
         listener: Arc<ListenerName>,
         socket: TcpListener,
     },
+    /// Greet new connections of the listener so; the ones that are there finish.
+    Change {
+        listener: Arc<ListenerName>,
+    },
     /// Accept what is queued, then close; connections finish.
     Close {
         name: Arc<str>,
@@ -41,26 +46,6 @@ pub(crate) enum Command {
     Drain,
     /// Cut all connections; answers how many there were.
     Cut(oneshot::Sender<u64>),
-}
-
-/// A listener as connections know it.
-pub(crate) struct ListenerName {
-    pub(crate) name: Arc<str>,
-    /// The port that clients see, as a field value.
-    pub(crate) port: Box<str>,
-    /// Connections begin with a header of the PROXY protocol.
-    pub(crate) proxy_protocol: bool,
-    /// What clients are greeted with now; `None`: clear text.
-    pub(crate) tls: Option<Arc<ArcSwap<Acceptor>>>,
-    /// Clients may speak HTTP/2.
-    pub(crate) http2: bool,
-}
-
-/// A listening socket of one thread.
-pub(crate) struct Listening {
-    pub(crate) listener: Arc<ListenerName>,
-    closing: Cell<bool>,
-    pub(crate) closed: Notify,
 }
 
 /// A router as one thread holds it. Requests share it without touching a counter that other threads touch.
@@ -121,12 +106,6 @@ impl Control {
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
         }
-    }
-}
-
-impl Listening {
-    pub(crate) fn is_closing(&self) -> bool {
-        self.closing.get()
     }
 }
 
@@ -227,7 +206,7 @@ impl Thread {
 /// Obeys commands until their sender is gone.
 pub(crate) async fn run(parts: Parts, mut commands: mpsc::UnboundedReceiver<Command>) {
     let thread = Rc::new(Thread::new(parts));
-    let mut listening: HashMap<Arc<str>, Rc<Listening>> = HashMap::new();
+    let mut open: HashMap<Arc<str>, Rc<Accepting>> = HashMap::new();
     let mut sweep = tokio::time::interval(Duration::from_secs(1));
     sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -244,26 +223,30 @@ pub(crate) async fn run(parts: Parts, mut commands: mpsc::UnboundedReceiver<Comm
         match command {
             None => break,
             Some(Command::Open { listener, socket }) => {
-                let entry = Rc::new(Listening {
-                    listener: listener.clone(),
-                    closing: Cell::new(false),
-                    closed: Notify::new(),
-                });
-                let moved = listening.insert(listener.name.clone(), entry.clone());
-                accept::spawn(thread.clone(), entry, socket);
-                if moved.is_some() {
-                    close(moved);
+                let accepting = Rc::new(Accepting::new(listener.clone()));
+                let moved = open.insert(listener.name.clone(), accepting.clone());
+                accept::spawn(thread.clone(), accepting, socket);
+                if let Some(moved) = moved {
+                    moved.close();
+                    thread.wake_all();
+                }
+            }
+            Some(Command::Change { listener }) => {
+                if let Some(accepting) = open.get(&listener.name) {
+                    accepting.change(listener);
                     thread.wake_all();
                 }
             }
             Some(Command::Close { name }) => {
-                close(listening.remove(&name));
-                thread.wake_all();
+                if let Some(accepting) = open.remove(&name) {
+                    accepting.close();
+                    thread.wake_all();
+                }
             }
             Some(Command::Refresh) => drop(thread.router()),
             Some(Command::Drain) => {
                 thread.draining.set(true);
-                listening.drain().for_each(|(_, entry)| close(Some(entry)));
+                open.drain().for_each(|(_, accepting)| accepting.close());
                 thread.wake_all();
                 thread.pool.clear();
                 thread.carriers.clear();
@@ -274,12 +257,4 @@ pub(crate) async fn run(parts: Parts, mut commands: mpsc::UnboundedReceiver<Comm
         }
     }
     thread.cut();
-}
-
-fn close(listening: Option<Rc<Listening>>) {
-    if let Some(listening) = listening {
-        listening.closing.set(true);
-        listening.closed.notify_waiters();
-        listening.closed.notify_one();
-    }
 }

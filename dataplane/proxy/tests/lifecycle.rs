@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use dataplane_proxy::{Proxy, ProxyError, ProxySettings, Reason};
@@ -30,14 +31,14 @@ fn many_swaps_fail_no_request() {
     let upstream = Upstream::ok();
     let gateway = Setup::new(upstream.address()).settings(|settings| settings.threads = 4).start();
     let address = gateway.address();
-    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let stop = std::sync::Arc::new(AtomicBool::new(false));
     let clients: Vec<_> = (0..4)
         .map(|_| {
             let stop = stop.clone();
             std::thread::spawn(move || {
                 let mut client = Client::connect(address);
                 let mut requests = 0;
-                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                while !stop.load(Ordering::Relaxed) {
                     assert_eq!(client.get("/").status, 200);
                     requests += 1;
                 }
@@ -49,7 +50,7 @@ fn many_swaps_fail_no_request() {
     for number in 0..300 {
         gateway.swap(|setup| setup.route.name = format!("users-{number}"));
     }
-    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    stop.store(true, Ordering::Relaxed);
     let requests: u64 = clients.into_iter().map(|client| client.join().unwrap()).sum();
     assert!(requests > 0);
     assert_eq!(gateway.proxy.addresses()["http"], address);
@@ -71,6 +72,38 @@ fn listeners_come_and_go() {
     assert_eq!(second.get("/").status, 200, "the other one isn't disturbed");
     assert_eq!(gateway.proxy.addresses().keys().collect::<Vec<_>>(), ["other"]);
     eventually(|| std::net::TcpStream::connect(old).err());
+}
+
+#[test]
+fn a_listener_that_changes_loses_no_connection() {
+    let upstream = Upstream::ok();
+    let mut gateway = Setup::new(upstream.address()).settings(|settings| settings.threads = 2).start();
+    let address = gateway.address();
+    let mut idle = gateway.client();
+    assert_eq!(idle.get("/").status, 200);
+    let (stop, served) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    assert_eq!(Client::connect(address).get("/").status, 200);
+                    served.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        for advertised in 1..=50 {
+            let before = served.load(Ordering::Relaxed);
+            gateway.swap(|setup| {
+                let listener = &mut setup.listeners[0].1;
+                (listener.port, listener.advertised_port) = (u32::from(address.port()), advertised);
+            });
+            eventually(|| (served.load(Ordering::Relaxed) > before).then_some(()));
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    idle.assert_closed();
+    assert_eq!(gateway.client().get("/").status, 200);
+    assert!(upstream.last().to_lowercase().contains("x-forwarded-port: 50"), "{}", upstream.last());
 }
 
 #[test]

@@ -207,13 +207,15 @@ fn a_listener_goes_over_to_tls_and_back() {
     gateway.swap(|setup| {
         *setup = listening(std::mem::replace(setup, Setup::new(upstream.address())), &[("a", &identity)])
     });
-    support::eventually(|| try_connect(gateway.address(), "a.test", &plain_client(&authority)).ok());
+    let address = gateway.address();
+    support::eventually(|| try_connect(address, "a.test", &plain_client(&authority)).ok());
     gateway.swap(|setup| setup.listeners[0].1 = clear);
     support::eventually(|| {
         let mut client = gateway.client();
         client.try_send("GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n");
         client.rest().starts_with(b"HTTP/1.1 200").then_some(())
     });
+    assert_eq!(gateway.address(), address, "the socket stays");
 }
 
 #[test]

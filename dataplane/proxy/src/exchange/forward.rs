@@ -21,7 +21,8 @@ use crate::http1::fields;
 use crate::http1::framing::BodyLength;
 use crate::http1::head::Head;
 use crate::http1::piece::{BodyReader, Coding};
-use crate::thread::{ListenerName, Pinned};
+use crate::listening::ListenerName;
+use crate::thread::Pinned;
 
 /// Routes a request, sends it to a target and its response to the client.
 pub(super) async fn forward<'r, S>(

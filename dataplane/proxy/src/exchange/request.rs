@@ -7,7 +7,7 @@ use dataplane_core::{BadPath, RequestHead, path};
 
 use crate::http1::fields;
 use crate::http1::head::{Head, Version};
-use crate::thread::ListenerName;
+use crate::listening::ListenerName;
 
 /// A request as the router reads it.
 pub(crate) struct Request<'a> {

@@ -18,8 +18,9 @@ use super::stream::AsHttp1;
 use super::transport::Transport;
 use crate::connection::Connection;
 use crate::http1::piece::Coding;
+use crate::listening::Listening;
 use crate::peer::Peer;
-use crate::thread::{Control, Listening, Thread};
+use crate::thread::{Control, Thread};
 use crate::timer::Timer;
 use crate::{Limits, Reason as Why};
 

@@ -18,9 +18,10 @@ use crate::exchange::request::{Request, RequestId};
 use crate::http1::framing::BodyLength;
 use crate::http1::head::Head;
 use crate::http1::piece::{BodyReader, Coding};
+use crate::listening::Listening;
 use crate::peer::Peer;
 use crate::stats::MirrorOutcome;
-use crate::thread::{Listening, Pinned, Thread};
+use crate::thread::{Pinned, Thread};
 
 /// A request without its body, for as long as copies of it need it: its own exchange may be over.
 pub(super) struct Original {
