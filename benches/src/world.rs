@@ -9,22 +9,14 @@ use crds::{
     RouteSpec, Target,
 };
 use dataplane_snapshot::{Epoch, Key, Kind, SourceAsOf};
-use operator_core::{ListenerProtocol, ListenerSettings, Observed, Origin, Owner, SourceView, Spec};
+use operator_core::{ListenerSettings, Observed, Origin, Owner, SourceView, Spec};
 
 /// How many routes share a host name.
 const ROUTES_OF_HOST: usize = 20;
 
 /// The one listener.
 pub fn listeners() -> Arc<Vec<ListenerSettings>> {
-    Arc::new(vec![ListenerSettings {
-        name: "http".into(),
-        address: String::new(),
-        port: 8080,
-        advertised_port: None,
-        protocol: ListenerProtocol::Http,
-        proxy_protocol: false,
-        http2: true,
-    }])
+    Arc::new(vec![ListenerSettings::http("http", 8080)])
 }
 
 /// All that the source has.

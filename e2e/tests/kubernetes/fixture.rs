@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use dataplane_snapshot::Key;
 use e2e::kube::{ApiServer, Kubectl, User};
 use operator_core::programmed::{Applied, Counted, Ledger, Verdict, Verdicts};
-use operator_core::{ListenerProtocol, ListenerSettings, Memo, SourceView, World, plan};
+use operator_core::{ListenerSettings, Memo, SourceView, World, plan};
 use operator_kubernetes::{KubernetesSettings, Links};
 use operator_store::{EmbeddedSettings, EmbeddedStore, StateStore};
 use tempfile::TempDir;
@@ -110,15 +110,7 @@ async fn judge(
     mut workers: watch::Receiver<Vec<Worker>>,
     verdicts: watch::Sender<Arc<Verdicts>>,
 ) {
-    let listener = ListenerSettings {
-        name: "http".to_owned(),
-        address: String::new(),
-        port: 8080,
-        advertised_port: None,
-        protocol: ListenerProtocol::Http,
-        proxy_protocol: false,
-        http2: true,
-    };
+    let listener = ListenerSettings::http("http", 8080);
     let listeners = Arc::new(vec![listener]);
     let (mut memo, mut ledger) = (Memo::default(), Ledger::default());
     loop {

@@ -12,9 +12,7 @@ use crds::{
     RouteSpec, Target,
 };
 use dataplane_snapshot::{Epoch, Key, Kind, SourceAsOf};
-use operator_core::{
-    ListenerProtocol, ListenerSettings, Memo, Observed, Origin, Owner, SourceView, Spec, World, plan,
-};
+use operator_core::{ListenerSettings, Memo, Observed, Origin, Owner, SourceView, Spec, World, plan};
 
 const BACKENDS: usize = 100;
 const ROUNDS: usize = 200;
@@ -22,15 +20,7 @@ const ROUNDS: usize = 200;
 fn main() {
     let routes = std::env::args().nth(1).map_or(10_000, |text| text.parse().unwrap());
     let mut view = view(routes);
-    let listeners = Arc::new(vec![ListenerSettings {
-        name: "http".into(),
-        address: String::new(),
-        port: 8080,
-        advertised_port: None,
-        protocol: ListenerProtocol::Http,
-        proxy_protocol: false,
-        http2: true,
-    }]);
+    let listeners = Arc::new(vec![ListenerSettings::http("http", 8080)]);
     let world = World::join(listeners.clone(), [&view]);
     report("cold", &measure(|_| ((), ()), |()| plan(&world, &Memo::default())));
 

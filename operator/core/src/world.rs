@@ -167,6 +167,21 @@ pub struct ListenerSettings {
     pub http2: bool,
 }
 
+impl ListenerSettings {
+    /// Clear text on `port` of all addresses, and nothing special.
+    pub fn http(name: impl Into<String>, port: u16) -> Self {
+        Self {
+            name: name.into(),
+            address: String::new(),
+            port,
+            advertised_port: None,
+            protocol: ListenerProtocol::Http,
+            proxy_protocol: false,
+            http2: true,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenerProtocol {
     Http,

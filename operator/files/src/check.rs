@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use dataplane_snapshot::{Epoch, Kind, SourceAsOf};
 use operator_core::{
-    ListenerProtocol, ListenerSettings, Memo, ObjectStatus, Observed, Origin, Owner, Problem, SourceView,
-    Spec, World,
+    ListenerSettings, Memo, ObjectStatus, Observed, Origin, Owner, Problem, SourceView, Spec, World,
 };
 
 use crate::folder::FolderSource;
@@ -136,15 +135,7 @@ fn named_listeners(source: &FolderSource) -> Vec<ListenerSettings> {
         _ => None,
     });
     let names: BTreeSet<_> = routes.flat_map(|route| &route.listeners).collect();
-    let listener = |name: &String| ListenerSettings {
-        name: name.clone(),
-        address: String::new(),
-        port: 0,
-        advertised_port: None,
-        protocol: ListenerProtocol::Http,
-        proxy_protocol: false,
-        http2: true,
-    };
+    let listener = |name: &String| ListenerSettings::http(name.clone(), 0);
     names.into_iter().map(listener).collect()
 }
 

@@ -89,15 +89,7 @@ fn a_reference_to_nothing_is_told() {
 
 #[test]
 fn listeners_are_judged_by_the_settings_if_there_are_any() {
-    let http = ListenerSettings {
-        name: "http".to_owned(),
-        address: String::new(),
-        port: 8080,
-        advertised_port: None,
-        protocol: ListenerProtocol::Http,
-        proxy_protocol: false,
-        http2: true,
-    };
+    let http = ListenerSettings::http("http", 8080);
     let told = checked(&[("a.yaml", BACKEND), ("b.yaml", ROUTE)], Some(Arc::new(vec![http])));
     assert!(told.starts_with("b.yaml:6:15: spec.listeners[0]: "), "{told}");
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use dataplane_snapshot::{Key, Root, Snapshot, wire};
 use operator_core::programmed::{Ledger, Programmed};
 use operator_core::session::{self, Action, Offer, PollId, Reach, Reply, Session};
-use operator_core::{ListenerProtocol, ListenerSettings, Memo, Statuses, World as Planned, plan};
+use operator_core::{ListenerSettings, Memo, Statuses, World as Planned, plan};
 use prost::Message as _;
 
 use crate::message::{Ack, Event, Exchange, LeaderIndex, Life, Request, Response};
@@ -274,15 +274,7 @@ impl World {
 }
 
 pub(crate) fn listeners() -> Arc<Vec<ListenerSettings>> {
-    Arc::new(vec![ListenerSettings {
-        name: "http".to_owned(),
-        address: String::new(),
-        port: 8080,
-        advertised_port: None,
-        protocol: ListenerProtocol::Http,
-        proxy_protocol: false,
-        http2: true,
-    }])
+    Arc::new(vec![ListenerSettings::http("http", 8080)])
 }
 
 pub(crate) fn short(root: Root) -> String {

@@ -329,16 +329,9 @@ fn origin(owner: Owner) -> Origin {
 }
 
 fn listener(name: &'static str) -> ListenerSettings {
-    ListenerSettings {
-        name: name.to_owned(),
-        address: String::new(),
-        port: 8080,
-        advertised_port: None,
-        protocol: match name {
-            "https" => ListenerProtocol::Https(Arc::new(ListenerTls::default())),
-            _ => ListenerProtocol::Http,
-        },
-        proxy_protocol: false,
-        http2: true,
-    }
+    let protocol = match name {
+        "https" => ListenerProtocol::Https(Arc::new(ListenerTls::default())),
+        _ => ListenerProtocol::Http,
+    };
+    ListenerSettings { protocol, ..ListenerSettings::http(name, 8080) }
 }
