@@ -15,6 +15,8 @@ mod clustering;
 mod descriptors;
 #[path = "processes/edits.rs"]
 mod edits;
+#[path = "processes/effects.rs"]
+mod effects;
 #[path = "processes/faults.rs"]
 mod faults;
 #[path = "processes/fixture.rs"]

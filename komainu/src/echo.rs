@@ -40,7 +40,8 @@ pub(crate) fn run(arguments: EchoArguments) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn router(name: Arc<str>) -> Router {
+/// What answers as `name`.
+pub(crate) fn router(name: Arc<str>) -> Router {
     Router::new()
         .route("/status/{code}", any(status))
         .route("/delay/{time}", any(delay))

@@ -4,6 +4,8 @@ mod args;
 mod check;
 mod credentials;
 mod echo;
+#[cfg(test)]
+mod effects;
 mod epoch;
 mod logs;
 mod members;

@@ -3,13 +3,25 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{get, until};
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, that no other call in this process gives, and that the system gives nobody who asks for
+/// any port: those begin at 32768.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
+    const FIRST: u32 = 16_384;
+    const COUNT: u32 = 16_000;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    // Processes that run at the same time begin at different places.
+    let begin = std::process::id().wrapping_mul(2_654_435_761) % COUNT;
+    loop {
+        let next = begin + GIVEN.fetch_add(1, Ordering::Relaxed);
+        let port = u16::try_from(FIRST + next % COUNT).expect("a port");
+        if TcpListener::bind(("0.0.0.0", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A started process of the program. Its output goes to a file; it is killed when this is dropped.

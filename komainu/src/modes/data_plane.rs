@@ -314,17 +314,20 @@ mod tests {
         assert_eq!(of(&["cluster.worker.dbpath=/x/y"]).unwrap().state_file, Some("/x/y".into()));
     }
 
+    /// The longest waits after so many failures in a row.
     #[test]
     fn waits_for_a_leader_grow_by_the_settings() {
-        let backoff = |set: &[&str]| of(set).unwrap().backoff;
-        let faster =
-            backoff(&["cluster.retryDelay=100", "cluster.retryFactor=3", "cluster.worker.retries=2"]);
-        let expected =
-            Backoff { base: Duration::from_millis(100), factor: 3, cap: Duration::from_millis(900) };
-        assert_eq!(faster, expected);
-        let own = backoff(&["cluster.worker.retries=2", "cluster.worker.state.retries=0"]);
-        assert_eq!(own.cap, own.base, "the state's own one counts");
-        assert_eq!(backoff(&["cluster.worker.retries=90"]).cap, LONGEST_BACKOFF);
+        let waits = |set: &[&str]| {
+            let backoff = of(set).unwrap().backoff;
+            [0, 1, 2, 3, 90].map(|failures| backoff.delay(failures, 1.0).as_millis())
+        };
+        assert_eq!(waits(&[]), [300, 600, 1_200, 2_400, 2_400]);
+        assert_eq!(waits(&["cluster.retryDelay=100"]), [100, 200, 400, 800, 800]);
+        assert_eq!(waits(&["cluster.retryFactor=3"]), [300, 900, 2_700, 8_100, 8_100]);
+        assert_eq!(waits(&["cluster.worker.retries=1"]), [300, 600, 600, 600, 600]);
+        let own = waits(&["cluster.worker.retries=2", "cluster.worker.state.retries=0"]);
+        assert_eq!(own, [300; 5], "the state's own one counts");
+        assert_eq!(waits(&["cluster.worker.retries=90"])[4], LONGEST_BACKOFF.as_millis());
     }
 
     #[test]

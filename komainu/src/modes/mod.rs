@@ -33,17 +33,27 @@ const ADMIN_STOP: Duration = Duration::from_secs(2);
 /// The exit code if open requests had to be cut at the end of `proxy.drainTimeout`.
 const CUT: u8 = 3;
 
+/// Runs until a signal asks for a stop.
 pub(crate) fn run(settings: Settings) -> anyhow::Result<ExitCode> {
+    on_runtime(async { serve(settings, shutdown::on_signal()?).await })
+}
+
+/// Runs until `stop` turns true.
+#[cfg(test)]
+pub(crate) fn run_until(settings: Settings, stop: watch::Receiver<bool>) -> anyhow::Result<ExitCode> {
+    on_runtime(serve(settings, stop))
+}
+
+fn on_runtime(serving: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(CONTROL_THREADS).enable_all().build()?;
-    let code = runtime.block_on(serve(settings));
+    let code = runtime.block_on(serving);
     // Blocking work, as a plan that nobody waits for any more, must not keep the process.
     runtime.shutdown_timeout(ADMIN_STOP);
     code
 }
 
-async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
-    let stop = shutdown::on_signal()?;
+async fn serve(settings: Settings, stop: watch::Receiver<bool>) -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(&settings.data_directory).with_context(|| {
         format!("setting dataDirectory: can't create {}", settings.data_directory.display())
     })?;

@@ -244,6 +244,21 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// Every key that there is: those of `docs/settings.md`, with the fields of a listener in the place of `listeners`.
+#[cfg(test)]
+pub(crate) fn keys() -> Vec<String> {
+    let listener = Listener {
+        port: Some(1),
+        advertised_port: Some(1),
+        tls: Some(ListenerTls::default()),
+        ..Listener::default()
+    };
+    let fields = sources::leaf_keys(&serde_json::to_value(listener).unwrap());
+    let keys = sources::leaf_keys(&sources::to_value(&Settings::default()));
+    let others = keys.into_iter().filter(|key| key != "listeners");
+    others.chain(fields.iter().map(|field| format!("listeners.{field}"))).collect()
+}
+
 impl Settings {
     /// The listeners of a leader or standalone.
     pub(crate) fn listeners(&self) -> Vec<Listener> {

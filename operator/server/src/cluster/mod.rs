@@ -10,6 +10,8 @@ mod body;
 mod coding;
 mod counters;
 mod figures;
+#[cfg(test)]
+mod keep_tests;
 mod members;
 mod poll;
 mod reach;
