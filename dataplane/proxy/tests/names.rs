@@ -10,6 +10,7 @@
 mod support;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use dataplane_proxy::{LookupOutcome, Reason};
@@ -37,6 +38,13 @@ fn upstreams<const N: usize>(answer: &'static str, ips: [&str; N]) -> [Upstream;
 
 fn connections(upstreams: &[Upstream]) -> Vec<usize> {
     upstreams.iter().map(|upstream| upstream.seen().connections).collect()
+}
+
+/// Puts a new file in the place of one, as the system does: what is read while a file is written may be empty.
+fn replace(path: &Path, text: &str) {
+    let fresh = path.with_extension("fresh");
+    std::fs::write(&fresh, text).unwrap();
+    std::fs::rename(&fresh, path).unwrap();
 }
 
 /// A request on a connection of its own to a target that closes.
@@ -268,7 +276,7 @@ fn names_of_the_hosts_file_and_localhost_need_no_server() {
     for _ in 0..4 {
         assert_eq!(get(&gateway), 200);
     }
-    std::fs::write(&hosts, "127.0.0.2 users.test alias\n").unwrap();
+    replace(hosts.path(), "127.0.0.2 users.test alias\n");
     eventually(|| {
         assert_eq!(get(&gateway), 200);
         (other.seen().connections > 0).then_some(())
@@ -293,7 +301,7 @@ fn the_search_list_of_the_system_is_followed_when_it_changes() {
         ["users.none.test", "users.first.test", "users.second.test", "users"].map(|name| dns.asked(name)),
         [1, 1, 0, 0]
     );
-    std::fs::write(&resolv_conf, "search second.test\n").unwrap();
+    replace(resolv_conf.path(), "search second.test\n");
     eventually(|| {
         assert_eq!(get(&gateway), 200);
         (second.seen().connections > 0).then_some(())
