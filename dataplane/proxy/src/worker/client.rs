@@ -15,7 +15,6 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use prost::Message as _;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::coding::{Coding, CodingError};
@@ -261,7 +260,7 @@ impl Client {
         limit: Duration,
     ) -> Result<Response<Incoming>, Failure> {
         let unreachable = |what: String| Failure::Unreachable(format!("{url}: {what}"));
-        let connect = TcpStream::connect((url.host(), url.port()));
+        let connect = self.settings.network.connect(url.host(), url.port());
         let connect_timeout = self.settings.connect_timeout.min(limit);
         let stream = timeout(connect_timeout, connect)
             .await

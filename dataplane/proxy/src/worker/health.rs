@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dataplane_core::subscription::{Leader, Readiness, Source, Status};
 use dataplane_snapshot::Root;
+use tokio::time::Instant;
 
 use super::LeaderUrl;
 use crate::ListenError;

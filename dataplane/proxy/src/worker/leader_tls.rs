@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dataplane_core::TargetTls;
 use rustls::ClientConfig;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::tls::{TlsStream, TlsTrouble, client_config, explain, shake_hands};
 
@@ -23,11 +23,10 @@ impl LeaderTls {
     }
 
     /// The certificate has to be for `host`: a name, or an address.
-    pub(super) async fn connect(
-        &self,
-        io: TcpStream,
-        host: &str,
-    ) -> Result<TlsStream<TcpStream>, TlsTrouble> {
+    pub(super) async fn connect<T>(&self, io: T, host: &str) -> Result<TlsStream<T>, TlsTrouble>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
         shake_hands(self.0.clone(), host, io).await
     }
 }

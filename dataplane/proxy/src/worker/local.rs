@@ -1,10 +1,10 @@
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
 
 use dataplane_core::subscription::Source;
 use dataplane_snapshot::{AsOf, Key, Root, Snapshot};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::applier::listener_rejection;
 use super::retry::retry;

@@ -1,6 +1,6 @@
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dataplane_core::served::Served;
 use dataplane_core::stored::as_of_in_service;
@@ -8,7 +8,7 @@ use dataplane_core::subscription::{Action, Answer, Attempt, Event, Leader, Momen
 use dataplane_snapshot::{AsOf, Root, Snapshot};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, spawn_blocking};
-use tokio::time::sleep_until;
+use tokio::time::{Instant, sleep_until};
 
 use super::acknowledge::{self, Content, Delivery};
 use super::applier::listener_rejection;
@@ -41,7 +41,7 @@ pub async fn run<S: Service>(
         let deadline = worker.deadline;
         let due = async {
             match deadline {
-                Some(deadline) => sleep_until(deadline.into()).await,
+                Some(deadline) => sleep_until(deadline).await,
                 None => std::future::pending().await,
             }
         };

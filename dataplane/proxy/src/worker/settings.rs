@@ -1,11 +1,12 @@
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dataplane_core::subscription;
 use tokio::sync::watch;
 
-use super::{LeaderTls, LeaderUrl, Look};
+use super::{LeaderTls, LeaderUrl, Look, Network, Tcp};
 
 /// What a worker needs to know to follow its leaders.
 #[derive(Clone)]
@@ -38,6 +39,8 @@ pub struct WorkerSettings {
     pub backoff: subscription::Backoff,
     /// The longest state that is accepted, in bytes.
     pub max_state_bytes: usize,
+    /// How leaders are reached.
+    pub network: Arc<dyn Network>,
     /// What leaders are told about this process; none: nothing.
     pub look: Option<Look>,
 }
@@ -61,6 +64,7 @@ impl WorkerSettings {
             boot_wait,
             backoff,
             max_state_bytes: 512 << 20,
+            network: Arc::new(Tcp),
             look: None,
         }
     }
