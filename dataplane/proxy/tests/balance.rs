@@ -100,7 +100,7 @@ fn the_target_that_answers_first_gets_the_requests() {
 
 #[test]
 fn a_target_that_refuses_is_not_the_fastest() {
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let gone = support::nowhere();
     let upstream = Upstream::ok();
     let mut setup = setup(of(Kind::BestResponseTime), &[&upstream]);
     setup.endpoints.targets.insert(0, target(gone));

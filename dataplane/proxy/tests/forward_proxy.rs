@@ -10,7 +10,7 @@
 mod support;
 
 use std::fmt::{Debug, Write as _};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use dataplane_core::health::Colour;
@@ -248,7 +248,7 @@ fn what_socks_says_is_told() {
 
 #[test]
 fn a_target_that_is_not_there_is_told_of_the_target() {
-    let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nowhere = support::nowhere();
     let (http, socks) = (ForwardProxy::http(), ForwardProxy::socks());
     refused(&by_http(nowhere, http.address()).start(), "connection_failed", "status 502");
     refused(&by_socks(nowhere, socks.address()).start(), "connection_failed", "reply 5");
@@ -256,7 +256,7 @@ fn a_target_that_is_not_there_is_told_of_the_target() {
 
 #[test]
 fn a_proxy_that_is_not_there_is_told_and_no_target_is_blamed() {
-    let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nowhere = support::nowhere();
     let breaker = wire::Breaker { max_errors: 1, interval: 60_000, server_errors: true };
     let guarded = |setup: Setup| setup.client(|client| client.breaker = Some(breaker.clone())).start();
     let upstream = Upstream::ok();
@@ -277,7 +277,7 @@ fn a_proxy_that_is_not_there_is_told_and_no_target_is_blamed() {
 fn a_request_that_a_proxy_refused_goes_to_another_target() {
     let upstream = Upstream::ok();
     let proxy = ForwardProxy::http();
-    let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nowhere = support::nowhere();
     let setup = Setup::new(nowhere).target(upstream.address()).retries(1);
     let gateway = through(setup, ProxyProtocol::Http, proxy.address()).start();
     let mut client = gateway.client();

@@ -98,7 +98,8 @@ fn result(answer: &'static str, check: wire::HealthCheck) -> TargetHealth {
 
 #[test]
 fn a_target_that_does_not_answer_gets_no_requests_until_it_does() {
-    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let place = support::bound();
+    let dead = place.local_addr().unwrap().as_socket().unwrap();
     let alive = healthy();
     let gateway = setup(&[alive.address(), dead], check("/health")).start();
     let out = wait(&gateway, dead, is(Standing::Out));
@@ -109,7 +110,8 @@ fn a_target_that_does_not_answer_gets_no_requests_until_it_does() {
     let failures = gateway.proxy.stats().reason(dataplane_proxy::Reason::ConnectionFailed);
     assert_eq!(failures, 0, "no request was sent there");
 
-    let revived = TcpListener::bind(dead).unwrap();
+    place.listen(16).unwrap();
+    let revived = TcpListener::from(place);
     std::thread::spawn(move || {
         for stream in revived.incoming() {
             let (mut stream, mut buffer) = (stream.unwrap(), [0; 4096]);
@@ -263,7 +265,7 @@ fn a_url_of_another_server_speaks_for_all_targets() {
 #[test]
 fn a_tcp_check_wants_a_connection_only() {
     let silent = Upstream::start(Accepted::drain);
-    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dead = support::nowhere();
     let check = wire::HealthCheck { kind: wire::HealthCheckKind::Tcp.into(), ..check("") };
     let gateway = setup(&[silent.address(), dead], check).start();
     assert_eq!(wait(&gateway, silent.address(), |_| true).colour, Colour::Green);
@@ -294,7 +296,7 @@ fn thresholds_count_probes_in_a_row() {
 
 #[test]
 fn a_swap_keeps_what_is_known() {
-    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dead = support::nowhere();
     let alive = healthy();
     // The next probe after the first is an hour away.
     let rare = wire::HealthCheck { interval: 3_600_000, ..check("/health") };

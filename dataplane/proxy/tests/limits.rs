@@ -208,7 +208,7 @@ fn a_new_connection_that_is_closed_is_not_tried_again() {
 
 #[test]
 fn nothing_listens_at_the_target() {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = support::nowhere();
     let gateway = Setup::new(address).start();
     let answer = gateway.client().get("/");
     assert_eq!(answer.status, 502);

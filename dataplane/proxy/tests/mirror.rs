@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,7 +12,9 @@ use dataplane_proxy::{MirrorOutcome, Stats};
 use dataplane_snapshot::wire::{self, FilterKind, FilterSettings};
 use support::tls::{self, Authority, TlsUpstream};
 use support::upstream::Accepted;
-use support::{Gateway, Http2Upstream, PATIENCE, Setup, Upstream, block_on, dechunk, eventually, http2};
+use support::{
+    Gateway, Http2Upstream, PATIENCE, Setup, Upstream, block_on, dechunk, eventually, http2, nowhere,
+};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 /// Bytes of a body that are kept for mirrors.
@@ -49,11 +51,6 @@ fn shadow(mut setup: Setup, change: impl FnOnce(&mut wire::ClientSettings)) -> S
 /// Waits until as many copies came to this end.
 fn ended(gateway: &Gateway, outcome: MirrorOutcome, count: u64) -> Stats {
     gateway.stats(|stats| stats.mirror(outcome) == count && stats.mirrors_active == 0)
-}
-
-/// An address where nobody listens.
-fn dead() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// Takes requests and never answers.
@@ -163,7 +160,7 @@ fn a_broken_mirror_is_not_noticed() {
     ];
     let mirrors: Vec<_> =
         scripts.into_iter().map(|(script, outcome)| (Upstream::start(script).address(), outcome)).collect();
-    for (address, outcome) in mirrors.into_iter().chain([(dead(), MirrorOutcome::Failed)]) {
+    for (address, outcome) in mirrors.into_iter().chain([(nowhere(), MirrorOutcome::Failed)]) {
         let real = Upstream::ok();
         let timeout = if outcome == MirrorOutcome::Failed { 50 } else { 0 };
         let setup = shadow(setup(real.address(), address), |client| client.call_timeout = timeout);
@@ -202,9 +199,9 @@ fn nobody_waits_for_a_mirror() {
 #[test]
 fn a_request_that_fails_is_mirrored_all_the_same() {
     let closing = Upstream::start(|accepted| drop(accepted.request()));
-    for (real, expected) in [(Some(dead()), 502), (Some(closing.address()), 502), (None, 503)] {
+    for (real, expected) in [(Some(nowhere()), 502), (Some(closing.address()), 502), (None, 503)] {
         let mirror = Upstream::ok();
-        let mut setup = setup(dead(), mirror.address());
+        let mut setup = setup(nowhere(), mirror.address());
         setup.endpoints.targets = real.into_iter().map(support::target).collect();
         let gateway = setup.start();
         let get = || b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec();

@@ -4,19 +4,13 @@
 
 mod support;
 
-use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 use dataplane_proxy::{Reason, RetryOutcome};
-use support::{Gateway, Setup, Upstream};
+use support::{Gateway, Setup, Upstream, nowhere};
 
 const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi";
 const UNAVAILABLE: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy";
-
-/// Nothing listens here.
-fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
 
 /// Reads a whole request and closes without an answer.
 fn mute() -> Upstream {
@@ -35,7 +29,7 @@ fn answered(gateway: &Gateway) -> u64 {
 #[test]
 fn a_connection_that_fails_is_retried_whatever_the_request() {
     let upstream = Upstream::ok();
-    let gateway = Setup::new(nobody()).target(upstream.address()).retries(1).start();
+    let gateway = Setup::new(nowhere()).target(upstream.address()).retries(1).start();
     let mut client = gateway.client();
     for _ in 0..6 {
         assert_eq!(client.send(POST).answer().status, 200);
@@ -48,7 +42,7 @@ fn a_connection_that_fails_is_retried_whatever_the_request() {
 #[test]
 fn without_retries_a_failure_is_the_answer() {
     let upstream = Upstream::ok();
-    let gateway = Setup::new(nobody()).target(upstream.address()).start();
+    let gateway = Setup::new(nowhere()).target(upstream.address()).start();
     let mut client = gateway.client();
     let statuses: Vec<_> = (0..4).map(|_| client.get("/").status).collect();
     assert_eq!(statuses.iter().filter(|status| **status == 502).count(), 2, "{statuses:?}");
@@ -201,7 +195,7 @@ fn the_global_timeout_cuts_all_attempts_together() {
 
 #[test]
 fn each_retry_waits_as_long_as_it_should() {
-    let gateway = Setup::new(nobody())
+    let gateway = Setup::new(nowhere())
         .retries(3)
         .client(|client| {
             let retries = client.retries.as_mut().unwrap();
@@ -218,7 +212,7 @@ fn each_retry_waits_as_long_as_it_should() {
 /// Threads share what a backend may retry.
 #[test]
 fn a_backend_has_a_budget_for_retries() {
-    let gateway = Setup::new(nobody()).retries(1).settings(|settings| settings.threads = 4).start();
+    let gateway = Setup::new(nowhere()).retries(1).settings(|settings| settings.threads = 4).start();
     for _ in 0..120 {
         assert_eq!(gateway.client().get("/").reason(), "connection_failed", "the last failure");
     }

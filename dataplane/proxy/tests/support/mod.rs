@@ -26,6 +26,7 @@ use dataplane_core::served::Served;
 use dataplane_core::{BackendStates, Router};
 use dataplane_proxy::{Proxy, ProxySettings, Stats};
 use dataplane_snapshot::{AsOf, Key, Object, Snapshot, wire};
+use socket2::{Domain, Socket, Type};
 
 pub use client::Client;
 pub use dns::{Dns, Says};
@@ -200,6 +201,21 @@ impl Gateway {
     pub fn stats(&self, condition: impl Fn(&Stats) -> bool) -> Stats {
         eventually(|| Some(self.proxy.stats()).filter(|stats| condition(stats)))
     }
+}
+
+/// An address of this machine that is taken, where nobody listens so far.
+pub fn bound() -> Socket {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket
+}
+
+/// An address where nobody listens, and nobody will while the process runs: a free one may soon be another test's.
+pub fn nowhere() -> SocketAddr {
+    let socket = bound();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    std::mem::forget(socket);
+    address
 }
 
 pub fn eventually<T>(mut condition: impl FnMut() -> Option<T>) -> T {
