@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -18,6 +20,9 @@ pub struct ProxySettings {
     pub names: NameSettings,
     /// Listener name → address and port to bind instead of those of the snapshot.
     pub listener_overrides: BTreeMap<String, (Option<String>, Option<u16>)>,
+    /// Whether it is ready, as it says at `/.well-known/komainu/ready` on each listener, in front of all routes; none: it
+    /// says nothing there.
+    pub readiness: Option<Arc<AtomicBool>>,
 }
 
 /// Bounds on what one client, or one response of a target, can make the proxy hold. The statuses are those for requests;
@@ -94,6 +99,7 @@ impl Default for ProxySettings {
             pool: PoolSettings::default(),
             names: NameSettings::default(),
             listener_overrides: BTreeMap::new(),
+            readiness: None,
         }
     }
 }

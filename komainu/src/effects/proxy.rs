@@ -8,6 +8,7 @@ use std::time::Duration;
 use e2e::process::{get, request, until};
 
 use super::node::{Node, echo, near, route};
+use crate::settings::Mode;
 
 /// How many sockets of this machine listen on a port.
 fn listening(port: u16) -> usize {
@@ -42,6 +43,28 @@ fn a_trusted_proxy_is_believed() {
     };
     assert_eq!(told(&["proxy.trustedProxies.0=127.0.0.0/8"]), "192.0.2.9, 127.0.0.1");
     assert_eq!(told(&[]), "127.0.0.1");
+}
+
+#[test]
+fn a_listener_says_whether_the_process_is_ready() {
+    const READY: &str = "/.well-known/komainu/ready";
+    let leader = Node::leader(&near("/", echo("one")), &[]).ready();
+    let silent = Node::worker(leader.admin, &[]).ready();
+    assert_eq!(silent.get(READY).json()["path"], READY, "it is the routes'");
+    let worker = Node::worker(leader.admin, &["proxy.readiness=true"]).ready();
+    assert_eq!(worker.get(READY).json()["ready"], true);
+    let (_, folder) = worker.end();
+    // From its disk, without a leader: it serves, and waits for one.
+    let set =
+        ["cluster.leader.urls.0=http://127.0.0.1:1", "cluster.worker.bootWait=10m", "proxy.readiness=true"];
+    let worker = Node::start_in(folder, Mode::Worker, &set);
+    let (answer, _) = until("it listens", || get(worker.port, READY).ok());
+    assert_eq!((answer.status, answer.json()["ready"].as_bool()), (503, Some(false)));
+    assert_eq!(worker.get("/.well-known/komainu/live").status, 200);
+    let gateway = Node::gateway(&near("/", 1), &["proxy.readiness=true", "proxy.drainDelay=1m"]);
+    assert_eq!(gateway.get(READY).status, 200);
+    gateway.ask_to_stop();
+    until("it says that it stops", || (get(gateway.port, READY).ok()?.status == 503).then_some(()));
 }
 
 /// A target that works for a while on each request; gives its port, and the most that it had at one time.

@@ -26,7 +26,7 @@ const KUBERNETES: (&str, &str) = (
 const LOGS: &str = "komainu/src/logs.rs";
 
 /// A key, and the tests that together show its effect: file and name.
-const EFFECTS: [(&str, &[(&str, &str)]); 59] = [
+const EFFECTS: [(&str, &[(&str, &str)]); 60] = [
     ("resources", &[(PROCESS, "a_folder_of_resources_is_served")]),
     ("dataDirectory", &[(PROCESS, "what_is_to_be_kept_is_in_the_data_directory")]),
     ("admin.address", &[(PROCESS, "the_admin_port_is_where_it_is_told")]),
@@ -66,6 +66,7 @@ const EFFECTS: [(&str, &[(&str, &str)]); 59] = [
     ("proxy.dns.servers", &[NAMES]),
     ("proxy.dns.minTtl", &[NAMES]),
     ("proxy.dns.maxTtl", &[NAMES]),
+    ("proxy.readiness", &[(PROXY, "a_listener_says_whether_the_process_is_ready")]),
     ("proxy.drainDelay", &[(PROCESS, "a_stop_begins_after_the_delay")]),
     ("proxy.drainTimeout", &[(PROCESS, "open_requests_are_cut_after_the_timeout")]),
     ("instance.location.provider", &[LOCATION]),

@@ -1,6 +1,7 @@
 //! The worker's half: the proxy, what it serves, and whom it follows.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -22,6 +23,7 @@ use super::{certificates, names, node};
 use crate::credentials::{self, Credentials};
 use crate::observe::{Health, Look, Subscription, Targets, Traffic, describe_targets};
 use crate::settings::{ListenerProtocol, Mode, Settings};
+use crate::shutdown;
 
 const STATE_FILE: &str = "state.redb";
 
@@ -39,11 +41,14 @@ pub(super) struct DataPlane {
     applier: Arc<Applier<ProxyService>>,
     health: watch::Sender<WorkerHealth>,
     observer: Arc<node::Observer>,
+    readiness: Option<Arc<AtomicBool>>,
 }
 
 impl DataPlane {
     pub(super) fn start(settings: &Settings, registry: &mut Registry) -> anyhow::Result<Self> {
-        let proxy = Arc::new(Proxy::start(proxy_settings(settings)?)?);
+        let readiness = settings.proxy.readiness.then(Arc::default);
+        let proxy = ProxySettings { readiness: readiness.clone(), ..proxy_settings(settings)? };
+        let proxy = Arc::new(Proxy::start(proxy)?);
         registry.register_collector(Box::new(Traffic(proxy.clone())));
         registry.register_collector(Box::new(Targets(proxy.clone())));
         let states = BackendStates::at(location(settings));
@@ -51,7 +56,14 @@ impl DataPlane {
         let health = watch::Sender::new(WorkerHealth::default());
         registry.register_collector(Box::new(Subscription(health.subscribe())));
         let observer = Arc::new(node::Observer::new(settings));
-        Ok(Self { proxy, applier: Arc::new(Applier::new(service)), health, observer })
+        Ok(Self { proxy, applier: Arc::new(Applier::new(service)), health, observer, readiness })
+    }
+
+    /// Lets the listeners say whether it is ready, if they are to, until a stop is asked for.
+    pub(super) fn say_ready(&self, stop: watch::Receiver<bool>) {
+        if let Some(readiness) = &self.readiness {
+            tokio::spawn(follow_readiness(self.health.subscribe(), stop, readiness.clone()));
+        }
     }
 
     /// Polls leaders and serves what they give.
@@ -117,6 +129,26 @@ impl DataPlane {
             Health { ready: reason.is_none(), reason, details }
         })
     }
+}
+
+async fn follow_readiness(
+    mut health: watch::Receiver<WorkerHealth>,
+    stop: watch::Receiver<bool>,
+    readiness: Arc<AtomicBool>,
+) {
+    let following = async {
+        loop {
+            readiness.store(health.borrow_and_update().ready.is_ok(), Ordering::Relaxed);
+            if health.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = following => {}
+        () = shutdown::asked(stop) => {}
+    }
+    readiness.store(false, Ordering::Relaxed);
 }
 
 fn location(settings: &Settings) -> Location {

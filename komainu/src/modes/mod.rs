@@ -94,6 +94,7 @@ async fn worker(
     let credentials = credentials::for_worker(&settings.cluster)?;
     let port = listen::bind(settings).await?;
     let data = data_plane::DataPlane::start(settings, &mut registry)?;
+    data.say_ready(stop.clone());
     let look = data.follow_leaders(settings, &credentials, stop.clone())?;
     stop_in_order(settings, port, observe::router(registry, look), &data, stop).await
 }
@@ -108,6 +109,7 @@ async fn standalone(
     let port = listen::bind(settings).await?;
     let data = data_plane::DataPlane::start(settings, &mut registry)?;
     let control = control_plane::start(settings, &credentials, &mut registry, stop.clone()).await?;
+    data.say_ready(stop.clone());
     let look_at_data = data.follow_local(settings, &control)?;
     let look: Look = join(control.look(stop.clone()), look_at_data);
     let router = control.router.clone().merge(observe::router(registry, look));

@@ -5,6 +5,7 @@ mod fingerprint;
 mod listener;
 mod millis;
 mod names;
+mod platform;
 mod shown;
 mod sources;
 #[cfg(test)]
@@ -76,6 +77,9 @@ pub(crate) struct Proxy {
     #[serde(deserialize_with = "written::plain")]
     pub(crate) connections_per_target: usize,
     pub(crate) dns: Dns,
+    /// Whether `/.well-known/komainu/ready` and `live` are answered on each listener, in front of all routes.
+    #[serde(deserialize_with = "written::plain")]
+    pub(crate) readiness: bool,
     /// How long a stopping process says that it isn't ready before it stops accepting, so that load balancers see it.
     pub(crate) drain_delay: Millis,
     /// How long open requests may take to end after that.
@@ -311,6 +315,7 @@ impl Default for Proxy {
             trusted_proxies: Vec::new(),
             connections_per_target: 1024,
             dns: Dns::default(),
+            readiness: false,
             drain_delay: Millis(0),
             drain_timeout: Millis(30_000),
         }

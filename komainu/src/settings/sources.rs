@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::names::{self, NameError};
-use super::{Mode, Settings, environment};
+use super::{Mode, Settings, environment, platform};
 use crate::args::RunArguments;
 
 /// A setting that can't be used, with the place where it was written.
@@ -37,7 +37,8 @@ struct Written {
     value: Value,
 }
 
-/// Defaults, then the file, then the environment, then the command line; what comes later wins.
+/// Defaults, then the file, then the environment, then the command line; what comes later wins. A platform's port counts
+/// where none of them has one.
 pub(crate) fn load(
     arguments: &RunArguments,
     environment: impl IntoIterator<Item = (String, String)>,
@@ -46,13 +47,18 @@ pub(crate) fn load(
     let known = leaf_keys(&tree);
     let mut places = BTreeMap::new();
     let file = arguments.config.as_deref().map(of_file).transpose()?.unwrap_or_default();
-    let sources = [file, of_environment(environment, &known)?, of_command_line(arguments)?];
+    let variables: Vec<_> = environment.into_iter().collect();
+    let port = variables.iter().find_map(|(name, port)| (name == platform::VARIABLE).then(|| port.clone()));
+    let sources = [file, of_environment(variables, &known)?, of_command_line(arguments)?];
     let is_leader = is_leader(arguments.mode, &sources);
     for source in sources {
         for Written { place, key, value } in resolve(source, is_leader, &known)? {
             put(&mut tree, &place, &key, value)?;
             places.insert(key, place);
         }
+    }
+    if let Some(port) = port {
+        platform::take(&mut tree, &mut places, &port, is_leader)?;
     }
     let settings = serde_path_to_error::deserialize(tree).map_err(|error| SettingsError::Value {
         key: error.path().to_string(),
@@ -91,10 +97,9 @@ fn of_file(path: &Path) -> Result<Vec<Written>, SettingsError> {
 }
 
 fn of_environment(
-    environment: impl IntoIterator<Item = (String, String)>,
+    mut variables: Vec<(String, String)>,
     known: &[String],
 ) -> Result<Vec<Written>, SettingsError> {
-    let mut variables: Vec<_> = environment.into_iter().collect();
     // In the order of list positions.
     variables.sort();
     let mut written = Vec::new();
@@ -157,7 +162,7 @@ fn read(path: &Path) -> Result<Value, SettingsError> {
 }
 
 /// Puts a value at a dotted key; a number in it is a position in a list, which may grow by one.
-fn put(tree: &mut Value, place: &str, key: &str, value: Value) -> Result<(), SettingsError> {
+pub(super) fn put(tree: &mut Value, place: &str, key: &str, value: Value) -> Result<(), SettingsError> {
     let mut node = tree;
     for part in key.split('.') {
         if node.is_null() {

@@ -7,7 +7,7 @@ use super::{Settings, load};
 use crate::args::RunArguments;
 
 /// Another value than the default for each setting.
-const SAMPLES: [(&str, &str); 49] = [
+const SAMPLES: [(&str, &str); 50] = [
     ("resources", "folder"),
     ("dataDirectory", "data"),
     ("admin.address", "127.0.0.2"),
@@ -22,6 +22,7 @@ const SAMPLES: [(&str, &str); 49] = [
     ("proxy.dns.servers.0", "10.0.0.10"),
     ("proxy.dns.minTtl", "2s"),
     ("proxy.dns.maxTtl", "1m"),
+    ("proxy.readiness", "true"),
     ("proxy.drainDelay", "1s"),
     ("proxy.drainTimeout", "2s"),
     ("instance.location.provider", "p"),

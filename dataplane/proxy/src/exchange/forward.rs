@@ -2,7 +2,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use dataplane_core::filter::Reply;
-use dataplane_core::{Answered, Decision, Matched, Router};
+use dataplane_core::{Answered, Decision, Matched, RequestHead as _, Router};
 use dataplane_snapshot::wire::Protocol;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
@@ -11,6 +11,7 @@ use super::Progress;
 use super::local::{self, Local};
 use super::mirror;
 use super::outgoing::Outgoing;
+use super::readiness;
 use super::relay::RequestSide;
 use super::replay::Replay;
 use super::request::{Request, RequestId};
@@ -39,6 +40,9 @@ where
     let listening = connection.listening.clone();
     let request = read(connection, head, bytes, &listening.listener)?;
     progress.id = Some(request.id);
+    if let Some(said) = readiness::answer(connection.thread.settings.readiness.as_ref(), request.path()) {
+        return Ok(Box::pin(local::say(connection, &request, progress, said)).await);
+    }
     let matched = match find(&pinned.router, &request, progress)? {
         Routed::Forward(matched) => matched,
         // On the heap: it is rare, and would be part of every connection's memory.

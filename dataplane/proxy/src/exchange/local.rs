@@ -15,7 +15,7 @@ use crate::connection::{After, Connection};
 use crate::http1::fields;
 use crate::http1::framing::BodyLength;
 use crate::http1::head::Head;
-use crate::http1::response::{self, Framing, ResponseEdits};
+use crate::http1::response::{self, Framing, Persistence, ResponseEdits};
 
 /// An answer that is made here.
 pub(super) struct Local<'r> {
@@ -61,19 +61,8 @@ impl Local<'_> {
         let edits = progress.filters.map(|filters| edits(filters, head, request.bytes));
         let mut out = connection.thread.buffers.take_output();
         let (status, body) = self.write(&mut out, request, edits)?;
-        let framing =
-            if matches!(status, 204 | 304) { Framing::None } else { Framing::Length(body.len() as u64) };
-        response::end_of_head(&mut out, framing, persistence, head.version);
-        if request.method() != "HEAD" {
-            out.extend_from_slice(body);
-        }
         progress.status = Some(status);
-        let stream = &mut connection.stream;
-        stream.output.buffer(&stream.buffers).extend_from_slice(&out);
-        connection.thread.buffers.give_output(out);
-        let after = finish(connection, persistence).await;
-        connection.now = Instant::now();
-        Ok(after)
+        Ok(send(connection, request, out, (status, body), persistence).await)
     }
 
     /// Appends status line and fields. The body comes after what frames it.
@@ -114,6 +103,51 @@ impl Local<'_> {
         response::field(out, b"location", &location);
         Ok(())
     }
+}
+
+/// Answers in JSON with a status and a body of the proxy's own.
+pub(super) async fn say<S>(
+    connection: &mut Connection<S>,
+    request: &Request<'_>,
+    progress: &mut Progress<'_>,
+    (status, body): (u16, &[u8]),
+) -> After
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let persistence = persistence(connection, request.head, progress.consumed);
+    let mut out = connection.thread.buffers.take_output();
+    status_line(&mut out, status);
+    response::field(&mut out, b"content-type", b"application/json");
+    // What is so now need not be so for whoever asks next.
+    response::field(&mut out, b"cache-control", b"no-store");
+    progress.status = Some(status);
+    send(connection, request, out, (status, body), persistence).await
+}
+
+/// Ends a head that begins with `out`, and sends it with its body.
+async fn send<S>(
+    connection: &mut Connection<S>,
+    request: &Request<'_>,
+    mut out: Vec<u8>,
+    (status, body): (u16, &[u8]),
+    persistence: Persistence,
+) -> After
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let framing =
+        if matches!(status, 204 | 304) { Framing::None } else { Framing::Length(body.len() as u64) };
+    response::end_of_head(&mut out, framing, persistence, request.head.version);
+    if request.method() != "HEAD" {
+        out.extend_from_slice(body);
+    }
+    let stream = &mut connection.stream;
+    stream.output.buffer(&stream.buffers).extend_from_slice(&out);
+    connection.thread.buffers.give_output(out);
+    let after = finish(connection, persistence).await;
+    connection.now = Instant::now();
+    after
 }
 
 fn direct(answer: &DirectAnswer, out: &mut Vec<u8>) {

@@ -9,6 +9,7 @@ mod local;
 mod mirror;
 mod outgoing;
 mod reach;
+mod readiness;
 mod relay;
 mod replay;
 mod reply;
