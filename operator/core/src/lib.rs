@@ -9,11 +9,13 @@ mod plan;
 pub mod programmed;
 pub mod propagation;
 pub mod reports;
+mod scoped;
 pub mod session;
 mod status;
 mod world;
 
 pub use plan::{Memo, Plan, check_listeners, plan};
+pub use scoped::Scoped;
 pub use status::{Acceptance, ObjectStatus, Refusal, RefusalReason, Statuses, Unresolved, UnresolvedReason};
 pub use world::{
     CertificateSpec, Claim, ClientCertificates, ClientTrust, ListenerProtocol, ListenerSettings, ListenerTls,

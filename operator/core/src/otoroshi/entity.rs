@@ -1,15 +1,12 @@
 use std::collections::BTreeMap;
 
 use crds::{BackendSpec, RouteSpec};
-use dataplane_snapshot::{Key, Kind};
+use dataplane_snapshot::{Key, Kind, TENANT_LABEL};
 use serde_json::{Map, Value, json};
 
 use super::reader::{Reader, whole_object};
 use super::{backend, route};
 use crate::Problem;
-
-/// The label that carries the tenant of an object.
-pub const TENANT_LABEL: &str = "komainu.dev/tenant";
 
 const DEFAULT_TENANT: &str = "default";
 

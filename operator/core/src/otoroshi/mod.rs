@@ -24,4 +24,4 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-pub use entity::{Entity, TENANT_LABEL, backend_from_json, backend_to_json, route_from_json, route_to_json};
+pub use entity::{Entity, backend_from_json, backend_to_json, route_from_json, route_to_json};
