@@ -33,6 +33,8 @@ mod quickstart;
 mod resilience;
 #[path = "processes/scale.rs"]
 mod scale;
+#[path = "processes/scopes.rs"]
+mod scopes;
 #[path = "processes/stopping.rs"]
 mod stopping;
 #[path = "processes/writes.rs"]

@@ -22,6 +22,6 @@ pub use diff::{ApplyError, Diff, apply, diff};
 pub use key::{Key, KeyError, Kind};
 pub use object::{DecodeError, Object, ObjectHash};
 pub use root::{Root, SetHash};
-pub use scope::{MAX_SCOPE_BYTES, Scope, ScopeError, TENANT_LABEL};
+pub use scope::{DEFAULT_TENANT, MAX_SCOPE_BYTES, Scope, ScopeError, TENANT_LABEL};
 pub use shared_map::{Difference, SharedMap};
 pub use snapshot::Snapshot;

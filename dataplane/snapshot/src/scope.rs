@@ -7,6 +7,9 @@ use std::str::FromStr;
 /// The label that carries the tenant of an object.
 pub const TENANT_LABEL: &str = "komainu.dev/tenant";
 
+/// The tenant of an object without that label.
+pub const DEFAULT_TENANT: &str = "default";
+
 /// The longest scope, in bytes of its text: it is sent in a header with each poll.
 pub const MAX_SCOPE_BYTES: usize = 4096;
 
@@ -31,11 +34,15 @@ pub struct Scope {
 pub enum ScopeError {
     #[error("{0:?} is no label: write key=value")]
     Label(String),
-    #[error("{0:?} can't be in a scope: write 1 to 253 visible characters of ASCII without commas, equal signs and bars")]
+    #[error(
+        "{0:?} can't be in a scope: write 1 to 253 visible characters of ASCII without commas, equal signs and bars"
+    )]
     Value(String),
     #[error("{0:?} is no term of a scope: write namespaces=…, tenants=… or labels.KEY=…")]
     Term(String),
-    #[error("it takes {0} bytes, at most {MAX_SCOPE_BYTES} are possible: select by a label that all of them have")]
+    #[error(
+        "it takes {0} bytes, at most {MAX_SCOPE_BYTES} are possible: select by a label that all of them have"
+    )]
     Length(usize),
 }
 
@@ -68,12 +75,14 @@ impl Scope {
 
     /// Whether a Route with this namespace and these labels is selected.
     pub fn selects(&self, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
+        let label = |key: &str| {
+            let default = (key == TENANT_LABEL).then_some(DEFAULT_TENANT);
+            labels.get(key).map(String::as_str).or(default)
+        };
+        let is_one =
+            |(key, values): (&String, &Values)| label(key).is_some_and(|label| values.contains(label));
         let namespace = self.namespaces.as_ref().is_none_or(|namespaces| namespaces.contains(namespace));
-        namespace
-            && self
-                .labels
-                .iter()
-                .all(|(key, values)| labels.get(key).is_some_and(|label| values.contains(label)))
+        namespace && self.labels.iter().all(is_one)
     }
 
     /// What both select.
@@ -127,7 +136,8 @@ impl FromStr for Scope {
         for term in text.split(',').filter(|term| !term.is_empty()) {
             let no_term = || ScopeError::Term(term.to_owned());
             let (name, values) = term.split_once('=').ok_or_else(no_term)?;
-            let values = values.split('|').filter(|of| !of.is_empty()).map(value).collect::<Result<_, _>>()?;
+            let values =
+                values.split('|').filter(|of| !of.is_empty()).map(value).collect::<Result<_, _>>()?;
             let key = match name {
                 NAMESPACES => {
                     scope = scope.narrow(&Self { namespaces: Some(values), labels: BTreeMap::new() });
@@ -182,6 +192,8 @@ mod tests {
         assert_eq!(Scope::new(&[], &[], &["acme"]).unwrap(), by_label);
         let both = Scope::new(&[], &["komainu.dev/tenant=acme"], &["other"]).unwrap();
         assert!(!both.selects("a", &labels(&[(TENANT_LABEL, "acme")])), "both can't hold");
+        let default = Scope::new(&[], &[], &["default"]).unwrap();
+        assert!(default.selects("a", &labels(&[])) && !by_label.selects("a", &labels(&[])));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use dataplane_snapshot::Key;
 use e2e::kube::{ApiServer, Kubectl, User};
-use operator_core::programmed::{Applied, Counted, Ledger, Verdict, Verdicts};
+use operator_core::programmed::{Applied, Counted, Ledger, Share, Verdict, Verdicts};
 use operator_core::{ListenerSettings, Memo, SourceView, World, plan};
 use operator_kubernetes::{KubernetesSettings, Links};
 use operator_store::{EmbeddedSettings, EmbeddedStore, StateStore};
@@ -130,6 +130,7 @@ async fn judge(
                     name: format!("w{index}"),
                     ack: (*worker == Worker::Prompt).then(|| applied.clone()),
                     lost: false,
+                    share: Share::Whole,
                 })
                 .collect();
             let programmed = ledger.verdicts(&counted, root).into_iter();

@@ -8,6 +8,7 @@ mod names;
 mod node;
 mod process;
 mod proxy;
+mod selectors;
 mod stub;
 mod table;
 mod worker;

@@ -13,6 +13,8 @@ const LOCATION: (&str, &str) = (PROXY, "where_a_worker_runs_decides_which_target
 const LEADER: &str = "komainu/src/effects/leader.rs";
 const WORKER: &str = "komainu/src/effects/worker.rs";
 const BACKOFF: (&str, &str) = ("komainu/src/modes/data_plane.rs", "waits_for_a_leader_grow_by_the_settings");
+const SELECTORS: &str = "komainu/src/effects/selectors.rs";
+const SELECTED: (&str, &str) = (SELECTORS, "a_worker_takes_what_its_selector_selects");
 const LEADER_TLS: &str = "komainu/src/effects/leader_tls.rs";
 const TRUST: (&str, &str) = (LEADER_TLS, "a_leader_shows_its_certificate_and_is_trusted_by_the_settings");
 const KNOWN: (&str, &str) = (LEADER_TLS, "with_authorities_a_leader_knows_workers_by_their_certificates");
@@ -26,7 +28,7 @@ const KUBERNETES: (&str, &str) = (
 const LOGS: &str = "komainu/src/logs.rs";
 
 /// A key, and the tests that together show its effect: file and name.
-const EFFECTS: [(&str, &[(&str, &str)]); 60] = [
+const EFFECTS: [(&str, &[(&str, &str)]); 64] = [
     ("resources", &[(PROCESS, "a_folder_of_resources_is_served")]),
     ("dataDirectory", &[(PROCESS, "what_is_to_be_kept_is_in_the_data_directory")]),
     ("admin.address", &[(PROCESS, "the_admin_port_is_where_it_is_told")]),
@@ -106,6 +108,7 @@ const EFFECTS: [(&str, &[(&str, &str)]); 60] = [
             (WORKER, "a_leader_is_shown_the_credentials_of_the_settings"),
         ],
     ),
+    ("cluster.leader.clients", &[(SELECTORS, "a_client_of_its_own_may_have_a_part")]),
     (
         "cluster.leader.cacheStateFor",
         &[
@@ -125,6 +128,9 @@ const EFFECTS: [(&str, &[(&str, &str)]); 60] = [
     ("cluster.worker.state.timeout", &[(WORKER, "a_silent_leader_is_given_up_after_the_timeout")]),
     ("cluster.worker.state.pollEvery", &[(WORKER, "a_leader_is_asked_to_hold_polls_as_the_settings_say")]),
     ("cluster.worker.state.longPoll", &[(WORKER, "a_leader_is_asked_to_hold_polls_as_the_settings_say")]),
+    ("cluster.worker.selector.namespaces", &[SELECTED]),
+    ("cluster.worker.selector.labels", &[SELECTED]),
+    ("cluster.worker.selector.tenants", &[SELECTED]),
     ("kubernetes.enabled", &[KUBERNETES]),
     ("kubernetes.namespaces", &[KUBERNETES]),
     ("log.filter", &[(LOGS, "the_filter_says_what_is_written")]),

@@ -1,13 +1,13 @@
 use serde_json::Value;
 
-const HEADS: [&str; 13] = [
-    "COLOUR", "NAME", "ROLE", "VERSION", "ROOT", "BEHIND", "SEEN", "UPTIME", "REQ/S", "MEAN/P99", "CPU",
-    "MEMORY", "ID",
+const HEADS: [&str; 14] = [
+    "COLOUR", "NAME", "ROLE", "VERSION", "SCOPE", "ROOT", "BEHIND", "SEEN", "UPTIME", "REQ/S", "MEAN/P99",
+    "CPU", "MEMORY", "ID",
 ];
 
 /// One line a member, and below each what is wrong with it.
 pub(super) fn of(members: &[Value]) -> String {
-    let rows: Vec<[String; 13]> = members.iter().map(row).collect();
+    let rows: Vec<[String; 14]> = members.iter().map(row).collect();
     let mut widths = HEADS.map(str::len);
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -27,7 +27,7 @@ pub(super) fn of(members: &[Value]) -> String {
     lines.join("\n")
 }
 
-fn row(member: &Value) -> [String; 13] {
+fn row(member: &Value) -> [String; 14] {
     let text = |field: &str| member.get(field).and_then(Value::as_str).unwrap_or("-").to_owned();
     let number = |value: Option<&Value>| value.and_then(Value::as_f64);
     let of =
@@ -37,11 +37,13 @@ fn row(member: &Value) -> [String; 13] {
         (Some(mean), Some(p99)) => format!("{mean:.1}/{p99:.1} ms"),
         _ => "-".to_owned(),
     };
+    let scope = member.get("scope").and_then(Value::as_str).unwrap_or("all").to_owned();
     [
         text("colour"),
         text("name"),
         text("role"),
         text("version"),
+        scope,
         text("root").chars().take(8).collect(),
         of("behindForMs", span),
         of("silentForMs", span),
@@ -81,14 +83,14 @@ mod tests {
                 "cpuCores": 0.034, "memoryBytes": 52_428_800,
             }),
             json!({
-                "id": "w1", "name": "edge", "role": "worker", "version": "0.0.9", "colour": "red",
+                "id": "w1", "name": "edge", "role": "worker", "version": "0.0.9", "colour": "red", "scope": "tenants=a",
                 "problems": ["not heard of for 12 s"], "behindForMs": 61_000, "silentForMs": 12_900,
             }),
         ];
         let expected = "\
-COLOUR  NAME   ROLE    VERSION  ROOT      BEHIND  SEEN  UPTIME  REQ/S  MEAN/P99    CPU  MEMORY  ID
-green   chief  leader  0.1.0    01234567  0s      0s    2h      0.0    0.0/0.0 ms  3 %  50 MiB  l1
-red     edge   worker  0.0.9    -         1m      12s   -       -      -           -    -       w1
+COLOUR  NAME   ROLE    VERSION  SCOPE      ROOT      BEHIND  SEEN  UPTIME  REQ/S  MEAN/P99    CPU  MEMORY  ID
+green   chief  leader  0.1.0    all        01234567  0s      0s    2h      0.0    0.0/0.0 ms  3 %  50 MiB  l1
+red     edge   worker  0.0.9    tenants=a  -         1m      12s   -       -      -           -    -       w1
         not heard of for 12 s";
         assert_eq!(of(&members), expected);
     }

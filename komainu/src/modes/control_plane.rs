@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use dataplane_snapshot::Snapshot;
+use dataplane_snapshot::{Scope, Snapshot};
 use operator_core::Owner;
 use operator_core::programmed::{Counted, Verdicts};
 use operator_core::session::Identity;
 use operator_files::{Numbering, Watching};
 use operator_kubernetes::{KubernetesSettings, Links};
 use operator_server::admin::{self, Admin};
-use operator_server::cluster::{Cluster, ClusterSettings, Compression, Introduction};
+use operator_server::cluster::{Client, Cluster, ClusterSettings, Compression, Introduction};
 use operator_server::leader::{self, Leader, LeaderHandle, Metrics, Source};
 use operator_store::{EmbeddedSettings, EmbeddedStore, StateStore, watch_view};
 use prometheus_client::registry::Registry;
@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use super::{listeners, node, problems};
 use crate::credentials::Credentials;
 use crate::observe::{Health, Look, Workers};
-use crate::settings::Settings;
+use crate::settings::{ClusterClient, ClusterLeader, Settings};
 use crate::shutdown;
 
 pub(crate) const STORE_FILE: &str = "store.redb";
@@ -75,6 +75,7 @@ fn introduction(settings: &Settings) -> Introduction {
         id: uuid::Uuid::new_v4().to_string(),
         name: leader_name(settings),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        scope: Scope::default(),
     };
     Introduction { identity, look: Box::new(move || observer.look(None)) }
 }
@@ -93,13 +94,41 @@ fn cluster_settings(
     let name = leader_name(settings);
     let keep_encoded = leader.cache_state_for.duration();
     let client_certificates = settings.admin.tls.client_authorities.is_some();
+    let clients =
+        leader.clients.iter().enumerate().map(|(at, of)| {
+            client(of, leader).with_context(|| format!("setting cluster.leader.clients.{at}"))
+        });
     Ok(ClusterSettings {
+        clients: clients.collect::<anyhow::Result<_>>()?,
         client_certificates,
         compression,
         keep_encoded,
         name,
         ..ClusterSettings::new(credentials)
     })
+}
+
+/// A pair of its own, for workers that may have a part only.
+fn client(of: &ClusterClient, leader: &ClusterLeader) -> anyhow::Result<Client> {
+    let secret = of.client_secret.as_deref().unwrap_or_default();
+    anyhow::ensure!(
+        !of.client_id.is_empty() && !of.client_id.contains(':') && !secret.is_empty(),
+        "clientId and clientSecret must not be empty, and the id must hold no colon"
+    );
+    anyhow::ensure!(
+        leader.client_id.as_ref() != Some(&of.client_id),
+        "clientId is that of cluster.leader.clientId, whose workers may have everything: choose another one"
+    );
+    crate::credentials::refuse_known(
+        &Credentials { id: of.client_id.clone(), secret: secret.to_owned() },
+        false,
+    )?;
+    let scope = Scope::new(&of.namespaces, &of.labels, &of.tenants)?;
+    anyhow::ensure!(
+        !scope.is_all(),
+        "nothing limits it: give namespaces, labels or tenants; workers that may have everything use cluster.leader.clientId"
+    );
+    Ok(Client { credentials: operator_server::Credentials::new(&of.client_id, secret), scope })
 }
 
 impl ControlPlane {
@@ -230,6 +259,18 @@ mod tests {
         assert!(of(&["cluster.compression=10"]).unwrap_err().to_string().contains("from 0 to 9"));
         assert_eq!(of(&["cluster.leader.cacheStateFor=1s"]).unwrap().keep_encoded, Duration::from_secs(1));
         assert_eq!(of(&["cluster.leader.name=one"]).unwrap().name, "one");
+        let pair = ["cluster.leader.clients.0.clientId=edge", "cluster.leader.clients.0.clientSecret=hush"];
+        let limited = of(&[pair[0], pair[1], "cluster.leader.clients.0.tenants=a,b"]).unwrap();
+        assert_eq!(limited.clients[0].scope.to_string(), "tenants=a|b");
+        let error = of(&pair).unwrap_err();
+        assert!(
+            format!("{error:#}").starts_with("setting cluster.leader.clients.0: nothing limits it"),
+            "{error:#}"
+        );
+        let same =
+            [&pair[..], &["cluster.leader.clientId=edge", "cluster.leader.clients.0.tenants=a"]].concat();
+        assert!(format!("{:#}", of(&same).unwrap_err()).contains("choose another one"));
+        assert!(format!("{:#}", of(&pair[..1]).unwrap_err()).contains("must not be empty"));
         assert!(!default.client_certificates);
         assert!(of(&["admin.tls.clientAuthorities=workers.crt"]).unwrap().client_certificates);
     }

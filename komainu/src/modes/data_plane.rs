@@ -11,6 +11,7 @@ use dataplane_proxy::worker::{
     self, Applier, LeaderContact, LeaderUrl, ProxyService, Report, WorkerHealth, WorkerSettings,
 };
 use dataplane_proxy::{Proxy, ProxySettings};
+use dataplane_snapshot::Scope;
 use operator_core::programmed::Applied;
 use operator_core::session::Identity;
 use operator_server::cluster::Cluster;
@@ -271,6 +272,9 @@ fn worker_settings(settings: &Settings, credentials: &Credentials) -> anyhow::Re
     if worker.leaders.iter().any(LeaderUrl::is_https) {
         worker.tls = Some(certificates::of_worker(&cluster.mtls)?);
     }
+    let selector = &cluster.worker.selector;
+    worker.scope = Scope::new(&selector.namespaces, &selector.labels, &selector.tenants)
+        .context("setting cluster.worker.selector")?;
     worker.host.clone_from(&cluster.leader.host);
     worker.compression = cluster.compression >= 0;
     worker.state_file =
@@ -299,7 +303,12 @@ fn identity(settings: &Settings) -> anyhow::Result<Identity> {
             super::host_name().context("setting cluster.worker.name: not given, and the host has no name")?
         }
     };
-    Ok(Identity { id: uuid::Uuid::new_v4().to_string(), name, version: env!("CARGO_PKG_VERSION").to_owned() })
+    Ok(Identity {
+        id: uuid::Uuid::new_v4().to_string(),
+        name,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        scope: Scope::default(),
+    })
 }
 
 #[cfg(test)]

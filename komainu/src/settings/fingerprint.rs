@@ -7,7 +7,7 @@ use super::Settings;
 use super::sources::{leaf_keys, to_value};
 
 /// What is each process's own, or only one half of a cluster's. Credentials that differ show by themselves.
-const OWN: [&str; 12] = [
+const OWN: [&str; 16] = [
     "mode",
     "mtls.enabled",
     "mtls.certs",
@@ -19,7 +19,11 @@ const OWN: [&str; 12] = [
     "leader.host",
     "leader.clientId",
     "leader.clientSecret",
+    "leader.clients",
     "worker.name",
+    "worker.selector.namespaces",
+    "worker.selector.labels",
+    "worker.selector.tenants",
 ];
 
 /// A place on one machine.
@@ -62,6 +66,8 @@ mod tests {
             "cluster.leader.clientSecret=b",
             "cluster.worker.name=w",
             "cluster.worker.dbpath=/x",
+            "cluster.worker.selector.tenants=a",
+            "cluster.leader.clients.0.clientId=a",
             "admin.port=1",
         ] {
             assert_eq!(of(&[own]), default, "{own}");

@@ -186,8 +186,26 @@ pub(crate) struct ClusterLeader {
     pub(crate) client_id: Option<String>,
     #[serde(deserialize_with = "written::secret")]
     pub(crate) client_secret: Option<String>,
+    /// Further pairs, each for workers that may have a part of the state only.
+    pub(crate) clients: Vec<ClusterClient>,
     /// How long what was encoded for workers is kept when nobody asks for it. Never a delay.
     pub(crate) cache_state_for: Millis,
+}
+
+/// A client id with its secret, and which Routes its workers may have; a list that is empty doesn't limit.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct ClusterClient {
+    pub(crate) client_id: String,
+    #[serde(deserialize_with = "written::secret")]
+    pub(crate) client_secret: Option<String>,
+    #[serde(deserialize_with = "written::list")]
+    pub(crate) namespaces: Vec<String>,
+    /// `key=value`.
+    #[serde(deserialize_with = "written::list")]
+    pub(crate) labels: Vec<String>,
+    #[serde(deserialize_with = "written::list")]
+    pub(crate) tenants: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -205,6 +223,17 @@ pub(crate) struct ClusterWorker {
     /// How long a worker that starts waits for a leader before it is ready with what it has on disk.
     pub(crate) boot_wait: Millis,
     pub(crate) state: ClusterWorkerState,
+    pub(crate) selector: ClusterWorkerSelector,
+}
+
+/// Which Routes a worker takes, with what they reference. All that is given must hold; any item of a list is enough.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct ClusterWorkerSelector {
+    pub(crate) namespaces: Vec<String>,
+    /// `key=value`; of each key that is given one value must hold.
+    pub(crate) labels: Vec<String>,
+    pub(crate) tenants: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -344,6 +373,7 @@ impl Default for ClusterLeader {
             host: None,
             client_id: None,
             client_secret: None,
+            clients: Vec::new(),
             cache_state_for: Millis(4_000),
         }
     }
@@ -358,6 +388,7 @@ impl Default for ClusterWorker {
             dbpath: None,
             boot_wait: Millis(5_000),
             state: ClusterWorkerState::default(),
+            selector: ClusterWorkerSelector::default(),
         }
     }
 }

@@ -26,7 +26,6 @@ const BACKUP: &str =
 const RELAY: &str =
     "requests aren't forwarded between nodes; give targets a predicate of the location instead";
 const PROXY: &str = "a proxy between worker and leader is not supported yet";
-const TENANTS: &str = "a worker that takes a part of the state is not supported yet";
 const QUOTAS: &str = "quotas are not supported yet";
 const STATE_CACHE: &str = "a leader answers as soon as it has planned a state; remove it";
 
@@ -79,8 +78,8 @@ const CLUSTER: [(&str, &str, Meaning); 42] = [
         Refused("an older state is told from a newer one by its as-of, not by clocks; remove it"),
     ),
     ("worker.dbpath", "WORKER_DB_PATH", Is("cluster.worker.dbpath")),
-    ("worker.tenants", "WORKER_TENANTS", Refused(TENANTS)),
-    ("worker.tenantsStr", "", Refused(TENANTS)),
+    ("worker.tenants", "WORKER_TENANTS", Is("cluster.worker.selector.tenants")),
+    ("worker.tenantsStr", "", Is("cluster.worker.selector.tenants")),
     (
         "worker.swapStrategy",
         "WORKER_SWAP_STRATEGY",

@@ -34,8 +34,18 @@ fn value(tree: &Value, key: &str) -> String {
         Value::Null => "none".to_owned(),
         _ if is_secret => "***".to_owned(),
         Value::String(text) => text.clone(),
-        other => other.to_string(),
+        other => masked(other.clone()).to_string(),
     }
+}
+
+/// The same without the secrets in the items of a list.
+fn masked(mut value: Value) -> Value {
+    for item in value.as_array_mut().into_iter().flatten() {
+        let fields = item.as_object_mut().into_iter().flatten();
+        let secrets = fields.filter(|(name, value)| SECRETS.contains(&name.as_str()) && !value.is_null());
+        secrets.for_each(|(_, secret)| *secret = "***".into());
+    }
+    value
 }
 
 #[cfg(test)]
@@ -50,6 +60,8 @@ mod tests {
             "cluster.leader.clientSecret=hush",
             "otoroshi.cluster.leader.url=http://a:1",
             "listeners.0.port=81",
+            "cluster.leader.clients.0.clientId=edge",
+            "cluster.leader.clients.0.clientSecret=hush",
         ];
         let arguments = RunArguments { set: set.map(str::to_owned).to_vec(), ..RunArguments::default() };
         let variables = [("CLUSTER_WORKER_TIMEOUT".to_owned(), "1s".to_owned())];
@@ -67,6 +79,7 @@ mod tests {
         has("cluster.worker.timeout", "1s", "CLUSTER_WORKER_TIMEOUT");
         has("admin.port", "none", "default");
         assert!(line("listeners").ends_with("# --set listeners.0.port"));
+        assert!(line("cluster.leader.clients").contains(r#""clientId":"edge","clientSecret":"***""#));
         assert!(!shown.contains("hush"));
     }
 }

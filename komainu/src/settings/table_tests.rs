@@ -7,7 +7,7 @@ use super::{Settings, load};
 use crate::args::RunArguments;
 
 /// Another value than the default for each setting.
-const SAMPLES: [(&str, &str); 50] = [
+const SAMPLES: [(&str, &str); 54] = [
     ("resources", "folder"),
     ("dataDirectory", "data"),
     ("admin.address", "127.0.0.2"),
@@ -44,6 +44,7 @@ const SAMPLES: [(&str, &str); 50] = [
     ("cluster.leader.host", "h"),
     ("cluster.leader.clientId", "id"),
     ("cluster.leader.clientSecret", "hush"),
+    ("cluster.leader.clients.0.clientId", "edge"),
     ("cluster.leader.cacheStateFor", "1s"),
     ("cluster.worker.name", "w"),
     ("cluster.worker.retries", "5"),
@@ -54,6 +55,9 @@ const SAMPLES: [(&str, &str); 50] = [
     ("cluster.worker.state.pollEvery", "1s"),
     ("cluster.worker.state.longPoll", "false"),
     ("cluster.worker.state.timeout", "1s"),
+    ("cluster.worker.selector.namespaces.0", "shop"),
+    ("cluster.worker.selector.labels.0", "team=shop"),
+    ("cluster.worker.selector.tenants.0", "acme"),
     ("kubernetes.enabled", "true"),
     ("kubernetes.namespaces.0", "shop"),
     ("log.filter", "debug"),
@@ -61,7 +65,7 @@ const SAMPLES: [(&str, &str); 50] = [
 ];
 
 /// Otoroshi's name of a variable, and what it sets.
-const OTOROSHIS: [(&str, &str, &str); 20] = [
+const OTOROSHIS: [(&str, &str, &str); 21] = [
     ("MODE", "Leader", "cluster.mode"),
     ("COMPRESSION", "9", "cluster.compression"),
     ("RETRY_DELAY", "100", "cluster.retryDelay"),
@@ -80,6 +84,7 @@ const OTOROSHIS: [(&str, &str, &str); 20] = [
     ("WORKER_NAME", "w", "cluster.worker.name"),
     ("WORKER_RETRIES", "5", "cluster.worker.retries"),
     ("WORKER_DB_PATH", "file", "cluster.worker.dbpath"),
+    ("WORKER_TENANTS", "acme,other", "cluster.worker.selector.tenants"),
     ("WORKER_POLL_EVERY", "1000", "cluster.worker.state.pollEvery"),
     ("WORKER_POLL_TIMEOUT", "1000", "cluster.worker.state.timeout"),
 ];

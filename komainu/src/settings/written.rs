@@ -35,6 +35,16 @@ where
     }
 }
 
+/// Texts, also as one with commas: within the items of a list nobody else takes that apart.
+pub(super) fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::String(text) => {
+            Ok(text.split(',').filter(|item| !item.is_empty()).map(str::to_owned).collect())
+        }
+        other => serde_json::from_value(other).map_err(D::Error::custom),
+    }
+}
+
 /// A mode in whatever case: Otoroshi takes `Leader` and `leader`.
 pub(super) fn mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Mode, D::Error> {
     let text = String::deserialize(deserializer)?.to_lowercase();

@@ -17,6 +17,57 @@ pub struct Counted {
     pub ack: Option<Applied>,
     /// It is counted but doesn't answer.
     pub lost: bool,
+    /// What it is counted for.
+    pub share: Share,
+}
+
+/// How much of the current state a worker is to have.
+#[derive(Clone, Debug, Default)]
+pub enum Share {
+    #[default]
+    Whole,
+    /// That of its scope. `None`: it isn't known yet, and may be everything.
+    Part(Option<Arc<Snapshot>>),
+}
+
+impl PartialEq for Share {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Whole, Self::Whole) => true,
+            (Self::Part(one), Self::Part(other)) => {
+                let identity = |part: &Option<Arc<Snapshot>>| {
+                    part.as_ref().map(|part| (part.root(), part.as_of().clone()))
+                };
+                identity(one) == identity(other)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Share {
+    /// The part, if it has seen this write.
+    fn as_of(&self, write: &AsOf) -> Option<&Snapshot> {
+        match self {
+            Self::Part(Some(part)) if part.as_of().covers(write) => Some(part),
+            _ => None,
+        }
+    }
+
+    /// Whether the worker counts for an object with this status. Who could count does: what a write takes out of a state is
+    /// in no part any more, and a part that is older than the write says nothing about it.
+    fn has(&self, status: &ObjectStatus, write: &AsOf) -> bool {
+        status.objects.is_empty()
+            || self.as_of(write).is_none_or(|part| status.objects.iter().any(|key| part.get(key).is_some()))
+    }
+
+    /// The root at which the worker has everything up to this write; `root` is that of the whole.
+    pub(crate) fn root(&self, write: &AsOf, root: Root) -> Option<Root> {
+        match self {
+            Self::Whole => Some(root),
+            Self::Part(_) => self.as_of(write).map(Snapshot::root),
+        }
+    }
 }
 
 /// What a worker has applied.
@@ -55,6 +106,8 @@ pub enum Programmed {
     /// A reference is missing; workers keep the last good version or answer 503.
     Held,
     NoWorkers,
+    /// There are workers, but it is in nobody's scope.
+    OutOfScope,
     Propagating {
         applied: usize,
         counted: usize,
@@ -83,7 +136,7 @@ impl Programmed {
             Self::True => "Programmed",
             Self::NotAccepted => "NotAccepted",
             Self::Held => "Held",
-            Self::NoWorkers => "NoWorkers",
+            Self::NoWorkers | Self::OutOfScope => "NoWorkers",
             Self::Propagating { .. } => "Propagating",
             Self::WorkerLost { .. } => "WorkerLost",
             Self::Rejected { .. } => "Rejected",
@@ -98,6 +151,7 @@ impl fmt::Display for Programmed {
             Self::NotAccepted => f.write_str("not accepted, see the Accepted condition"),
             Self::Held => f.write_str("held: a worker with a good version keeps it, any other answers 503"),
             Self::NoWorkers => f.write_str("no worker is connected"),
+            Self::OutOfScope => f.write_str("no connected worker selects it"),
             Self::Propagating { applied, counted } => write!(f, "{applied}/{counted}"),
             Self::WorkerLost { applied, counted, lost } => {
                 write!(f, "{applied}/{counted}; worker {lost} doesn't answer")
@@ -107,8 +161,8 @@ impl fmt::Display for Programmed {
     }
 }
 
-/// The verdict on `status`, whose last change is in every snapshot as of `write` or later. `root` is that of the current
-/// snapshot: who is there has everything, also a write that left the root as it was.
+/// The verdict on `status`, whose last change is in every snapshot as of `write` or later, by the workers whose scope has it.
+/// `root` is that of the current snapshot: who is there has everything, also a write that left the root as it was.
 pub fn verdict(status: &ObjectStatus, write: &AsOf, workers: &[Counted], root: Root) -> Programmed {
     if status.accepted.is_err() {
         return Programmed::NotAccepted;
@@ -119,11 +173,16 @@ pub fn verdict(status: &ObjectStatus, write: &AsOf, workers: &[Counted], root: R
     if workers.is_empty() {
         return Programmed::NoWorkers;
     }
-    let has_it = |applied: &Applied| applied.root == root || applied.as_of.covers(write);
+    let counted: Vec<_> = workers.iter().filter(|worker| worker.share.has(status, write)).collect();
+    if counted.is_empty() {
+        return Programmed::OutOfScope;
+    }
     let mut applied = 0;
     let mut lost = None;
-    for worker in workers {
-        match worker.ack.as_ref().filter(|ack| has_it(ack)) {
+    for worker in &counted {
+        let current = worker.share.root(write, root);
+        let has_it = |ack: &&Applied| Some(ack.root) == current || ack.as_of.covers(write);
+        match worker.ack.as_ref().filter(has_it) {
             Some(ack) => {
                 if let Some((key, reason)) = rejection(status, ack) {
                     return Programmed::Rejected { worker: worker.name.clone(), key, reason };
@@ -134,7 +193,7 @@ pub fn verdict(status: &ObjectStatus, write: &AsOf, workers: &[Counted], root: R
             None => {}
         }
     }
-    match (applied, workers.len(), lost) {
+    match (applied, counted.len(), lost) {
         (applied, counted, _) if applied == counted => Programmed::True,
         (applied, counted, Some(lost)) => Programmed::WorkerLost { applied, counted, lost: lost.clone() },
         (applied, counted, None) => Programmed::Propagating { applied, counted },

@@ -41,7 +41,7 @@ fn refused(generation: i64) -> ObjectStatus {
 
 fn worker(name: &str, ack: Option<(Root, u64)>) -> Counted {
     let ack = ack.map(|(root, revision)| Applied { root, as_of: as_of(revision), rejected: BTreeMap::new() });
-    Counted { name: name.into(), ack, lost: false }
+    Counted { name: name.into(), ack, lost: false, share: Share::Whole }
 }
 
 fn rejecting(name: &str, ack: (Root, u64), object: &str) -> Counted {
@@ -142,7 +142,7 @@ fn a_generation_of_another_epoch_is_another_write() {
     passes.0.record(&statuses, &Snapshot::new([], restored.clone()));
     assert!(!passes.verdict(&[worker("a", Some((OLD, 9)))]).is_true(), "it has seen the first epoch only");
     let ack = Some(Applied { root: OLD, as_of: restored, rejected: BTreeMap::new() });
-    assert!(passes.verdict(&[Counted { name: "a".into(), ack, lost: false }]).is_true());
+    assert!(passes.verdict(&[Counted { name: "a".into(), ack, lost: false, share: Share::Whole }]).is_true());
 }
 
 #[test]
@@ -203,4 +203,42 @@ fn what_is_gone_is_forgotten() {
     assert_eq!(passes.0.verdict(&key(), &[], CURRENT), None);
     passes.record(status(1), 7);
     assert_eq!(passes.verdict(&[]), Programmed::NoWorkers);
+}
+
+/// A worker whose part, as of a revision, has the object or not; it is at that part, unless it has nothing yet.
+fn with_part(name: &str, part_as_of: u64, has_it: bool, is_there: bool) -> Counted {
+    let object = has_it.then(|| dataplane_snapshot::Object::new(key(), bytes::Bytes::new()));
+    let part = Arc::new(Snapshot::new(object, as_of(part_as_of)));
+    let ack = is_there.then(|| Applied { root: part.root(), as_of: as_of(1), rejected: BTreeMap::new() });
+    Counted { name: name.into(), ack, lost: false, share: Share::Part(Some(part)) }
+}
+
+#[test]
+fn only_workers_whose_part_has_it_are_counted() {
+    assert_eq!(judged(&[with_part("a", 5, true, true), with_part("b", 5, false, false)]), Programmed::True);
+    let waiting =
+        [with_part("a", 5, true, false), with_part("b", 5, false, true), worker("c", Some((OLD, 5)))];
+    assert_eq!(judged(&waiting), Programmed::Propagating { applied: 1, counted: 2 });
+    assert_eq!(judged(&[with_part("b", 5, false, true)]), Programmed::OutOfScope);
+    assert_eq!(Programmed::OutOfScope.reason(), "NoWorkers");
+}
+
+/// What was planned is judged before its parts are made.
+#[test]
+fn a_part_that_is_older_than_the_write_or_unknown_proves_nothing() {
+    let missing = Programmed::Propagating { applied: 1, counted: 2 };
+    let whole = || worker("c", Some((OLD, 5)));
+    assert_eq!(judged(&[whole(), with_part("a", 4, false, true)]), missing);
+    assert_eq!(judged(&[whole(), with_part("a", 4, true, true)]), missing);
+    let unknown = Counted { share: Share::Part(None), ..worker("a", Some((CURRENT, 4))) };
+    assert_eq!(judged(&[whole(), unknown]), missing);
+}
+
+/// A worker has to lose it too.
+#[test]
+fn what_gives_no_object_counts_all() {
+    let disabled = ObjectStatus { objects: Vec::new(), ..status(1) };
+    let of = |workers: &[Counted]| verdict(&disabled, &as_of(5), workers, CURRENT);
+    assert_eq!(of(&[with_part("a", 5, false, true)]), Programmed::True);
+    assert_eq!(of(&[with_part("a", 5, false, false)]), Programmed::Propagating { applied: 0, counted: 1 });
 }

@@ -60,8 +60,10 @@ impl Propagation {
 }
 
 impl Pending {
+    /// Who has only a part has a change that isn't about it as soon as that is known.
     fn is_had_by(&self, worker: &Counted) -> bool {
-        worker.ack.as_ref().is_some_and(|ack| ack.root == self.root || ack.as_of.covers(&self.as_of))
+        let root = worker.share.root(&self.as_of, self.root);
+        worker.ack.as_ref().is_some_and(|ack| Some(ack.root) == root || ack.as_of.covers(&self.as_of))
     }
 }
 
@@ -72,7 +74,7 @@ mod tests {
     use dataplane_snapshot::{Epoch, Kind, SourceAsOf};
 
     use super::*;
-    use crate::programmed::Applied;
+    use crate::programmed::{Applied, Share};
 
     fn at(milliseconds: u64) -> Duration {
         Duration::from_millis(milliseconds)
@@ -95,8 +97,12 @@ mod tests {
             as_of: as_of(revision),
             rejected: BTreeMap::new(),
         };
-        let worker =
-            |revision: &Option<u64>| Counted { name: "w".into(), ack: revision.map(ack), lost: false };
+        let worker = |revision: &Option<u64>| Counted {
+            name: "w".into(),
+            ack: revision.map(ack),
+            lost: false,
+            share: Share::Whole,
+        };
         revisions.iter().map(worker).collect()
     }
 

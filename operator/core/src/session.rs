@@ -8,9 +8,10 @@ mod members;
 mod offer;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use dataplane_snapshot::Root;
+use dataplane_snapshot::{Root, Scope, Snapshot};
 
 use crate::programmed::Applied;
 
@@ -60,9 +61,15 @@ pub enum Event {
     Heard {
         member: Identity,
     },
-    /// The current state has another root.
+    /// The current state has this root.
     Published {
         root: Root,
+    },
+    /// Those with this scope, which isn't everything, should have this part of the current state; `None`: nobody has the scope
+    /// any more.
+    Narrowed {
+        scope: Scope,
+        part: Option<Arc<Snapshot>>,
     },
     /// The member with this id is gone for good.
     Forget {
@@ -95,7 +102,6 @@ pub enum Reply {
 
 #[derive(Debug, Default)]
 pub struct Session {
-    current: Option<Root>,
     held: BTreeMap<PollId, Held>,
     held_of: BTreeMap<String, PollId>,
     deadlines: BTreeSet<(Duration, PollId)>,
@@ -106,6 +112,7 @@ pub struct Session {
 #[derive(Debug)]
 struct Held {
     member: String,
+    scope: Scope,
     known: Option<Root>,
     until: Duration,
 }
@@ -129,7 +136,14 @@ impl Session {
                 self.members.local_ack(member, applied, refused, now);
             }
             Event::Heard { member } => self.members.heard(member, now),
-            Event::Published { root } => self.on_published(root, now, &mut actions),
+            Event::Published { root } => {
+                self.members.published(root, now);
+                self.tell(&Scope::default(), now, &mut actions);
+            }
+            Event::Narrowed { scope, part } => {
+                self.members.narrowed(scope.clone(), part, now);
+                self.tell(&scope, now, &mut actions);
+            }
             Event::Forget { id } => self.members.forget(&id),
             Event::Timer => self.on_timer(now, &mut actions),
         }
@@ -144,9 +158,9 @@ impl Session {
         &self.members
     }
 
-    /// The root of the current state, if there is one yet.
-    pub const fn current(&self) -> Option<Root> {
-        self.current
+    /// The root of the whole current state, if there is one yet.
+    pub fn current(&self) -> Option<Root> {
+        self.members.current(&Scope::default())
     }
 
     /// How many polls are held now.
@@ -163,7 +177,7 @@ impl Session {
         now: Duration,
         actions: &mut Vec<Action>,
     ) {
-        let id = member.id.clone();
+        let (id, scope) = (member.id.clone(), member.scope.clone());
         if !self.members.seen(member, now) {
             return actions.push(Action::Answer { poll, reply: Reply::NotNow });
         }
@@ -172,7 +186,7 @@ impl Session {
             self.release(older);
             actions.push(Action::Answer { poll: older, reply: Reply::NotModified });
         }
-        let idle = self.idle_reply(known);
+        let idle = self.idle_reply(known, &scope);
         let reply = match idle {
             None => Reply::State,
             Some(reply) if hold.is_zero() => reply,
@@ -182,7 +196,7 @@ impl Session {
                 self.members.waits(&id);
                 self.deadlines.insert((until, poll));
                 self.held_of.insert(id.clone(), poll);
-                self.held.insert(poll, Held { member: id, known, until });
+                self.held.insert(poll, Held { member: id, scope, known, until });
                 return;
             }
         };
@@ -190,19 +204,20 @@ impl Session {
     }
 
     /// What a poll is told if nothing changes; `None` if there is something new for it.
-    fn idle_reply(&self, known: Option<Root>) -> Option<Reply> {
-        match self.current {
+    fn idle_reply(&self, known: Option<Root>, scope: &Scope) -> Option<Reply> {
+        match self.members.current(scope) {
             None => Some(Reply::NotNow),
             Some(root) if known == Some(root) => Some(Reply::NotModified),
             Some(_) => None,
         }
     }
 
-    fn on_published(&mut self, root: Root, now: Duration, actions: &mut Vec<Action>) {
-        self.current = Some(root);
-        self.members.published(root, now);
+    /// Answers the polls to whose scope there is something new.
+    fn tell(&mut self, scope: &Scope, now: Duration, actions: &mut Vec<Action>) {
+        let Some(root) = self.members.current(scope) else { return };
+        let is_told = |held: &Held| held.scope == *scope && held.known != Some(root);
         let told: Vec<_> =
-            self.held.iter().filter(|(_, held)| held.known != Some(root)).map(|(poll, _)| *poll).collect();
+            self.held.iter().filter(|(_, held)| is_told(held)).map(|(poll, _)| *poll).collect();
         for poll in told {
             self.answer(poll, Reply::State, now, actions);
         }
@@ -210,8 +225,8 @@ impl Session {
 
     fn on_timer(&mut self, now: Duration, actions: &mut Vec<Action>) {
         while let Some((until, poll)) = self.deadlines.first().copied().filter(|(until, _)| *until <= now) {
-            let known = self.held.get(&poll).and_then(|held| held.known);
-            let reply = self.idle_reply(known).unwrap_or(Reply::State);
+            let idle = self.held.get(&poll).and_then(|held| self.idle_reply(held.known, &held.scope));
+            let reply = idle.unwrap_or(Reply::State);
             self.answer(poll, reply, now, actions);
             self.deadlines.remove(&(until, poll));
         }

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use dataplane_core::report::Delivery;
 use dataplane_core::subscription::{Answer, Ask, Failure, Outcome, decode};
-use dataplane_snapshot::{Root, Snapshot, manifest, wire};
+use dataplane_snapshot::{Root, Scope, Snapshot, manifest, wire};
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, ETAG, HOST, IF_NONE_MATCH, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -24,6 +24,10 @@ const STATE: &str = "/api/cluster/state";
 
 /// The header that names the root of what this worker has.
 const BASE: &str = "komainu-base";
+
+/// The header by which this worker asks for a part of the state, and the one in which a leader says which part it gives.
+const ASKED: &str = "komainu-worker-scope";
+const GIVEN: &str = "komainu-scope";
 
 /// How long the answer to a person may take.
 const LONGEST_ANSWER: Duration = Duration::from_secs(30);
@@ -62,6 +66,9 @@ impl Client {
         headers.insert("komainu-worker-id", HeaderValue::try_from(&member.id).ok()?);
         headers.insert("komainu-worker-name", HeaderValue::try_from(&member.name).ok()?);
         headers.insert("komainu-worker-version", HeaderValue::try_from(&member.version).ok()?);
+        if !settings.scope.is_all() {
+            headers.insert(ASKED, HeaderValue::try_from(settings.scope.to_string()).ok()?);
+        }
         Some(Self { settings, member, headers })
     }
 
@@ -138,6 +145,11 @@ impl Client {
                 "an answer without the ETag that a leader gives: is it another server?".to_owned(),
             )
         })?;
+        if !is_within(response.headers(), &self.settings.scope) {
+            let reason = "it isn't the part that cluster.worker.selector selects: an older leader doesn't know \
+                          selectors, update it first";
+            return Err(Failure::Incompatible { root: Some(root), reason: reason.to_owned() });
+        }
         let damaged = move |reason: String| Failure::Damaged { root: Some(root), reason };
         let coding = Coding::of(response.headers()).map_err(damaged)?;
         let bytes = self.collect(response, root).await?;
@@ -308,6 +320,12 @@ fn too_long(root: Root, limit: usize) -> Failure {
 
 fn etag(headers: &HeaderMap) -> Option<Root> {
     Root::from_entity_tag(headers.get(ETAG)?.to_str().ok()?)
+}
+
+/// Whether the leader says that it gives no more than `scope`.
+fn is_within(headers: &HeaderMap, scope: &Scope) -> bool {
+    let given = headers.get(GIVEN).and_then(|value| value.to_str().ok()?.parse::<Scope>().ok());
+    given.unwrap_or_default().is_within(scope)
 }
 
 /// Seconds; between 1 s and 30 s whatever is said.

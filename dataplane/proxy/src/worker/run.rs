@@ -123,7 +123,8 @@ impl<S: Service> Worker<S> {
     async fn start(&mut self) {
         let mut disk = None;
         if let Some(path) = self.settings.state_file.clone()
-            && let Ok((file, served)) = spawn_blocking(move || StateFile::open(path)).await
+            && let scope = self.settings.scope.clone()
+            && let Ok((file, served)) = spawn_blocking(move || StateFile::of_scope(path, scope)).await
         {
             disk = served.as_ref().map(|served| served.snapshot().clone());
             self.restored = served;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dataplane_core::subscription;
+use dataplane_snapshot::Scope;
 use tokio::sync::watch;
 
 use super::{LeaderTls, LeaderUrl, Look, Network, Tcp};
@@ -24,6 +25,8 @@ pub struct WorkerSettings {
     pub compression: bool,
     /// Shown in the list of members; visible ASCII.
     pub name: String,
+    /// Of which Routes this worker takes the state. A leader that doesn't know scopes is refused then.
+    pub scope: Scope,
     /// Where what is served is kept for a start without a leader; none: nowhere.
     pub state_file: Option<PathBuf>,
     /// How long a leader may hold a poll that has nothing new; whole seconds, at most 25. Also the interval of polls that
@@ -56,6 +59,7 @@ impl WorkerSettings {
             host: None,
             compression: true,
             name,
+            scope: Scope::default(),
             state_file: None,
             hold,
             plain,
@@ -87,6 +91,7 @@ impl fmt::Debug for WorkerSettings {
             .field("leaders", &self.leaders)
             .field("client_id", &self.client_id)
             .field("name", &self.name)
+            .field("scope", &self.scope)
             .field("state_file", &self.state_file)
             .field("hold", &self.hold)
             .finish_non_exhaustive()

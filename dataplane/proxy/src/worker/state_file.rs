@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use dataplane_core::served::Served;
 use dataplane_core::stored::{Content, Rows, Stored};
-use dataplane_snapshot::AsOf;
+use dataplane_snapshot::{AsOf, Scope, ScopeError};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, Table, TableDefinition, TableError};
 
 const OBJECTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("objects");
@@ -18,6 +18,8 @@ const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const FORMAT: &str = "format";
 const ROOT: &str = "root";
 const AS_OF: &str = "as-of";
+/// The text of the scope that it was written for.
+const SCOPE: &str = "scope";
 
 /// Pages that redb keeps in memory, in bytes; its own default is 1 GiB.
 const CACHE: usize = 8 << 20;
@@ -26,6 +28,7 @@ const CACHE: usize = 8 << 20;
 /// with what changed.
 pub struct StateFile {
     path: PathBuf,
+    scope: Scope,
     /// `None` after a failure: redb wants a file closed then, and the next write opens it again.
     open: Option<Open>,
 }
@@ -48,27 +51,37 @@ pub enum StateFileError {
 }
 
 impl StateFile {
+    /// Of a worker that takes everything. See [`Self::of_scope`].
+    pub fn open(path: impl Into<PathBuf>) -> (Self, Option<Served>) {
+        Self::of_scope(path, Scope::default())
+    }
+
     /// Opens the file, or creates it, and reads what it holds. A damaged one is set aside with the ending `.damaged`, is
     /// told in the log, and a new one takes its place. Blocks.
     ///
-    /// A file that can't be used now is no error: writes try again, and say why they fail.
-    pub fn open(path: impl Into<PathBuf>) -> (Self, Option<Served>) {
+    /// A file that can't be used now is no error: writes try again, and say why they fail. One that was written for a scope which
+    /// has more than `scope` isn't served from: what is of others isn't for this worker any more.
+    pub fn of_scope(path: impl Into<PathBuf>, scope: Scope) -> (Self, Option<Served>) {
         let path = path.into();
         match load(&path) {
-            Ok((database, content)) => {
+            Ok(Loaded { database, content, scope: of }) => {
                 let (written, served) = content.unzip();
-                (Self { path, open: Some(Open { database, written }) }, served)
+                let served = served.filter(|_| of.is_within(&scope));
+                if written.is_some() && served.is_none() {
+                    tracing::warn!(%of, now = %scope, "the state file is of another selector: this worker starts without it");
+                }
+                (Self { path, scope, open: Some(Open { database, written }) }, served)
             }
             Err(error @ StateFileError::Damaged { .. }) => {
                 tracing::error!(%error, "the state file is set aside; this worker starts without it");
                 if let Err(error) = rename(&path, aside(&path)) {
                     tracing::error!(%error, path = %path.display(), "the state file can't be set aside");
                 }
-                (Self { path, open: None }, None)
+                (Self { path, scope, open: None }, None)
             }
             Err(error) => {
                 tracing::error!(%error, "the state file can't be read; this worker starts without it");
-                (Self { path, open: None }, None)
+                (Self { path, scope, open: None }, None)
             }
         }
     }
@@ -80,7 +93,7 @@ impl StateFile {
             None => Open { database: database(&self.path)?, written: None },
         };
         let next = Stored::of(served);
-        commit(&open, &next, as_of).map_err(|error| explain(&self.path, error))?;
+        commit(&open, &next, as_of, &self.scope).map_err(|error| explain(&self.path, error))?;
         open.written = Some(next);
         self.open = Some(open);
         Ok(())
@@ -93,7 +106,13 @@ fn aside(path: &Path) -> PathBuf {
     name.into()
 }
 
-fn load(path: &Path) -> Result<(Database, Option<(Stored, Served)>), StateFileError> {
+struct Loaded {
+    database: Database,
+    content: Option<(Stored, Served)>,
+    scope: Scope,
+}
+
+fn load(path: &Path) -> Result<Loaded, StateFileError> {
     let damaged = |reason: String| StateFileError::Damaged { path: path.to_owned(), reason };
     // A file full of garbage may lead redb to a panic.
     let opened = catch_unwind(|| {
@@ -101,9 +120,12 @@ fn load(path: &Path) -> Result<(Database, Option<(Stored, Served)>), StateFileEr
         let content = read(&database).map_err(|error| explain(path, error))?;
         Ok((database, content))
     });
-    let (database, content) = opened.map_err(|_| damaged("reading it fails".to_owned()))??;
+    let (database, read) = opened.map_err(|_| damaged("reading it fails".to_owned()))??;
+    let (content, scope) = read.unzip();
     let verified = content.map(|content| content.verify().map_err(|error| damaged(error.to_string())));
-    Ok((database, verified.transpose()?))
+    let scope = scope.unwrap_or_default().parse();
+    let scope = scope.map_err(|error: ScopeError| damaged(error.to_string()))?;
+    Ok(Loaded { database, content: verified.transpose()?, scope })
 }
 
 /// Opens the file, or creates it, of mode 0600 from the start.
@@ -117,8 +139,8 @@ fn database(path: &Path) -> Result<Database, StateFileError> {
     builder.create(path).map_err(|error| explain(path, error.into()))
 }
 
-/// `None`: nothing has been written yet.
-fn read(database: &Database) -> Result<Option<Content>, redb::Error> {
+/// What was written, and the text of the scope that it is of. `None`: nothing has been written yet.
+fn read(database: &Database) -> Result<Option<(Content, String)>, redb::Error> {
     let transaction = database.begin_read()?;
     let meta = match transaction.open_table(META) {
         Ok(meta) => meta,
@@ -136,16 +158,19 @@ fn read(database: &Database) -> Result<Option<Content>, redb::Error> {
         }
         Ok(objects)
     };
-    Ok(Some(Content {
+    let content = Content {
         format: value(FORMAT)?,
         root: value(ROOT)?,
         as_of: value(AS_OF)?,
         objects: all(OBJECTS)?,
         retained: all(RETAINED)?,
-    }))
+    };
+    // What a version before scopes wrote is everything.
+    let scope = String::from_utf8_lossy(&value(SCOPE)?).into_owned();
+    Ok(Some((content, scope)))
 }
 
-fn commit(open: &Open, next: &Stored, as_of: &AsOf) -> Result<(), redb::Error> {
+fn commit(open: &Open, next: &Stored, as_of: &AsOf, scope: &Scope) -> Result<(), redb::Error> {
     let transaction = open.database.begin_write()?;
     {
         let mut objects = transaction.open_table(OBJECTS)?;
@@ -162,6 +187,7 @@ fn commit(open: &Open, next: &Stored, as_of: &AsOf) -> Result<(), redb::Error> {
         meta.insert(FORMAT, changes.format.as_slice())?;
         meta.insert(ROOT, changes.root.0.as_slice())?;
         meta.insert(AS_OF, changes.as_of.as_slice())?;
+        meta.insert(SCOPE, scope.to_string().as_bytes())?;
     }
     Ok(transaction.commit()?)
 }

@@ -13,5 +13,6 @@ mod local;
 mod plain;
 mod reports;
 mod samples;
+mod scopes;
 mod secure;
 mod worker;

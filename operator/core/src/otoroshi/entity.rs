@@ -1,14 +1,12 @@
 use std::collections::BTreeMap;
 
 use crds::{BackendSpec, RouteSpec};
-use dataplane_snapshot::{Key, Kind, TENANT_LABEL};
+use dataplane_snapshot::{DEFAULT_TENANT, Key, Kind, TENANT_LABEL};
 use serde_json::{Map, Value, json};
 
 use super::reader::{Reader, whole_object};
 use super::{backend, route};
 use crate::Problem;
-
-const DEFAULT_TENANT: &str = "default";
 
 /// An object as the admin API knows it: by tenant and id.
 #[derive(Clone, Debug, PartialEq)]

@@ -127,7 +127,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use dataplane_snapshot::wire::{Node, Usage};
-    use dataplane_snapshot::{AsOf, Root};
+    use dataplane_snapshot::{AsOf, Root, Scope};
 
     use super::*;
     use crate::programmed::Applied;
@@ -136,7 +136,12 @@ mod tests {
     fn member() -> MemberStatus {
         let applied = Applied { root: Root([1; 32]), as_of: AsOf::default(), rejected: BTreeMap::new() };
         MemberStatus {
-            identity: Identity { id: "w".into(), name: "w".into(), version: "1".into() },
+            identity: Identity {
+                id: "w".into(),
+                name: "w".into(),
+                version: "1".into(),
+                scope: Scope::default(),
+            },
             silent_for: Duration::ZERO,
             lost: false,
             applied: Some(applied),

@@ -1,7 +1,8 @@
 //! The part of a snapshot that a scope is about: all listeners, the Routes that it selects, and what these reference.
 //!
-//! It is a function of the snapshot. What is kept between two snapshots only makes it cheap: an edit costs each live scope
-//! the objects that changed, however many there are; the first part costs as much as reading every Route.
+//! It is a function of the snapshot, but for what a held object referenced before: workers go on with its last good version,
+//! which needs that. What else is kept between two snapshots only makes it cheap: an edit costs each live scope the objects
+//! that changed, however many there are; the first part costs as much as reading every Route.
 
 mod references;
 
@@ -11,7 +12,10 @@ use std::sync::Arc;
 use dataplane_snapshot::{AsOf, Key, Kind, Object, Scope, Snapshot, wire};
 use prost::Message as _;
 
-use references::references;
+use references::{is_held, references};
+
+/// The most scopes that a leader has parts for. Each costs memory for the keys of its part, and some time with each edit.
+pub const MAX_SCOPES: usize = 64;
 
 /// A scope with its part of one snapshot.
 #[derive(Clone, Debug)]
@@ -76,7 +80,12 @@ impl Scoped {
         }
         let entry = self.included.entry(key.clone()).or_default();
         entry.is_selected = is_selected;
-        let now = object.map(references).unwrap_or_default();
+        let mut now = object.map(references).unwrap_or_default();
+        if object.is_some_and(is_held) {
+            now.extend(entry.references.iter().cloned());
+            now.sort();
+            now.dedup();
+        }
         // The new ones first: what stays isn't let go of in between.
         let before = std::mem::replace(&mut entry.references, now.clone());
         self.take(now, whole, touched);

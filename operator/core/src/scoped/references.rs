@@ -7,7 +7,10 @@ pub(super) fn references(object: &Object) -> Vec<Key> {
     match object.decode() {
         Ok(Payload::Listener(listener)) => {
             let tls = listener.tls.iter();
-            keys(Kind::Certificate, tls.flat_map(|tls| tls.certificates.iter().chain(&tls.client_authorities)))
+            keys(
+                Kind::Certificate,
+                tls.flat_map(|tls| tls.certificates.iter().chain(&tls.client_authorities)),
+            )
         }
         Ok(Payload::Route(route)) => of_route(&route),
         Ok(Payload::Backend(backend)) => {
@@ -21,6 +24,10 @@ pub(super) fn references(object: &Object) -> Vec<Key> {
         Ok(Payload::Held(held)) => held.route.as_ref().map(of_route).unwrap_or_default(),
         Ok(Payload::Secret(_)) | Err(_) => Vec::new(),
     }
+}
+
+pub(super) fn is_held(object: &Object) -> bool {
+    matches!(object.decode(), Ok(Payload::Held(_)))
 }
 
 fn of_route(route: &Route) -> Vec<Key> {
@@ -40,7 +47,10 @@ fn mirror(filter: &Filter) -> Option<&String> {
 }
 
 fn of_target(target: &Target) -> Vec<Key> {
-    keys(Kind::Certificate, target.tls.iter().flat_map(|tls| tls.client_certificates.iter().chain(&tls.trusted)))
+    keys(
+        Kind::Certificate,
+        target.tls.iter().flat_map(|tls| tls.client_certificates.iter().chain(&tls.trusted)),
+    )
 }
 
 /// Only those of the kind that is meant: so no object leads to itself.

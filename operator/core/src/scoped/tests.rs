@@ -31,7 +31,8 @@ fn payload(kind: Kind, names: &[&str]) -> Payload {
             });
             let to = |backend| wire::Destination { backend, weight: 1, filters: Vec::new() };
             let destinations = backends.map(to).collect();
-            let rule = wire::Rule { filters: mirror.into_iter().collect(), destinations, matches: Vec::new() };
+            let rule =
+                wire::Rule { filters: mirror.into_iter().collect(), destinations, matches: Vec::new() };
             Payload::Route(wire::Route { rules: vec![rule], ..Default::default() })
         }
         Kind::Backend => {
@@ -142,4 +143,23 @@ fn the_key_of_another_kind_is_no_reference() {
     let rule = wire::Rule { destinations: vec![to], ..Default::default() };
     let route = Payload::Route(wire::Route { rules: vec![rule], ..Default::default() });
     assert_eq!(references(&Object::encode(key(Kind::Route, "a"), &route.into())), []);
+}
+
+/// A worker goes on with the last good version of what is held, which needs its backend.
+#[test]
+fn what_is_held_keeps_what_it_referenced() {
+    let objects = [object(Kind::Route, "a", "a", &["a", "b"]), object(Kind::Backend, "a", "a", &["a"])];
+    let more = [object(Kind::Backend, "b", "b", &[]), object(Kind::Secret, "a", "b", &[])];
+    let whole = Snapshot::new(objects.into_iter().chain(more), AsOf::default());
+    let scoped = Scoped::new("tenants=a".parse().unwrap(), &whole);
+    let labels = BTreeMap::from([(TENANT_LABEL.to_owned(), "a".to_owned())]);
+    let held = Payload::Held(wire::Held { reason: "a typo".to_owned(), route: None });
+    let held = Object::encode(key(Kind::Route, "a"), &wire::Content { labels, payload: Some(held) });
+    let worse = whole.edit([held], &[], AsOf::default());
+    let scoped = scoped.advance(&worse, [&key(Kind::Route, "a")]);
+    assert_eq!(scoped.state().root(), worse.root(), "all of it");
+    let better = worse.edit([object(Kind::Route, "a", "a", &["b"])], &[], AsOf::default());
+    let scoped = scoped.advance(&better, [&key(Kind::Route, "a")]);
+    let keys: Vec<String> = scoped.state().objects().map(|object| object.key().to_string()).collect();
+    assert_eq!(keys, ["route/x/a", "backend/x/b"]);
 }

@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use dataplane_snapshot::{Recency, Root};
+use dataplane_snapshot::{Recency, Root, Scope, Snapshot};
 
-use crate::programmed::{Applied, Counted};
+use crate::programmed::{Applied, Counted, Share};
 
 /// How long a worker that isn't heard of stays a member, and so is waited for by Programmed.
 pub const MEMBER_TTL: Duration = Duration::from_secs(60);
@@ -24,14 +25,18 @@ pub struct Identity {
     pub id: String,
     pub name: String,
     pub version: String,
+    /// What it may have and asked for.
+    pub scope: Scope,
 }
 
 /// The live workers, by id.
 #[derive(Debug, Default)]
 pub struct Members {
     by_id: BTreeMap<String, Member>,
-    /// The root of the state that all should have.
+    /// The root of the state that all should have whose scope is everything.
     current: Option<Root>,
+    /// The states that the others should have.
+    parts: BTreeMap<Scope, Arc<Snapshot>>,
     changes: u64,
 }
 
@@ -105,12 +110,27 @@ impl Members {
         self.by_id.contains_key(id)
     }
 
+    /// The root of the state that workers with this scope should have.
+    pub fn current(&self, scope: &Scope) -> Option<Root> {
+        if scope.is_all() { self.current } else { self.parts.get(scope).map(|part| part.root()) }
+    }
+
+    /// Whether some member has this scope.
+    pub fn have(&self, scope: &Scope) -> bool {
+        self.by_id.values().any(|member| member.identity.scope == *scope)
+    }
+
     /// The members as Programmed counts them: all, until their time is over.
     pub fn counted(&self, now: Duration) -> Vec<Counted> {
+        let share = |scope: &Scope| match scope.is_all() {
+            true => Share::Whole,
+            false => Share::Part(self.parts.get(scope).cloned()),
+        };
         let counted = |member: &Member| Counted {
             name: member.identity.name.clone(),
             ack: member.applied.clone(),
             lost: member.is_lost(now),
+            share: share(&member.identity.scope),
         };
         self.by_id.values().map(counted).collect()
     }
@@ -134,7 +154,7 @@ impl Members {
         if self.by_id.len() >= MAX_MEMBERS {
             return false;
         }
-        let id = identity.id.clone();
+        let (id, current) = (identity.id.clone(), self.current(&identity.scope));
         let member = Member {
             identity,
             joined: now,
@@ -142,7 +162,7 @@ impl Members {
             shown_lost: false,
             applied: None,
             refused: None,
-            behind_since: self.current.map(|_| now),
+            behind_since: current.map(|_| now),
         };
         self.by_id.insert(id, member);
         self.changes += 1;
@@ -168,13 +188,14 @@ impl Members {
         now: Duration,
     ) {
         let id = identity.id.clone();
+        let current = self.current(&identity.scope);
         self.heard(identity, now);
         let Some(member) = self.by_id.get_mut(&id) else { return };
         let late = |known: &Applied| known.as_of.recency_of(&applied.as_of) == Recency::Stale;
         if member.applied.as_ref().is_some_and(late) {
             return;
         }
-        member.follow(self.current, Some(applied.root), now);
+        member.follow(current, Some(applied.root), now);
         if member.applied.as_ref() != Some(&applied) || member.refused != refused {
             member.applied = Some(applied);
             member.refused = refused;
@@ -192,11 +213,27 @@ impl Members {
         }
     }
 
-    /// All should have the state with this root now.
+    /// All whose scope is everything should have the state with this root now.
     pub(super) fn published(&mut self, root: Root, now: Duration) {
         self.current = Some(root);
-        for member in self.by_id.values_mut() {
-            member.follow(Some(root), member.applied.as_ref().map(|applied| applied.root), now);
+        self.follow(&Scope::default(), Some(root), now);
+    }
+
+    /// All with this scope should have this state now; `None`: nobody has the scope.
+    pub(super) fn narrowed(&mut self, scope: Scope, part: Option<Arc<Snapshot>>, now: Duration) {
+        let root = part.as_ref().map(|part| part.root());
+        self.follow(&scope, root, now);
+        match part {
+            Some(part) => self.parts.insert(scope, part),
+            None => self.parts.remove(&scope),
+        };
+        // What these members are counted for may be something else.
+        self.changes += 1;
+    }
+
+    fn follow(&mut self, scope: &Scope, root: Option<Root>, now: Duration) {
+        for member in self.by_id.values_mut().filter(|member| member.identity.scope == *scope) {
+            member.follow(root, member.applied.as_ref().map(|applied| applied.root), now);
         }
     }
 

@@ -13,7 +13,7 @@ fn at(milliseconds: u64) -> Duration {
 }
 
 fn member(id: &str, name: &str) -> Identity {
-    Identity { id: id.into(), name: name.into(), version: "1".into() }
+    Identity { id: id.into(), name: name.into(), version: "1".into(), scope: Scope::default() }
 }
 
 fn poll(poll: u64, id: &str, known: Option<Root>, hold: Duration) -> Event {
@@ -287,4 +287,33 @@ fn a_word_of_a_member_ends_no_hold_and_keeps_it_alive() {
     session.handle(Event::Heard { member: member("x", "x") }, at(0));
     session.handle(Event::Heard { member: member("x", "x") }, LOST_AFTER);
     assert!(!status(&session, "x", LOST_AFTER + at(1)).lost);
+}
+
+#[test]
+fn polls_wait_for_the_part_of_their_scope() {
+    let scope: Scope = "tenants=a".parse().unwrap();
+    let narrowed = |objects: &[&str]| {
+        let key = |name: &str| dataplane_snapshot::Key::new(Kind::Route, "x", name);
+        let objects =
+            objects.iter().map(|name| dataplane_snapshot::Object::new(key(name), bytes::Bytes::new()));
+        let part = Arc::new(Snapshot::new(objects, AsOf::default()));
+        (part.root(), Event::Narrowed { scope: scope.clone(), part: Some(part) })
+    };
+    let ask = |number: u64, known: Option<Root>| {
+        let member = Identity { scope: scope.clone(), ..member("w", "w") };
+        Event::Poll { poll: PollId(number), member, known, hold: HOLD }
+    };
+    let mut session = published(A);
+    assert_eq!(answers(&session.handle(ask(1, None), at(1))), [], "nothing is known of its part");
+    let (one, event) = narrowed(&["one"]);
+    assert_eq!(answers(&session.handle(event, at(2))), [(1, Reply::State)]);
+    assert_eq!(answers(&session.handle(ask(2, Some(one)), at(3))), []);
+    assert_eq!(answers(&session.handle(Event::Published { root: B }, at(4))), [], "its part is the same");
+    assert_eq!(answers(&session.handle(narrowed(&["one"]).1, at(5))), []);
+    assert_eq!(answers(&session.handle(narrowed(&["two"]).1, at(6))), [(2, Reply::State)]);
+    assert_eq!(session.current(), Some(B));
+    let gone = Event::Narrowed { scope: scope.clone(), part: None };
+    session.handle(gone, at(7));
+    assert_eq!(answers(&session.handle(ask(3, Some(one)), at(8))), []);
+    assert_eq!(answers(&session.handle(Event::Timer, at(30_000))), [(3, Reply::NotNow)]);
 }

@@ -228,6 +228,7 @@ impl World {
                 let is_settled = match programmed {
                     Programmed::Propagating { .. } | Programmed::WorkerLost { .. } => false,
                     Programmed::NoWorkers => members.is_empty(),
+                    Programmed::OutOfScope => unreachable!("all have everything"),
                     Programmed::True
                     | Programmed::NotAccepted
                     | Programmed::Held

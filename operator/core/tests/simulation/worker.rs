@@ -8,7 +8,7 @@ use dataplane_core::stored::as_of_in_service;
 use dataplane_core::subscription::{
     self, Action, Answer, Ask, Attempt, Failure, Moment, Outcome, Settings, Subscription, decode,
 };
-use dataplane_snapshot::{AsOf, Key, Kind, Object, Root, Snapshot, manifest, wire};
+use dataplane_snapshot::{AsOf, Key, Kind, Object, Root, Scope, Snapshot, manifest, wire};
 use operator_core::programmed::Applied;
 use operator_core::session::Identity;
 
@@ -320,7 +320,12 @@ impl World {
 }
 
 pub(crate) fn member(index: WorkerIndex, life: Life) -> Identity {
-    Identity { id: format!("w{index}-{life}"), name: format!("w{index}"), version: "1".to_owned() }
+    Identity {
+        id: format!("w{index}-{life}"),
+        name: format!("w{index}"),
+        version: "1".to_owned(),
+        scope: Scope::default(),
+    }
 }
 
 /// In the place of the router: rejects backends without their password, and what an older worker doesn't know.

@@ -220,7 +220,12 @@ impl Entry {
         let programmed = self.verdict.as_ref().map(|verdict| &verdict.programmed);
         matches!(
             programmed,
-            Some(Programmed::NoWorkers | Programmed::Propagating { .. } | Programmed::WorkerLost { .. })
+            Some(
+                Programmed::NoWorkers
+                    | Programmed::OutOfScope
+                    | Programmed::Propagating { .. }
+                    | Programmed::WorkerLost { .. }
+            )
         )
     }
 

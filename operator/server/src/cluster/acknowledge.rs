@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use dataplane_snapshot::{Root, wire};
+use dataplane_snapshot::{Root, Scope, wire};
 use operator_core::programmed::Applied;
 use operator_core::session::{Event, Identity};
 use prost::Message as _;
@@ -36,7 +36,7 @@ pub(super) async fn ack(
     match read(body, sender) {
         Ok((member, Applied { root, as_of, rejected }, refused)) => {
             cluster.counters.ack();
-            let applied = Applied { root: cluster.whole(root, reach), as_of, rejected };
+            let applied = Applied { root: cluster.session_root(root, &member.scope, reach), as_of, rejected };
             cluster.handle(Event::Ack { member, applied, refused });
             StatusCode::NO_CONTENT.into_response()
         }
@@ -59,15 +59,16 @@ fn read(body: Bytes, sender: Identity) -> Result<(Identity, Applied, Option<Stri
     let rejected = single.into_iter().filter_map(|of| Some((of.key.parse().ok()?, of.reason))).collect();
     let member = match ack.member {
         None => sender,
-        Some(member) => identity(member)?,
+        Some(member) => identity(member, sender.scope)?,
     };
     Ok((member, Applied { root, as_of, rejected }, refused))
 }
 
-pub(super) fn identity(member: wire::Member) -> Result<Identity, AckError> {
+/// Whoever it speaks for, a sender speaks of what it may have itself.
+pub(super) fn identity(member: wire::Member, scope: Scope) -> Result<Identity, AckError> {
     let wire::Member { id, name, version } = member;
     if [&id, &name, &version].into_iter().all(|text| is_good(text)) {
-        Ok(Identity { id, name, version })
+        Ok(Identity { id, name, version, scope })
     } else {
         Err(AckError::Member)
     }

@@ -2,9 +2,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dataplane_snapshot::{AsOf, Key, Kind, Object, Snapshot, wire};
+use dataplane_snapshot::{AsOf, Key, Kind, Object, Scope, Snapshot, wire};
 use operator_core::session::Reach;
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use super::coding::Coding;
@@ -12,7 +13,12 @@ use super::{Cluster, ClusterSettings};
 use crate::Credentials;
 
 async fn encoded(cluster: &Cluster) -> Bytes {
-    let current = cluster.current.subscribe().wait_for(Option::is_some).await.unwrap().clone().unwrap();
+    let current = loop {
+        match cluster.current(&Scope::default()) {
+            Some(current) => break current,
+            None => yield_now().await,
+        }
+    };
     current.encoded(Reach::Machine, Coding::Identity).await.unwrap().bytes
 }
 

@@ -5,7 +5,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use dataplane_snapshot::wire::{NetworkLocation, Node, Usage};
-use dataplane_snapshot::{AsOf, Root};
+use dataplane_snapshot::{AsOf, Root, Scope};
 use operator_core::reports::{Colour, Counts, Reporter, Trouble, colour, troubles};
 use operator_core::session::{Event, Identity, MemberStatus};
 use serde::Serialize;
@@ -40,6 +40,9 @@ pub(super) struct Member {
     up_to_date: bool,
     /// For how long there has been a state that it lacks.
     behind_for_ms: u128,
+    /// Of which Routes it has the state; absent: of all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
     /// The root of what it has in service; absent if it hasn't said yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     root: Option<String>,
@@ -153,10 +156,11 @@ impl Cluster {
             rows.push(self.leader_row(identity, node, &usage));
         }
         let sessions = self.lock();
-        let (current, counts) = (sessions.session.current(), sessions.reports.counts());
+        let counts = sessions.reports.counts();
         for status in sessions.session.members().list(now) {
             let reporter = sessions.reports.of(&status.identity.id);
             let targets = counts.get(&*status.identity.id).copied();
+            let current = sessions.session.members().current(&status.identity.scope);
             let troubles = troubles(&status, reporter, &hash, now);
             let mut row = describe(status, current, &troubles);
             row.told = reporter.map(|reporter| told_by(reporter, now));
@@ -167,7 +171,7 @@ impl Cluster {
     }
 
     fn leader_row(&self, identity: Identity, node: Node, usage: &Usage) -> Member {
-        let current = self.current.borrow().clone();
+        let current = self.current(&Scope::default());
         let root = self.root();
         let uptime = u128::from(usage.uptime);
         Member {
@@ -179,6 +183,7 @@ impl Cluster {
             same_name: false,
             up_to_date: root.is_some(),
             behind_for_ms: 0,
+            scope: None,
             root: root.map(|root| root.to_string()),
             as_of: current.map(|current| as_of(current.as_of())).unwrap_or_default(),
             rejected: Vec::new(),
@@ -208,6 +213,7 @@ fn describe(member: MemberStatus, current: Option<Root>, troubles: &[Trouble]) -
             .flat_map(|applied| &applied.rejected)
             .map(|(key, reason)| Rejection { key: key.to_string(), reason: reason.clone() })
             .collect(),
+        scope: Some(member.identity.scope).filter(|scope| !scope.is_all()).map(|scope| scope.to_string()),
         root: root.map(|root| root.to_string()),
         id: member.identity.id,
         name: member.identity.name,

@@ -17,6 +17,7 @@ mod poll;
 mod reach;
 mod report;
 mod state;
+mod states;
 mod targets;
 mod worker_headers;
 
@@ -30,10 +31,10 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderValue;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
-use dataplane_snapshot::{Key, Root, Snapshot};
+use dataplane_snapshot::{Key, Root, Scope, Snapshot};
 use operator_core::programmed::{Applied, Counted};
 use operator_core::reports::{BackendHealth, Reports};
-use operator_core::session::{Action, Event, Identity, MemberStatus, PollId, Reach, Reply, Session};
+use operator_core::session::{Action, Event, Identity, MemberStatus, PollId, Reply, Session};
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
@@ -44,7 +45,7 @@ pub use members::Introduction;
 pub use reach::Ends;
 
 use crate::Credentials;
-use state::Current;
+use states::States;
 
 /// The longest accepted acknowledgement, in bytes.
 pub const MAX_ACK_BYTES: usize = 256 * 1024;
@@ -61,7 +62,10 @@ const SHORTEST_KEEP: Duration = Duration::from_millis(100);
 #[derive(Clone, Debug)]
 pub struct ClusterSettings {
     pub credentials: Credentials,
-    /// Workers are known by a certificate that they show inside TLS, and not by the credentials.
+    /// Further pairs, for workers that may have only a part of the state.
+    pub clients: Vec<Client>,
+    /// Workers are known by a certificate that they show inside TLS, and not by the credentials; if there are
+    /// [`Self::clients`], by both.
     pub client_certificates: bool,
     /// How many whole states are sent at one time; further workers wait in line for a while and are then asked to come
     /// back. Keeps a fleet that starts at once from taking all of the leader's memory and network.
@@ -73,11 +77,19 @@ pub struct ClusterSettings {
     pub name: String,
 }
 
+/// Whose workers may have no more than what `scope` selects, whatever they ask for.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub credentials: Credentials,
+    pub scope: Scope,
+}
+
 impl ClusterSettings {
     /// 32 whole states at one time, compressed, kept for 4 s; a leader without a name.
     pub fn new(credentials: Credentials) -> Self {
         Self {
             credentials,
+            clients: Vec::new(),
             client_certificates: false,
             full_sends: 32,
             compression: Compression::default(),
@@ -90,9 +102,13 @@ impl ClusterSettings {
 /// The leader's side of the cluster. [`Cluster::run`] must run for polls to be answered.
 pub struct Cluster {
     credentials: Credentials,
+    clients: Vec<Client>,
     client_certificates: bool,
     sessions: Mutex<Sessions>,
-    current: watch::Sender<Option<Arc<Current>>>,
+    /// Locked before the sessions, by whoever needs both.
+    states: Mutex<States>,
+    /// Held by whoever makes the part of a scope.
+    opening: tokio::sync::Mutex<()>,
     full_sends: Arc<Semaphore>,
     compression: Compression,
     keep_encoded: Duration,
@@ -117,9 +133,11 @@ impl Cluster {
     pub fn new(settings: ClusterSettings) -> Arc<Self> {
         Arc::new(Self {
             credentials: settings.credentials,
+            clients: settings.clients,
             client_certificates: settings.client_certificates,
             sessions: Mutex::default(),
-            current: watch::Sender::new(None),
+            states: Mutex::default(),
+            opening: tokio::sync::Mutex::default(),
             full_sends: Arc::new(Semaphore::new(settings.full_sends)),
             compression: settings.compression,
             keep_encoded: settings.keep_encoded.max(SHORTEST_KEEP),
@@ -171,9 +189,7 @@ impl Cluster {
             tokio::select! {
                 () = due => self.handle(Event::Timer),
                 _ = timer.changed() => {}
-                _ = keep.tick() => {
-                    self.current.borrow().iter().for_each(|current| current.forget_unused());
-                }
+                _ = keep.tick() => self.forget_unused(),
                 changed = snapshots.changed(), if publishing => match changed {
                     Ok(()) => self.publish(snapshots.borrow_and_update().clone()),
                     Err(_) => publishing = false,
@@ -220,18 +236,9 @@ impl Cluster {
 
     fn publish(&self, snapshot: Option<Arc<Snapshot>>) {
         let Some(snapshot) = snapshot else { return };
-        let root = snapshot.root();
         *self.published_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         // Also if the root is the same: a later as-of belongs into later answers.
-        let previous = self.current.borrow().clone();
-        let current = Current::new(snapshot, previous.as_deref(), self.compression);
-        self.current.send_replace(Some(Arc::new(current)));
-        self.handle(Event::Published { root });
-    }
-
-    /// See [`operator_core::session::Offer::whole_root`].
-    fn whole(&self, root: Root, reach: Reach) -> Root {
-        self.current.borrow().as_ref().map_or(root, |current| current.offer().whole_root(root, reach))
+        self.publish_state(snapshot);
     }
 
     fn next_poll(&self) -> PollId {

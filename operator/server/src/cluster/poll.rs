@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use dataplane_snapshot::Root;
+use dataplane_snapshot::{Root, Scope};
 use operator_core::session::{Event, Identity, PollId, Reach, Reply};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::timeout;
@@ -16,6 +16,7 @@ use super::body::body;
 use super::coding::Coding;
 use super::reach::Reached;
 use super::state::Current;
+use super::states::NotOpen;
 use super::worker_headers::Worker;
 
 /// How long a worker waits in line for a whole state before it is asked to come back: less than the 2 s after which it gives
@@ -28,14 +29,30 @@ const RETRY_AFTER: &str = "1";
 /// The root of what a worker has and could change into the current state.
 const BASE: &str = "komainu-base";
 
+/// In answers to workers that have a part of the state: the text of the scope that it is the part of. A leader that doesn't know
+/// scopes doesn't say it.
+const SCOPE: &str = "komainu-scope";
+
 /// What becomes of a request in the end.
 type Answer = Result<Response, Later>;
 
 /// Why a worker is to come back.
 struct Later(&'static str);
 
+impl From<NotOpen> for Later {
+    fn from(reason: NotOpen) -> Self {
+        match reason {
+            NotOpen::NoState => NO_STATE,
+            NotOpen::TooMany => TOO_MANY_SCOPES,
+        }
+    }
+}
+
 const NO_STATE: Later = Later("there is no state yet, or there are too many workers\n");
 const STOPPING: Later = Later("this leader is stopping\n");
+const TOO_MANY_SCOPES: Later = Later(
+    "workers with too many different selectors follow this leader: give some of them the same, as cluster.worker.selector\n",
+);
 
 /// `GET /api/cluster/state`: the current state, or 304 after the hold if the worker has it already. If the worker says by
 /// [`BASE`] what it has, it is what changes that, or 409 if that isn't remembered: then it posts a manifest.
@@ -45,10 +62,13 @@ pub(super) async fn state(
     Reached(reach): Reached,
     headers: HeaderMap,
 ) -> Response {
-    let known = headers.get(header::IF_NONE_MATCH).and_then(root_in).map(|root| cluster.whole(root, reach));
+    let scope = member.scope.clone();
     let answer = async {
+        cluster.open(&scope).await?;
+        let known = headers.get(header::IF_NONE_MATCH).and_then(root_in);
+        let known = known.map(|root| cluster.session_root(root, &scope, reach));
         let reply = ask(&cluster, member, known, hold(&headers)).await?;
-        let current = cluster.current.borrow().clone().ok_or(NO_STATE)?;
+        let current = cluster.current(&scope).ok_or(NO_STATE)?;
         if reply == Reply::NotModified {
             cluster.counters.not_modified();
             // RFC 9110, 15.4.5: with the ETag that a 200 would have had.
@@ -71,7 +91,7 @@ pub(super) async fn state(
         cluster.counters.state(state.bytes.len());
         Ok(cluster.send(&current, reach, state.coding, body(state.bytes, permit)))
     };
-    answer.await.unwrap_or_else(|later| not_now(&cluster, &later))
+    answer.await.map_or_else(|later| not_now(&cluster, &later), |answer| of_scope(answer, &scope))
 }
 
 /// `POST /api/cluster/state`: a worker says by a manifest what it has, and gets what turns that into the current state.
@@ -87,17 +107,27 @@ pub(super) async fn difference(
         let sentence = format!("header {BASE} must be the root of what the manifest tells of\n");
         return (StatusCode::BAD_REQUEST, sentence).into_response();
     };
+    let scope = member.scope.clone();
     let answer: Answer = async {
+        cluster.open(&scope).await?;
         ask(&cluster, member, None, Duration::ZERO).await?;
         let permit = stand_in_line(&cluster).await?;
-        let current = cluster.current.borrow().clone().ok_or(NO_STATE)?;
+        let current = cluster.current(&scope).ok_or(NO_STATE)?;
         let coding = cluster.compression.choose(&headers);
         let change = current.clone().difference(reach, base, manifest, coding).await.ok_or(STOPPING)?;
         cluster.counters.manifest(change.bytes.len());
         Ok(cluster.send(&current, reach, change.coding, body(change.bytes, permit)))
     }
     .await;
-    answer.unwrap_or_else(|later| not_now(&cluster, &later))
+    answer.map_or_else(|later| not_now(&cluster, &later), |answer| of_scope(answer, &scope))
+}
+
+fn of_scope(mut answer: Response, scope: &Scope) -> Response {
+    if !scope.is_all() {
+        let text = HeaderValue::try_from(scope.to_string());
+        answer.headers_mut().extend(text.map(|text| (HeaderName::from_static(SCOPE), text)));
+    }
+    answer
 }
 
 /// Asks the session, and waits for as long as it holds the poll.
@@ -131,7 +161,10 @@ impl Cluster {
         let mut response = Response::new(body);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding, komainu-base"));
+        headers.insert(
+            header::VARY,
+            HeaderValue::from_static("accept-encoding, komainu-base, komainu-worker-scope"),
+        );
         headers.extend(
             HeaderValue::try_from(current.offer().snapshot(reach).root().entity_tag())
                 .map(|root| (header::ETAG, root)),

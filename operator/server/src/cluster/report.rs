@@ -39,7 +39,7 @@ fn read(body: &[u8], sender: Identity) -> Result<(Identity, Report), AckError> {
     let (report, member) = Report::read(body)?;
     let member = match member {
         None => sender,
-        Some(member) => identity(member)?,
+        Some(member) => identity(member, sender.scope)?,
     };
     Ok((member, report))
 }

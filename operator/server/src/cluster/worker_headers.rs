@@ -3,35 +3,50 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
+use dataplane_snapshot::Scope;
 use operator_core::session::Identity;
 
 use super::Cluster;
+use super::authenticate::Allowed;
 
 /// The longest id, name or version of a worker, in bytes: that of a DNS name.
 const MAX_LENGTH: usize = 253;
 
-/// Who is asking, from `Komainu-Worker-Id`, `-Name` and `-Version`.
+/// The header with the text of what a worker selects; without it everything that it may have.
+const SCOPE: &str = "komainu-worker-scope";
+
+/// Who is asking, from `Komainu-Worker-Id`, `-Name` and `-Version`, for what of that which it may have, from [`SCOPE`].
 pub(super) struct Worker(pub(super) Identity);
 
 impl FromRequestParts<Arc<Cluster>> for Worker {
     type Rejection = (StatusCode, String);
 
     async fn from_request_parts(parts: &mut Parts, cluster: &Arc<Cluster>) -> Result<Self, Self::Rejection> {
-        identity(&parts.headers).map(Self).map_err(|name| {
+        // Without a word on it nothing is allowed: every request has come through the authentication.
+        let allowed = parts.extensions.get().cloned().ok_or((StatusCode::FORBIDDEN, String::new()))?;
+        identity(&parts.headers, &allowed).map(Self).map_err(|sentence| {
             cluster.counters.refused();
-            let sentence = format!("header {name} must have 1 to {MAX_LENGTH} visible characters\n");
             (StatusCode::BAD_REQUEST, sentence)
         })
     }
 }
 
-/// `Err` is the name of the bad header.
-fn identity(headers: &HeaderMap) -> Result<Identity, &'static str> {
+/// `Err` is a sentence.
+fn identity(headers: &HeaderMap, Allowed(allowed): &Allowed) -> Result<Identity, String> {
     let text = |name| {
         let value = headers.get(name).and_then(|value| value.to_str().ok());
-        value.filter(|value| is_good(value)).map(str::to_owned).ok_or(name)
+        let bad = || format!("header {name} must have 1 to {MAX_LENGTH} visible characters\n");
+        value.filter(|value| is_good(value)).map(str::to_owned).ok_or_else(bad)
+    };
+    let asked: Scope = match headers.get(SCOPE) {
+        None => Scope::default(),
+        Some(value) => {
+            let value = value.to_str().map_err(|_| format!("header {SCOPE} must be visible characters\n"))?;
+            value.parse().map_err(|error| format!("header {SCOPE}: {error}\n"))?
+        }
     };
     Ok(Identity {
+        scope: allowed.narrow(&asked),
         id: text("komainu-worker-id")?,
         name: text("komainu-worker-name")?,
         version: text("komainu-worker-version")?,

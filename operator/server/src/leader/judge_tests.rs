@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use dataplane_snapshot::{Epoch, Key, Kind, SourceAsOf};
-use operator_core::programmed::{Applied, Programmed};
+use operator_core::programmed::{Applied, Programmed, Share};
 use operator_core::{Observed, Origin, Owner, SourceView, Spec};
 
 use super::*;
@@ -46,7 +46,7 @@ async fn follows_plans_and_workers() {
     until(&mut verdicts, 1, Programmed::NoWorkers).await;
 
     let set = |ack: Option<Applied>| {
-        let worker = Counted { name: "one".to_owned(), ack, lost: false };
+        let worker = Counted { name: "one".to_owned(), ack, lost: false, share: Share::Whole };
         workers.send_replace(Arc::new(vec![worker]));
     };
     let applied = || {

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use dataplane_snapshot::{Epoch, Kind, SourceAsOf};
-use operator_core::programmed::Applied;
+use operator_core::programmed::{Applied, Share};
 use operator_core::{Owner, SourceView};
 use prometheus_client::registry::Registry;
 
@@ -29,7 +29,8 @@ async fn a_change_is_measured_when_the_last_worker_has_it() {
     let view = SourceView { owner: Owner::Store, as_of, objects: operator_core::ObservedMap::new() };
     let (_views, source) = watch::channel(Some(Arc::new(view)));
     let leader = Leader::start(Vec::new(), vec![source], metrics.clone());
-    let worker = |ack: Option<Applied>| Counted { name: "one".to_owned(), ack, lost: false };
+    let worker =
+        |ack: Option<Applied>| Counted { name: "one".to_owned(), ack, lost: false, share: Share::Whole };
     let (workers, counted) = watch::channel(Arc::new(vec![worker(None)]));
     measure(leader.planned.clone(), counted, &metrics);
     until_shown(&registry, "leader_propagating_changes 1").await;

@@ -5,6 +5,7 @@
 mod changes;
 mod fleet;
 mod reports;
+mod scopes;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,3 +1,4 @@
+use dataplane_snapshot::Scope;
 use http::StatusCode;
 use operator_core::session::Identity;
 use operator_server::cluster::Introduction;
@@ -129,7 +130,8 @@ async fn a_held_poll_outlives_a_report() {
 #[tokio::test]
 async fn the_leader_is_a_member_too_and_others_are_compared_with_it() {
     let leader = leader();
-    let identity = Identity { id: "l1".into(), name: "chief".into(), version: "0.1.0".into() };
+    let identity =
+        Identity { id: "l1".into(), name: "chief".into(), version: "0.1.0".into(), scope: Scope::default() };
     let node = wire::Node { mode: "leader".into(), settings_hash: "bb".into(), ..Default::default() };
     let look = Box::new(move || (node.clone(), wire::Usage { uptime: 9, ..Default::default() }));
     leader.cluster.introduce(Introduction { identity, look });

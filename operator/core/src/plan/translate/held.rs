@@ -25,7 +25,12 @@ pub(in crate::plan) fn held(
     };
     let route = route.filter(|route| route.rules.iter().any(|rule| !rule.matches.is_empty()));
     let full = held(labels, route);
-    if fits(&full) { full } else { held(&BTreeMap::new(), None) }
+    if fits(&full) {
+        return full;
+    }
+    // Without its labels nobody knows whom it is for: they are the last to go.
+    let bare = held(labels, None);
+    if fits(&bare) { bare } else { held(&BTreeMap::new(), None) }
 }
 
 fn reason(problems: &[Problem]) -> String {

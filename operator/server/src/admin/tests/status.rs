@@ -1,4 +1,4 @@
-use dataplane_snapshot::wire;
+use dataplane_snapshot::{Scope, wire};
 use operator_core::reports::{Report, Taken};
 use operator_core::session::Identity;
 
@@ -52,7 +52,8 @@ fn tell(api: &Api, worker: &str, sequence: u64, backend: &Key, target: &str, is_
         ..Default::default()
     };
     let report = wire::Report { sequence, targets: vec![level], ..Default::default() };
-    let identity = Identity { id: worker.into(), name: worker.into(), version: "1".into() };
+    let identity =
+        Identity { id: worker.into(), name: worker.into(), version: "1".into(), scope: Scope::default() };
     assert_eq!(api.cluster.take(identity, Report::from_wire(report).unwrap()), Some(Taken::Taken));
 }
 
