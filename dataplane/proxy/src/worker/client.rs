@@ -148,7 +148,8 @@ impl Client {
         if !is_within(response.headers(), &self.settings.scope) {
             let reason = "it isn't the part that cluster.worker.selector selects: an older leader doesn't know \
                           selectors, update it first";
-            return Err(Failure::Incompatible { root: Some(root), reason: reason.to_owned() });
+            // No root is refused: once the leader knows selectors, the part may have the same.
+            return Err(Failure::Incompatible { root: None, reason: reason.to_owned() });
         }
         let damaged = move |reason: String| Failure::Damaged { root: Some(root), reason };
         let coding = Coding::of(response.headers()).map_err(damaged)?;

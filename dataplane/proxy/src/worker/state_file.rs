@@ -20,6 +20,8 @@ const ROOT: &str = "root";
 const AS_OF: &str = "as-of";
 /// The text of the scope that it was written for.
 const SCOPE: &str = "scope";
+/// The root that was written with it: a version before scopes leaves both as they are when it writes.
+const SCOPE_ROOT: &str = "scope-root";
 
 /// Pages that redb keeps in memory, in bytes; its own default is 1 GiB.
 const CACHE: usize = 8 << 20;
@@ -60,13 +62,15 @@ impl StateFile {
     /// told in the log, and a new one takes its place. Blocks.
     ///
     /// A file that can't be used now is no error: writes try again, and say why they fail. One that was written for a scope which
-    /// has more than `scope` isn't served from: what is of others isn't for this worker any more.
+    /// has more than `scope` isn't served from: what is of others isn't for this worker any more. One of a narrower scope is, and
+    /// is as of nothing: it doesn't tell of what `scope` has beyond.
     pub fn of_scope(path: impl Into<PathBuf>, scope: Scope) -> (Self, Option<Served>) {
         let path = path.into();
         match load(&path) {
             Ok(Loaded { database, content, scope: of }) => {
                 let (written, served) = content.unzip();
                 let served = served.filter(|_| of.is_within(&scope));
+                let served = served.map(|served| if of == scope { served } else { as_of_nothing(&served) });
                 if written.is_some() && served.is_none() {
                     tracing::warn!(%of, now = %scope, "the state file is of another selector: this worker starts without it");
                 }
@@ -98,6 +102,10 @@ impl StateFile {
         self.open = Some(open);
         Ok(())
     }
+}
+
+fn as_of_nothing(served: &Served) -> Served {
+    Served::restore(served.snapshot().with_as_of(AsOf::default()), served.retained().cloned())
 }
 
 fn aside(path: &Path) -> PathBuf {
@@ -166,7 +174,9 @@ fn read(database: &Database) -> Result<Option<(Content, String)>, redb::Error> {
         retained: all(RETAINED)?,
     };
     // What a version before scopes wrote is everything.
-    let scope = String::from_utf8_lossy(&value(SCOPE)?).into_owned();
+    let is_of_scope = value(SCOPE_ROOT)? == content.root;
+    let scope = if is_of_scope { value(SCOPE)? } else { Vec::new() };
+    let scope = String::from_utf8_lossy(&scope).into_owned();
     Ok(Some((content, scope)))
 }
 
@@ -188,6 +198,7 @@ fn commit(open: &Open, next: &Stored, as_of: &AsOf, scope: &Scope) -> Result<(),
         meta.insert(ROOT, changes.root.0.as_slice())?;
         meta.insert(AS_OF, changes.as_of.as_slice())?;
         meta.insert(SCOPE, scope.to_string().as_bytes())?;
+        meta.insert(SCOPE_ROOT, changes.root.0.as_slice())?;
     }
     Ok(transaction.commit()?)
 }

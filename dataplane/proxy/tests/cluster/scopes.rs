@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use dataplane_core::served::Served;
 use dataplane_core::subscription::Source;
 use dataplane_proxy::worker::{LeaderContact, StateFile, WorkerSettings};
-use dataplane_snapshot::{Object, Scope, Snapshot, TENANT_LABEL, wire};
+use dataplane_snapshot::{AsOf, Object, Scope, Snapshot, TENANT_LABEL, wire};
 use prost::Message as _;
+use redb::{Database, TableDefinition};
 
 use super::leader::Leader;
 use super::liar::{answering, ok};
@@ -85,6 +86,11 @@ fn a_state_file_of_others_routes_is_not_served_from() {
         drop(file);
         let (mut file, served) = StateFile::of_scope(&path, scope(now));
         assert_eq!(served.is_some(), is_served, "{before:?} {now:?}");
+        if let Some(served) = served {
+            // A narrower part says nothing about the writes beyond it.
+            let expected = if before == now { as_of(1) } else { AsOf::default() };
+            assert_eq!(*served.snapshot().as_of(), expected, "{before:?} {now:?}");
+        }
         // What is written next is of the new scope, and all of it.
         let next = Served::new(snapshot(2, "two"));
         file.write(&next, &as_of(2)).unwrap();
@@ -92,6 +98,24 @@ fn a_state_file_of_others_routes_is_not_served_from() {
         let (_, served) = StateFile::of_scope(&path, scope(now));
         assert_eq!(served.map(|served| served.snapshot().root()), Some(next.snapshot().root()));
     }
+}
+
+/// A version before scopes writes everything, and leaves what it doesn't know.
+#[test]
+fn a_scope_that_was_not_written_with_the_state_is_not_believed() {
+    const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.redb");
+    let (mut file, _) = StateFile::of_scope(&path, scope("tenants=a"));
+    file.write(&Served::new(snapshot(1, "one")), &as_of(1)).unwrap();
+    drop(file);
+    let database = Database::open(&path).unwrap();
+    let transaction = database.begin_write().unwrap();
+    transaction.open_table(META).unwrap().insert("scope-root", [7; 32].as_slice()).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    assert!(StateFile::of_scope(&path, scope("tenants=a")).1.is_none());
+    assert!(StateFile::of_scope(&path, scope("")).1.is_some());
 }
 
 /// After its selector was changed a worker waits for a leader, and then has the new part.
