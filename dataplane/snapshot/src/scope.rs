@@ -107,7 +107,9 @@ impl Scope {
         self.labels.insert(key.to_owned(), narrowed);
     }
 
-    fn bounded(self) -> Result<Self, ScopeError> {
+    /// # Errors
+    /// It is longer than [`MAX_SCOPE_BYTES`], as what two scopes both select may be.
+    pub fn bounded(self) -> Result<Self, ScopeError> {
         let length = self.to_string().len();
         if length > MAX_SCOPE_BYTES { Err(ScopeError::Length(length)) } else { Ok(self) }
     }

@@ -190,6 +190,8 @@ impl Session {
         let reply = match idle {
             None => Reply::State,
             Some(reply) if hold.is_zero() => reply,
+            // Nothing will be told of a part that isn't there.
+            Some(Reply::NotNow) if !scope.is_all() => Reply::NotNow,
             Some(_) if self.held.len() >= MAX_HELD => Reply::NotNow,
             Some(_) => {
                 let until = now + hold.min(MAX_HOLD);
@@ -212,14 +214,15 @@ impl Session {
         }
     }
 
-    /// Answers the polls to whose scope there is something new.
+    /// Answers the polls to whose scope there is something new, or no part any more.
     fn tell(&mut self, scope: &Scope, now: Duration, actions: &mut Vec<Action>) {
-        let Some(root) = self.members.current(scope) else { return };
-        let is_told = |held: &Held| held.scope == *scope && held.known != Some(root);
+        let current = self.members.current(scope);
+        let reply = if current.is_some() { Reply::State } else { Reply::NotNow };
+        let is_told = |held: &Held| held.scope == *scope && (current.is_none() || held.known != current);
         let told: Vec<_> =
             self.held.iter().filter(|(_, held)| is_told(held)).map(|(poll, _)| *poll).collect();
         for poll in told {
-            self.answer(poll, Reply::State, now, actions);
+            self.answer(poll, reply, now, actions);
         }
     }
 

@@ -28,12 +28,23 @@ impl Offer {
     /// The state that follows `previous`.
     pub fn new(snapshot: Arc<Snapshot>, previous: Option<&Self>) -> Self {
         let mut history = previous.map(|previous| previous.history.clone()).unwrap_or_default();
-        if let Some(previous) = previous.filter(|previous| previous.whole.root() != snapshot.root()) {
-            let changes = diff(&previous.whole, &snapshot);
-            let upserted = changes.upserts.iter().map(|object| object.key().clone());
-            history.push(previous.roots(), upserted.chain(changes.removals).collect());
+        let mut without_secrets = OnceLock::new();
+        match previous {
+            Some(previous) if previous.whole.root() == snapshot.root() => {
+                // Whoever has it is known by it after the next change, too.
+                if let Some(made) = previous.without_secrets.get() {
+                    let of_now = |made: &Arc<Snapshot>| Arc::new(made.with_as_of(snapshot.as_of().clone()));
+                    without_secrets = OnceLock::from(made.as_ref().map(of_now));
+                }
+            }
+            Some(previous) => {
+                let changes = diff(&previous.whole, &snapshot);
+                let upserted = changes.upserts.iter().map(|object| object.key().clone());
+                history.push(previous.roots(), upserted.chain(changes.removals).collect());
+            }
+            None => {}
         }
-        Self { whole: snapshot, without_secrets: OnceLock::new(), history }
+        Self { whole: snapshot, without_secrets, history }
     }
 
     /// By what workers may know this state. Nobody has a form of it that wasn't made.
@@ -123,5 +134,14 @@ mod tests {
         assert_eq!(second.change(Reach::Machine, whole).map(|change| change.objects.len()), Some(1));
         assert_eq!(second.change(Reach::Network, without).map(|change| change.objects.len()), Some(0));
         assert_eq!(second.change(Reach::Machine, Root([7; 32])), None);
+    }
+
+    #[test]
+    fn a_form_that_was_given_is_remembered_though_nothing_changed_meanwhile() {
+        let first = offer("one", None);
+        let without = first.snapshot(Reach::Network).root();
+        let same = offer("one", Some(&first));
+        let second = offer("two", Some(&same));
+        assert_eq!(second.change(Reach::Network, without).map(|change| change.objects.len()), Some(0));
     }
 }

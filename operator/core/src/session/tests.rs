@@ -304,16 +304,19 @@ fn polls_wait_for_the_part_of_their_scope() {
         Event::Poll { poll: PollId(number), member, known, hold: HOLD }
     };
     let mut session = published(A);
-    assert_eq!(answers(&session.handle(ask(1, None), at(1))), [], "nothing is known of its part");
+    let early = answers(&session.handle(ask(1, None), at(1)));
+    assert_eq!(early, [(1, Reply::NotNow)], "nothing is known of its part, nor will be told");
     let (one, event) = narrowed(&["one"]);
-    assert_eq!(answers(&session.handle(event, at(2))), [(1, Reply::State)]);
+    assert_eq!(answers(&session.handle(event, at(2))), []);
     assert_eq!(answers(&session.handle(ask(2, Some(one)), at(3))), []);
     assert_eq!(answers(&session.handle(Event::Published { root: B }, at(4))), [], "its part is the same");
     assert_eq!(answers(&session.handle(narrowed(&["one"]).1, at(5))), []);
     assert_eq!(answers(&session.handle(narrowed(&["two"]).1, at(6))), [(2, Reply::State)]);
     assert_eq!(session.current(), Some(B));
+    let (two, event) = narrowed(&["two"]);
+    session.handle(event, at(7));
+    assert_eq!(answers(&session.handle(ask(3, Some(two)), at(8))), []);
     let gone = Event::Narrowed { scope: scope.clone(), part: None };
-    session.handle(gone, at(7));
-    assert_eq!(answers(&session.handle(ask(3, Some(one)), at(8))), []);
-    assert_eq!(answers(&session.handle(Event::Timer, at(30_000))), [(3, Reply::NotNow)]);
+    assert_eq!(answers(&session.handle(gone, at(9))), [(3, Reply::NotNow)]);
+    assert_eq!(answers(&session.handle(ask(4, Some(two)), at(10))), [(4, Reply::NotNow)]);
 }

@@ -10,6 +10,7 @@ use operator_core::session::{Event, Identity};
 use prost::Message as _;
 
 use super::Cluster;
+use super::poll::not_now;
 use super::reach::Reached;
 use super::worker_headers::{Worker, is_good};
 
@@ -33,6 +34,10 @@ pub(super) async fn ack(
     Reached(reach): Reached,
     body: Bytes,
 ) -> Response {
+    // Who isn't known to have a part would count for the objects of others.
+    if let Err(reason) = cluster.open(&sender.scope).await {
+        return not_now(&cluster, &reason.into());
+    }
     match read(body, sender) {
         Ok((member, Applied { root, as_of, rejected }, refused)) => {
             cluster.counters.ack();

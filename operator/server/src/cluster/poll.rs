@@ -37,7 +37,7 @@ const SCOPE: &str = "komainu-scope";
 type Answer = Result<Response, Later>;
 
 /// Why a worker is to come back.
-struct Later(&'static str);
+pub(super) struct Later(&'static str);
 
 impl From<NotOpen> for Later {
     fn from(reason: NotOpen) -> Self {
@@ -177,7 +177,7 @@ impl Cluster {
     }
 }
 
-fn not_now(cluster: &Cluster, Later(sentence): &Later) -> Response {
+pub(super) fn not_now(cluster: &Cluster, Later(sentence): &Later) -> Response {
     cluster.counters.not_now();
     (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)], *sentence).into_response()
 }

@@ -9,6 +9,7 @@ use operator_core::session::{Event, Identity};
 
 use super::Cluster;
 use super::acknowledge::{AckError, identity};
+use super::poll::not_now;
 use super::reach::Peer;
 use super::worker_headers::Worker;
 
@@ -20,6 +21,10 @@ pub(super) async fn report(
     Peer(from): Peer,
     body: Bytes,
 ) -> Response {
+    // Who isn't known to have a part would count for the objects of others.
+    if let Err(reason) = cluster.open(&sender.scope).await {
+        return not_now(&cluster, &reason.into());
+    }
     match read(&body, sender) {
         Ok((member, report)) => match cluster.take(member, Report { from, ..report }) {
             Some(Taken::Taken | Taken::Late) => StatusCode::NO_CONTENT.into_response(),

@@ -111,12 +111,18 @@ impl Cluster {
         states.sweep(|scope| sessions.session.members().have(scope))
     }
 
-    /// Makes the part of this scope, if there is none yet. Reads every Route, so it is done apart from what serves, and for one
-    /// scope at a time.
-    pub(super) async fn open(&self, scope: &Scope) -> Result<(), NotOpen> {
+    /// Makes the part of this scope, if there is none yet. It is done also for a client that doesn't wait until then, as it
+    /// comes again.
+    pub(super) async fn open(self: &Arc<Self>, scope: &Scope) -> Result<(), NotOpen> {
         if scope.is_all() || self.states().get(scope).is_some() {
             return Ok(());
         }
+        let (cluster, scope) = (self.clone(), scope.clone());
+        tokio::spawn(async move { cluster.make(&scope).await }).await.unwrap_or(Err(NotOpen::NoState))
+    }
+
+    /// Reads every Route, so it is done apart from what serves, and for one scope at a time.
+    async fn make(&self, scope: &Scope) -> Result<(), NotOpen> {
         let _alone = self.opening.lock().await;
         let whole = {
             let mut states = self.states();

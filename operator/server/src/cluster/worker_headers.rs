@@ -45,8 +45,10 @@ fn identity(headers: &HeaderMap, Allowed(allowed): &Allowed) -> Result<Identity,
             value.parse().map_err(|error| format!("header {SCOPE}: {error}\n"))?
         }
     };
+    let scope = allowed.narrow(&asked).bounded();
     Ok(Identity {
-        scope: allowed.narrow(&asked),
+        scope: scope
+            .map_err(|error| format!("header {SCOPE}, within what this client may have: {error}\n"))?,
         id: text("komainu-worker-id")?,
         name: text("komainu-worker-name")?,
         version: text("komainu-worker-version")?,

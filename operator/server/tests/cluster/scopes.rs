@@ -167,12 +167,40 @@ async fn too_many_scopes_are_refused_until_members_leave() {
 
 /// A leader that starts anew knows no scopes, and a worker may tell what it has before it asks.
 #[tokio::test]
-async fn an_acknowledgement_before_the_first_poll_counts_for_everything() {
+async fn who_speaks_before_the_first_poll_counts_for_its_own_part() {
+    let leader = leader();
+    let ack = wire::Ack { root: Bytes::copy_from_slice(&Root([7; 32]).0), ..Default::default() };
+    let tell = |path: &str, id: &str, bytes: Vec<u8>| {
+        let mut sent = request("POST", path);
+        sent.headers_mut().unwrap().insert("komainu-worker-scope", "tenants=b".parse().unwrap());
+        sent.headers_mut().unwrap().insert("komainu-worker-id", id.parse().unwrap());
+        leader.send(sent.body(bytes.into()))
+    };
+    let report = wire::Report { sequence: 1, ..Default::default() };
+    let (ack, report) = (prost::Message::encode_to_vec(&ack), prost::Message::encode_to_vec(&report));
+    let early = tell("/api/cluster/ack", "w1", ack.clone()).await;
+    assert_eq!(early.status(), StatusCode::SERVICE_UNAVAILABLE, "no part is known without a state");
+    assert!(leader.cluster.members().is_empty());
+    leader.publish_all(routes(&[("a", "1"), ("b", "1")])).await;
+    assert_eq!(tell("/api/cluster/ack", "w1", ack).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(tell("/api/cluster/report", "w2", report).await.status(), StatusCode::NO_CONTENT);
+    for counted in leader.cluster.counted() {
+        let Share::Part(Some(part)) = counted.share else { panic!("{:?}", counted.share) };
+        assert_eq!(part.count_of(Kind::Route), 1, "{}", counted.name);
+    }
+}
+
+#[tokio::test]
+async fn a_held_poll_whose_part_is_let_go_of_is_told_to_come_back() {
     let leader = leader();
     leader.publish_all(routes(&[("a", "1")])).await;
-    let ack = wire::Ack { root: Bytes::copy_from_slice(&Root([7; 32]).0), ..Default::default() };
-    let mut sent = request("POST", "/api/cluster/ack");
-    sent.headers_mut().unwrap().insert("komainu-worker-scope", "tenants=b".parse().unwrap());
-    leader.send(sent.body(prost::Message::encode_to_vec(&ack).into())).await;
-    assert_eq!(leader.cluster.counted()[0].share, Share::Part(None));
+    let first = leader.send(poll("w1", "tenants=a").body(Body::empty())).await.headers()["etag"].clone();
+    let waiting = poll("w1", "tenants=a").header("if-none-match", &first).header("prefer", "wait=25");
+    let held = tokio::spawn(leader.cluster.router().oneshot(waiting.body(Body::empty()).unwrap()));
+    while leader.cluster.stats().held == 0 {
+        tokio::task::yield_now().await;
+    }
+    leader.send(request("DELETE", "/api/cluster/members/w1").body(Body::empty())).await;
+    leader.publish_all(routes(&[("a", "2")])).await;
+    assert_eq!(held.await.unwrap().unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
 }
