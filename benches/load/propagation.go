@@ -156,7 +156,7 @@ func (l *leader) referring(number int) any {
 		"frontend": map[string]any{"domains": []string{"*" + path}, "strip_path": false},
 	}
 	if number%10 == 0 {
-		route["frontend"] = map[string]any{"domains": []string{fmt.Sprintf("*/filled-%d/:id<[0-9]+>", number)}, "strip_path": false}
+		route["frontend"] = map[string]any{"domains": []string{fmt.Sprintf("*/filled-%d/$id<[0-9]+>", number)}, "strip_path": false}
 	}
 	return route
 }

@@ -12,6 +12,9 @@ import time
 import urllib.error
 import urllib.request
 
+sys.path.append(str(pathlib.Path(__file__).parents[2] / "e2e"))
+from ports import free_port
+
 FOLDER = pathlib.Path("target/bench-scale").resolve()
 CREDENTIALS = {"cluster.leader.clientId": "bench", "cluster.leader.clientSecret": "a-secret-of-the-benchmark"}
 FILES = 100
@@ -19,12 +22,6 @@ FILES = 100
 CHURN, PATIENCE = 30, 120
 # How long a worker with a state on disk waits for a leader before it calls itself ready; it serves meanwhile.
 BOOT_WAIT = 5
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def backend(number, port=9101):
@@ -220,7 +217,7 @@ def measure_large(program, routes, backends, results):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--program", default="target/ci/komainu")
+    parser.add_argument("--program", default="target/dist/komainu")
     parser.add_argument("--routes", type=int, default=5000)
     parser.add_argument("--backends", type=int, default=5000)
     parser.add_argument("--large", type=int, default=40_000)

@@ -2,15 +2,16 @@
 
 import atexit
 import pathlib
-import random
 import shutil
 import socket
 import subprocess
+import sys
 import time
 
 from target import Target
 
-PORTS = iter(random.sample(range(16_384, 32_768), 16_384))
+sys.path.append(str(pathlib.Path(__file__).parents[1]))
+from ports import free_port
 
 
 class Proxy:
@@ -33,17 +34,6 @@ def listens(name, process, port, log):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"{name} doesn't start: {pathlib.Path(log).read_text(errors='replace')[-2000:]}")
             time.sleep(0.02)
-
-
-def free_port():
-    """One of those that the kernel gives to no client: what ended a moment ago may still hold the others, on another address."""
-    for port in PORTS:
-        try:
-            socket.create_server(("", port)).close()
-            return port
-        except OSError:
-            pass
-    raise SystemExit("no port between 16384 and 32768 is free")
 
 
 def version(*command):

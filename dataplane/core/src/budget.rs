@@ -11,7 +11,7 @@ use crate::atomic::{AtomicU64, Ordering::Relaxed};
 /// seconds, as if it had been spread evenly. The bound is exact within a window. At its turn, each thread whose clock still
 /// was in the one before can take one retry more.
 #[derive(Debug, Default)]
-#[repr(align(128))]
+#[repr(align(64))]
 pub struct RetryBudget {
     requests: Windows,
     retries: Windows,

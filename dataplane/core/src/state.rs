@@ -23,9 +23,9 @@ struct Record {
     targets: FxHashMap<Box<str>, Weak<TargetState>>,
 }
 
-/// Whose turn it is. On cache lines of its own: threads that serve different backends don't slow each other down.
+/// Whose turn it is. On a cache line of its own: threads that serve different backends don't slow each other down.
 #[derive(Debug, Default)]
-#[repr(align(128))]
+#[repr(align(64))]
 pub(crate) struct Cursor(AtomicUsize);
 
 impl Cursor {
@@ -38,7 +38,7 @@ impl Cursor {
 
 /// What the whole process knows about one target of a backend.
 #[derive(Debug, Default)]
-#[repr(align(128))]
+#[repr(align(64))]
 pub struct TargetState {
     in_flight: AtomicU64,
     health: HealthState,

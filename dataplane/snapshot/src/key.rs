@@ -1,3 +1,4 @@
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -54,11 +55,13 @@ impl FromStr for Kind {
 }
 
 /// The name of an object: `kind/namespace/name`. Cheap to clone; ordered by kind, then namespace, then name.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Key {
     kind: Kind,
-    namespace: Arc<str>,
-    name: Arc<str>,
+    /// The length of the namespace.
+    namespace: u32,
+    /// `namespace/name`, in one piece: there are several keys for each object that is served.
+    text: Arc<str>,
 }
 
 /// Text that isn't `kind/namespace/name` with a known kind and neither part empty.
@@ -67,8 +70,11 @@ pub struct Key {
 pub struct KeyError(pub String);
 
 impl Key {
-    pub fn new(kind: Kind, namespace: impl Into<Arc<str>>, name: impl Into<Arc<str>>) -> Self {
-        Self { kind, namespace: namespace.into(), name: name.into() }
+    /// The namespace must have less than 4 GiB.
+    pub fn new(kind: Kind, namespace: impl AsRef<str>, name: impl AsRef<str>) -> Self {
+        let (namespace, name) = (namespace.as_ref(), name.as_ref());
+        let text = [namespace, "/", name].concat().into();
+        Self { kind, namespace: u32::try_from(namespace.len()).unwrap_or(u32::MAX), text }
     }
 
     pub const fn kind(&self) -> Kind {
@@ -76,11 +82,11 @@ impl Key {
     }
 
     pub fn namespace(&self) -> &str {
-        &self.namespace
+        self.text.get(..self.namespace as usize).unwrap_or_default()
     }
 
     pub fn name(&self) -> &str {
-        &self.name
+        self.text.get(self.namespace as usize + 1..).unwrap_or_default()
     }
 
     /// The key of another kind with the same namespace and name, as a Backend and its Endpoints have.
@@ -91,18 +97,34 @@ impl Key {
     /// The key of the backend that a route defines inline at `index` of its `backends`. `~` is in no Kubernetes name, so
     /// it can't meet a Backend of its own.
     pub fn inline_backend(&self, index: usize) -> Self {
-        Self::new(Kind::Backend, self.namespace.clone(), format!("{}~{index}", self.name))
+        Self::new(Kind::Backend, self.namespace(), format!("{}~{index}", self.name()))
     }
 
     /// The key of the secret with the password that this backend shows to its forward proxy.
     pub fn proxy_password(&self) -> Self {
-        Self::new(Kind::Secret, self.namespace.clone(), format!("{}~proxy", self.name))
+        Self::new(Kind::Secret, self.namespace(), format!("{}~proxy", self.name()))
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // Not by the text: `a-b/c` comes after `a/c`.
+        if (self.kind, self.namespace) == (other.kind, other.namespace) {
+            return self.text.cmp(&other.text);
+        }
+        (self.kind, self.namespace(), self.name()).cmp(&(other.kind, other.namespace(), other.name()))
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.kind, self.namespace, self.name)
+        write!(f, "{}/{}", self.kind, self.text)
     }
 }
 
@@ -133,6 +155,25 @@ mod tests {
     fn text_and_back() {
         for text in ["route/default/users", "backend/team-a/users~0", "listener/settings/http"] {
             assert_eq!(text.parse::<Key>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn the_order_is_that_of_kind_namespace_and_name() {
+        let texts = [
+            "listener/z/z",
+            "route/a/c",
+            "route/a/d",
+            "route/a-b/a",
+            "route/a-b/c",
+            "route/b/a",
+            "route/bb/a",
+            "backend/a/a",
+        ];
+        let keys = texts.map(|text| text.parse::<Key>().unwrap());
+        assert!(keys.is_sorted_by(|one, other| one < other), "{keys:?}");
+        for key in &keys {
+            assert_eq!(*key, Key::new(key.kind(), key.namespace(), key.name()));
         }
     }
 

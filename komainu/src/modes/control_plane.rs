@@ -17,7 +17,7 @@ use prometheus_client::registry::Registry;
 use serde_json::json;
 use tokio::sync::watch;
 
-use super::{listeners, node, problems};
+use super::{listeners, memory, node, problems};
 use crate::credentials::Credentials;
 use crate::observe::{Health, Look, Workers};
 use crate::settings::{ClusterClient, ClusterLeader, Settings};
@@ -57,6 +57,7 @@ pub(super) async fn start(
     cluster.introduce(introduction(settings));
     registry.register_collector(Box::new(Workers(cluster.clone())));
     tokio::spawn(cluster.clone().run(planning.snapshot.clone(), stop.clone()));
+    memory::give_back_after(planning.snapshot.clone());
     let counted = workers(&cluster);
     leader::measure(planning.planned.clone(), counted.clone(), &metrics);
     let verdicts = leader::judge(planning.planned.clone(), counted);

@@ -20,7 +20,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::control_plane::ControlPlane;
-use super::{certificates, names, node};
+use super::{certificates, memory, names, node};
 use crate::credentials::{self, Credentials};
 use crate::observe::{Health, Look, Subscription, Targets, Traffic, describe_targets};
 use crate::settings::{ListenerProtocol, Mode, Settings};
@@ -56,6 +56,7 @@ impl DataPlane {
         let service = ProxyService { proxy: proxy.clone(), states };
         let health = watch::Sender::new(WorkerHealth::default());
         registry.register_collector(Box::new(Subscription(health.subscribe())));
+        memory::give_back_after(health.subscribe());
         let observer = Arc::new(node::Observer::new(settings));
         Ok(Self { proxy, applier: Arc::new(Applier::new(service)), health, observer, readiness })
     }

@@ -5,6 +5,7 @@ mod control_plane;
 mod data_plane;
 mod listen;
 mod listeners;
+mod memory;
 mod names;
 mod node;
 mod problems;
@@ -45,8 +46,11 @@ pub(crate) fn run_until(settings: Settings, stop: watch::Receiver<bool>) -> anyh
 }
 
 fn on_runtime(serving: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(CONTROL_THREADS).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_keep_alive(memory::KEEP_ALIVE)
+        .enable_all()
+        .build()?;
     let code = runtime.block_on(serving);
     // Blocking work, as a plan that nobody waits for any more, must not keep the process.
     runtime.shutdown_timeout(ADMIN_STOP);

@@ -42,6 +42,18 @@ unsafe impl GlobalAlloc for Allocator {
     }
 }
 
+#[expect(unsafe_code, reason = "the crate of the allocator doesn't offer it")]
+// SAFETY: mimalloc.h says so.
+unsafe extern "C" {
+    /// Gives free memory back: what the calling thread keeps for itself, and what threads left that have ended.
+    safe fn mi_collect(force: bool);
+}
+
+/// Gives memory that isn't used back to the system, which mimalloc does by itself only while it is busy. Takes milliseconds.
+pub(crate) fn give_back() {
+    mi_collect(true);
+}
+
 #[inline]
 fn count() {
     if cfg!(feature = "count-allocations") {

@@ -18,7 +18,7 @@ use axum::{Json, Router};
 use prometheus_client::registry::Registry;
 use serde::Serialize;
 
-pub(crate) use allocations::{Allocations, Allocator};
+pub(crate) use allocations::{Allocations, Allocator, give_back};
 pub(crate) use cluster::Workers;
 pub(crate) use subscription::Subscription;
 pub(crate) use targets::{Targets, describe as describe_targets};

@@ -24,7 +24,7 @@ const SCOPE: &str = "scope";
 const SCOPE_ROOT: &str = "scope-root";
 
 /// Pages that redb keeps in memory, in bytes; its own default is 1 GiB.
-const CACHE: usize = 8 << 20;
+const CACHE: usize = 1 << 20;
 
 /// What a worker serves, in a redb file of mode 0600, so that it can start without a leader. Each write is one transaction
 /// with what changed.
