@@ -29,6 +29,10 @@ const BASE: &str = "komainu-base";
 const ASKED: &str = "komainu-worker-scope";
 const GIVEN: &str = "komainu-scope";
 
+/// The header that says that the leader's URL is one of this machine. A leader that a proxy here calls by loopback would take a
+/// worker anywhere for one on its machine, and give it private keys in clear text.
+const CALL: &str = "komainu-worker-call";
+
 /// How long the answer to a person may take.
 const LONGEST_ANSWER: Duration = Duration::from_secs(30);
 
@@ -262,6 +266,9 @@ impl Client {
         *request.headers_mut() = self.headers.clone();
         let host = self.settings.host.clone().unwrap_or_else(|| url.authority());
         request.headers_mut().insert(HOST, header(host)?);
+        if url.is_loopback() {
+            request.headers_mut().insert(CALL, HeaderValue::from_static("loopback"));
+        }
         Ok(request)
     }
 
@@ -333,4 +340,31 @@ fn is_within(headers: &HeaderMap, scope: &Scope) -> bool {
 fn retry_after(headers: &HeaderMap) -> Duration {
     let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     Duration::from_secs(seconds.unwrap_or(1).clamp(1, 30))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leader_is_told_exactly_of_calls_within_this_machine() {
+        let settings = WorkerSettings::new(Vec::new(), String::new(), String::new(), "edge".to_owned());
+        let client = Client::new(Arc::new(settings), "w1".to_owned()).unwrap();
+        for (url, is_told) in [
+            ("http://127.0.0.1:9000", true),
+            ("http://127.8.0.1", true),
+            ("http://localhost:9000", true),
+            ("http://[::1]:9000", true),
+            ("http://[::ffff:127.0.0.1]:9000", true),
+            ("https://localhost:9000", true),
+            ("http://10.0.0.1:9000", false),
+            ("http://leader:9000", false),
+            ("http://localhost.example", false),
+            ("https://leader", false),
+        ] {
+            let request = client.request(Method::GET, &url.parse().unwrap(), STATE, Bytes::new()).unwrap();
+            let told = request.headers().get(CALL).map(HeaderValue::as_bytes);
+            assert_eq!(told, is_told.then_some(&b"loopback"[..]), "{url}");
+        }
+    }
 }

@@ -53,7 +53,7 @@ impl LeaderUrl {
 
 /// Whether a name or an address is this machine for itself.
 pub fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 impl FromStr for LeaderUrl {

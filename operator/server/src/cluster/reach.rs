@@ -46,6 +46,13 @@ impl Connected<IncomingStream<'_, TcpListener>> for Ends {
 /// What may be sent to whoever asks.
 pub(super) struct Reached(pub(super) Reach);
 
+/// The header of a worker that calls by a URL of this machine. What arrives by loopback without it may come from a proxy here
+/// that adds nothing to requests, which a worker anywhere calls.
+pub(super) const CALL: &str = "komainu-worker-call";
+
+/// Its value.
+const LOOPBACK: &str = "loopback";
+
 /// What a proxy adds, behind which the client may be anywhere, and be called in clear text.
 const FORWARDING: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-real-ip"];
 
@@ -53,8 +60,9 @@ impl Reached {
     fn of(ends: Option<Ends>, headers: &HeaderMap) -> Reach {
         let is_here = |address: SocketAddr| address.ip().to_canonical().is_loopback();
         let is_forwarded = FORWARDING.iter().any(|name| headers.contains_key(*name));
+        let is_call_here = headers.get(CALL).is_some_and(|value| value == LOOPBACK);
         let is_private = ends.is_some_and(|Ends { peer, local, is_tls, .. }| {
-            is_tls || (is_here(peer) && local.is_some_and(is_here))
+            is_tls || (is_call_here && is_here(peer) && local.is_some_and(is_here))
         });
         if is_private && !is_forwarded { Reach::Machine } else { Reach::Network }
     }
@@ -89,9 +97,13 @@ mod tests {
         Some(Ends { peer, local, is_tls: false, is_certified: false })
     }
 
+    fn call_here() -> HeaderMap {
+        HeaderMap::from_iter([(CALL.parse().unwrap(), LOOPBACK.parse().unwrap())])
+    }
+
     #[test]
     fn only_loopback_on_both_ends_stays_in_the_machine() {
-        let none = HeaderMap::new();
+        let here = call_here();
         for (peer, local, reach) in [
             ("127.0.0.1:50000", "127.0.0.1:9000", Reach::Machine),
             ("[::1]:50000", "[::1]:9000", Reach::Machine),
@@ -100,9 +112,19 @@ mod tests {
             ("127.0.0.1:50000", "10.0.0.1:9000", Reach::Network),
             ("10.0.0.7:50000", "127.0.0.1:9000", Reach::Network),
         ] {
-            assert_eq!(Reached::of(ends(peer, local), &none), reach, "{peer} {local}");
+            assert_eq!(Reached::of(ends(peer, local), &here), reach, "{peer} {local}");
         }
-        assert_eq!(Reached::of(None, &none), Reach::Network, "nobody said");
+        assert_eq!(Reached::of(None, &here), Reach::Network, "nobody said");
+    }
+
+    #[test]
+    fn a_worker_that_doesnt_call_this_machine_is_behind_a_proxy() {
+        for value in [None, Some(""), Some("network")] {
+            let headers = value.map(|value| (CALL.parse().unwrap(), value.parse().unwrap()));
+            let headers = HeaderMap::from_iter(headers);
+            let reach = Reached::of(ends("127.0.0.1:5", "127.0.0.1:9000"), &headers);
+            assert_eq!(reach, Reach::Network, "{value:?}");
+        }
     }
 
     #[test]
@@ -117,7 +139,8 @@ mod tests {
     #[test]
     fn a_proxy_on_this_machine_gets_no_secrets() {
         for name in FORWARDING {
-            let headers = HeaderMap::from_iter([(name.parse().unwrap(), "x".parse().unwrap())]);
+            let mut headers = call_here();
+            headers.insert(name, "x".parse().unwrap());
             let reach = Reached::of(ends("127.0.0.1:5", "127.0.0.1:9000"), &headers);
             assert_eq!(reach, Reach::Network, "{name}");
         }
