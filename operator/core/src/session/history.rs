@@ -39,9 +39,18 @@ impl History {
     /// The keys of all objects that may differ between the state with root `base` and the newest one. `None`: it isn't
     /// remembered.
     pub fn since(&self, base: Root) -> Option<BTreeSet<&Key>> {
+        Some(self.after(base)?.flat_map(|change| &change.keys).collect())
+    }
+
+    /// No fewer than [`Self::since`] gives, without going through them.
+    pub fn count_since(&self, base: Root) -> Option<usize> {
+        Some(self.after(base)?.map(|change| change.keys.len()).sum())
+    }
+
+    fn after(&self, base: Root) -> Option<impl Iterator<Item = &Arc<Change>>> {
         // A root can come back, and the last time is the nearest.
         let at = self.changes.iter().rposition(|change| change.from.contains(&base))?;
-        Some(self.changes.iter().skip(at).flat_map(|change| &change.keys).collect())
+        Some(self.changes.iter().skip(at))
     }
 }
 
@@ -74,6 +83,8 @@ mod tests {
         assert_eq!(since(&history, 1), Some(vec![key(2), key(3)]));
         assert_eq!(since(&history, 101), since(&history, 1));
         assert_eq!(since(&history, 2), None);
+        let counts = [0, 1, 101, 2].map(|base| history.count_since(root(base)));
+        assert_eq!(counts, [Some(4), Some(2), Some(2), None], "a key that changed twice counts twice");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
-use dataplane_snapshot::{Kind, Root, Snapshot, diff, manifest, wire};
+use dataplane_snapshot::{Diff, Key, Kind, Root, Snapshot, diff, manifest, wire};
 
 use super::History;
 
@@ -16,7 +16,8 @@ pub enum Reach {
     Network,
 }
 
-/// The current state, once as it is and once for those who may not have secrets. The second is made by the first of them.
+/// The current state, once as it is and once for those who may not have secrets. The second is made by the first of them, and
+/// from then on of the one before by what changed.
 #[derive(Debug)]
 pub struct Offer {
     whole: Arc<Snapshot>,
@@ -39,6 +40,9 @@ impl Offer {
             }
             Some(previous) => {
                 let changes = diff(&previous.whole, &snapshot);
+                if let Some(Some(made)) = previous.without_secrets.get() {
+                    without_secrets = OnceLock::from(follow(made, &changes, &snapshot));
+                }
                 let upserted = changes.upserts.iter().map(|object| object.key().clone());
                 history.push(previous.roots(), upserted.chain(changes.removals).collect());
             }
@@ -54,8 +58,7 @@ impl Offer {
     }
 
     pub fn snapshot(&self, reach: Reach) -> &Arc<Snapshot> {
-        let has_secrets = || self.whole.objects_of(Kind::Secret).next().is_some();
-        let without = || has_secrets().then(|| Arc::new(self.whole.without_secrets()));
+        let without = || has_secrets(&self.whole).then(|| Arc::new(self.whole.without_secrets()));
         match reach {
             Reach::Machine => &self.whole,
             Reach::Network => self.without_secrets.get_or_init(without).as_ref().unwrap_or(&self.whole),
@@ -66,6 +69,11 @@ impl Offer {
     /// another root, and is told and judged by the whole one as all others. Who may have them isn't up to date without.
     pub fn whole_root(&self, root: Root, reach: Reach) -> Root {
         if root == self.snapshot(reach).root() { self.whole.root() } else { root }
+    }
+
+    /// How many objects [`Self::change`] has to look at. `None`: that state isn't remembered.
+    pub fn objects_since(&self, reach: Reach, base: Root) -> Option<usize> {
+        if base == self.snapshot(reach).root() { Some(0) } else { self.history.count_since(base) }
     }
 
     /// What turns the state with root `base` into this one. `None`: that one isn't remembered.
@@ -90,6 +98,18 @@ impl Offer {
         let (upserts, removed_ids) = manifest::difference(manifest, state);
         wire::State { removed_ids, ..wire::State::from_base(base, state, upserts, []) }
     }
+}
+
+/// What `next` is without secrets, by what changed since `made`.
+fn follow(made: &Snapshot, changes: &Diff, next: &Snapshot) -> Option<Arc<Snapshot>> {
+    let is_shown = |key: &&Key| key.kind() != Kind::Secret;
+    let upserts = changes.upserts.iter().filter(|object| is_shown(&object.key())).cloned();
+    let removals: Vec<_> = changes.removals.iter().filter(is_shown).cloned().collect();
+    has_secrets(next).then(|| Arc::new(made.edit(upserts, &removals, next.as_of().clone())))
+}
+
+fn has_secrets(snapshot: &Snapshot) -> bool {
+    snapshot.count_of(Kind::Secret) > 0
 }
 
 #[cfg(test)]
@@ -143,5 +163,41 @@ mod tests {
         let same = offer("one", Some(&first));
         let second = offer("two", Some(&same));
         assert_eq!(second.change(Reach::Network, without).map(|change| change.objects.len()), Some(0));
+    }
+    #[test]
+    fn what_is_without_secrets_is_made_of_the_one_before_by_what_changed() {
+        let listener = |name: &str, address: &str| {
+            let listener = wire::Listener { address: address.to_owned(), ..Default::default() };
+            Object::encode(
+                Key::new(Kind::Listener, "settings", name),
+                &wire::Payload::Listener(listener).into(),
+            )
+        };
+        let secret = |text: &str| {
+            let secret = wire::Secret { kind: Some(wire::SecretKind::Password(text.to_owned())) };
+            Object::encode(
+                Key::new(Kind::Secret, "default", "b~proxy"),
+                &wire::Payload::Secret(secret).into(),
+            )
+        };
+        let states = [
+            vec![listener("http", "a"), listener("other", "a"), secret("one")],
+            vec![listener("http", "b"), listener("new", "a"), secret("two")],
+            vec![listener("new", "a"), secret("two")],
+            vec![secret("two")],
+            vec![listener("http", "b")],
+            vec![listener("http", "b"), secret("two")],
+        ];
+        let mut offer: Option<Offer> = None;
+        for state in states {
+            let state = Arc::new(Snapshot::new(state, AsOf::default()));
+            let next = Offer::new(state.clone(), offer.as_ref());
+            let is_made = next.without_secrets.get().is_some();
+            let had = offer.as_ref().is_some_and(|offer| has_secrets(&offer.whole));
+            assert_eq!(is_made, had, "it follows the one before, if there was one");
+            let (shown, expected) = (next.snapshot(Reach::Network), state.without_secrets());
+            assert_eq!((shown.root(), shown.as_of()), (expected.root(), expected.as_of()));
+            offer = Some(next);
+        }
     }
 }

@@ -7,6 +7,7 @@
 mod acknowledge;
 mod authenticate;
 mod body;
+mod changes;
 mod coding;
 mod counters;
 mod figures;
@@ -67,7 +68,7 @@ pub struct ClusterSettings {
     /// Workers are known by a certificate that they show inside TLS, and not by the credentials; if there are
     /// [`Self::clients`], by both.
     pub client_certificates: bool,
-    /// How many whole states are sent at one time; further workers wait in line for a while and are then asked to come
+    /// How many whole states and large changes are sent at one time; further workers wait in line for a while and are then asked to come
     /// back. Keeps a fleet that starts at once from taking all of the leader's memory and network.
     pub full_sends: usize,
     pub compression: Compression,

@@ -13,13 +13,14 @@ use tokio::time::timeout;
 
 use super::Cluster;
 use super::body::body;
+use super::changes::Change;
 use super::coding::Coding;
 use super::reach::Reached;
 use super::state::Current;
 use super::states::NotOpen;
 use super::worker_headers::Worker;
 
-/// How long a worker waits in line for a whole state before it is asked to come back: less than the 2 s after which it gives
+/// How long a worker waits in line for a whole state, or a large change, before it is asked to come back: less than the 2 s after which it gives
 /// up by default.
 const LONGEST_LINE: Duration = Duration::from_secs(1);
 
@@ -77,14 +78,7 @@ pub(super) async fn state(
         }
         let coding = cluster.compression.choose(&headers);
         if let Some(base) = headers.get(BASE).and_then(root_in) {
-            return Ok(match current.change(reach, base, coding) {
-                Some(change) => {
-                    cluster.counters.change(change.bytes.len());
-                    cluster.send(&current, reach, change.coding, change.bytes.into())
-                }
-                None => (StatusCode::CONFLICT, "what this worker has isn't known here: post a manifest\n")
-                    .into_response(),
-            });
+            return changed(&cluster, &current, reach, base, coding).await;
         }
         let permit = stand_in_line(&cluster).await?;
         let state = current.encoded(reach, coding).await.ok_or(STOPPING)?;
@@ -92,6 +86,30 @@ pub(super) async fn state(
         Ok(cluster.send(&current, reach, state.coding, body(state.bytes, permit)))
     };
     answer.await.map_or_else(|later| not_now(&cluster, &later), |answer| of_scope(answer, &scope))
+}
+
+/// What changes the state with root `base`; a large one in turn, as a whole state.
+async fn changed(
+    cluster: &Cluster,
+    current: &Arc<Current>,
+    reach: Reach,
+    base: Root,
+    coding: Coding,
+) -> Answer {
+    let (coding, length, body) = match current.change(reach, base, coding) {
+        None => {
+            let sentence = "what this worker has isn't known here: post a manifest\n";
+            return Ok((StatusCode::CONFLICT, sentence).into_response());
+        }
+        Some(Change::Small(change)) => (change.coding, change.bytes.len(), change.bytes.into()),
+        Some(Change::Large(cell)) => {
+            let permit = stand_in_line(cluster).await?;
+            let change = current.clone().large_change(&cell, reach, base, coding).await.ok_or(STOPPING)?;
+            (change.coding, change.bytes.len(), body(change.bytes, permit))
+        }
+    };
+    cluster.counters.change(length);
+    Ok(cluster.send(current, reach, coding, body))
 }
 
 /// `POST /api/cluster/state`: a worker says by a manifest what it has, and gets what turns that into the current state.

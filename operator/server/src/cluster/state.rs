@@ -1,4 +1,3 @@
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,7 +8,12 @@ use prost::Message as _;
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
+use super::changes::{Change, Changes};
 use super::coding::{Coded, Coding, Compression};
+
+/// A change of no more than so many objects and bytes is encoded on the spot: it takes some 100 µs, and most are far smaller.
+const FEW_OBJECTS: usize = 256;
+const FEW_BYTES: usize = 64 * 1024;
 
 /// The current state with its encoded forms.
 pub(super) struct Current {
@@ -63,16 +67,34 @@ impl Current {
     }
 
     /// What turns the state with root `base` into this one. `None`: that one isn't remembered.
-    pub(super) fn change(&self, reach: Reach, base: Root, coding: Coding) -> Option<Coded> {
+    pub(super) fn change(&self, reach: Reach, base: Root, coding: Coding) -> Option<Change> {
         let rendered = self.encodings(reach).rendered();
-        let mut made = rendered.changes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(change) = made.get(&(base, coding)) {
-            return Some(change.clone());
+        if let Some(change) = rendered.changes.find(base, coding) {
+            return Some(change);
         }
-        let change = self.offer.change(reach, base)?.encode_to_vec();
-        let change = self.compression.apply(coding, change.into());
-        made.insert((base, coding), change.clone());
-        Some(change)
+        let is_few = self.offer.objects_since(reach, base)? <= FEW_OBJECTS;
+        let few = if is_few { self.offer.change(reach, base) } else { None };
+        let change = match few.filter(|change| change.encoded_len() <= FEW_BYTES) {
+            Some(few) => Change::Small(self.compression.apply(coding, few.encode_to_vec().into())),
+            None => Change::Large(Arc::default()),
+        };
+        Some(rendered.changes.keep(base, coding, change))
+    }
+
+    /// What [`Change::Large`] stands for. `None` only while the runtime ends.
+    pub(super) async fn large_change(
+        self: Arc<Self>,
+        cell: &OnceCell<Coded>,
+        reach: Reach,
+        base: Root,
+        coding: Coding,
+    ) -> Option<Coded> {
+        let encode = move || {
+            let change = self.offer.change(reach, base)?.encode_to_vec();
+            Some(self.compression.apply(coding, change.into()))
+        };
+        let made = cell.get_or_try_init(|| async { spawn_blocking(encode).await.ok().flatten().ok_or(()) });
+        made.await.ok().cloned()
     }
 
     /// The same for a state of which only a manifest is known. `None` only while the runtime ends.
@@ -103,8 +125,7 @@ struct Rendered {
     identity: OnceCell<Coded>,
     gzip: OnceCell<Coded>,
     zstd: OnceCell<Coded>,
-    /// By the root that they start at.
-    changes: Mutex<HashMap<(Root, Coding), Coded>>,
+    changes: Changes,
     used: AtomicBool,
 }
 

@@ -95,7 +95,8 @@ impl Cluster {
 
     /// See [`operator_core::session::Offer::whole_root`].
     pub(super) fn session_root(&self, root: Root, scope: &Scope, reach: Reach) -> Root {
-        self.states().get(scope).map_or(root, |current| current.offer().whole_root(root, reach))
+        // Not under the lock: the first who asks may have to make what is without secrets.
+        self.current(scope).map_or(root, |current| current.offer().whole_root(root, reach))
     }
 
     pub(super) fn publish_state(&self, snapshot: Arc<Snapshot>) {

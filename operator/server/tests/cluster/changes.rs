@@ -136,3 +136,32 @@ async fn what_was_encoded_is_made_again_after_a_while_and_the_leader_says_its_na
         tokio::time::sleep(std::time::Duration::from_secs(9)).await;
     }
 }
+
+/// A large change takes the leader's time as a whole state does, so it is made in turn. Small ones wait for nobody.
+#[tokio::test(start_paused = true)]
+async fn a_large_change_stands_in_line_and_a_small_one_does_not() {
+    let settings = super::ClusterSettings::new(super::Credentials::new("id", "secret"));
+    let all_are_busy = super::leader_with(super::ClusterSettings { full_sends: 0, ..settings.clone() });
+    let free = super::leader_with(settings);
+    let many: Vec<_> = (0..300).map(|number| (format!("r{number}"), "1")).collect();
+    let many: Vec<_> = many.iter().map(|(name, text)| (name.as_str(), *text)).collect();
+    let long = "long ".repeat(20_000);
+    let first = routes(&[("a", "1")]);
+    let cases = [(vec![("a", "2")], true), (vec![("a", long.as_str())], false), (many, false)];
+    for (next, is_small) in cases {
+        let next = routes(&next);
+        for leader in [&all_are_busy, &free] {
+            leader.publish_all(first.clone()).await;
+            leader.publish_all(next.clone()).await;
+        }
+        let expected = if is_small { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        assert_eq!(ask(&all_are_busy, &first).await.status(), expected);
+        for _ in 0..2 {
+            let response = ask(&free, &first).await;
+            assert_eq!(response.status(), StatusCode::OK);
+            let reached = State::decode_onto(body(response).await, Some(&first)).unwrap();
+            assert_eq!(reached.root(), next.root());
+        }
+    }
+    assert_eq!((free.cluster.stats().changes, free.cluster.stats().states), (6, 0));
+}
