@@ -57,9 +57,17 @@ fn members(encoder: &mut DescriptorEncoder<'_>, figures: &Figures) -> Result<(),
     }
     for (name, help, value) in [
         ("leader_rejected_objects", "Objects that some worker can't use", figures.rejected),
-        ("leader_targets_ready", "Targets that most workers give traffic by their checks", figures.ready),
-        ("leader_targets_out", "Targets that most workers give no traffic by their checks", figures.out),
-        ("leader_targets_degraded", "Targets about which workers disagree", figures.degraded),
+        (
+            "leader_targets_ready",
+            "Targets that most workers give traffic by their checks",
+            figures.targets.ready,
+        ),
+        (
+            "leader_targets_out",
+            "Targets that most workers give no traffic by their checks",
+            figures.targets.out,
+        ),
+        ("leader_targets_degraded", "Targets about which workers disagree", figures.targets.degraded),
     ] {
         gauge(encoder, name, help, signed(value))?;
     }

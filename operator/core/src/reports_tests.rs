@@ -61,7 +61,7 @@ fn nobody_s_word_is_no_verdict() {
     let target = health.targets.first().unwrap();
     assert_eq!((target.is_ready(), target.since, target.open_breakers), (None, None, 1));
     let counts = Counts { not_checked: 1, open_breakers: 1, ..Counts::default() };
-    assert_eq!(reports.counts(), BTreeMap::from([("a", counts)]));
+    assert_eq!((reports.counts("a"), reports.counts("b")), (Some(counts), None));
 }
 
 #[test]
@@ -208,5 +208,114 @@ proptest! {
         let mut fresh = Reports::default();
         fresh.take("w", report(1, 0, levels(end).targets().to_vec()), now);
         prop_assert_eq!(leader.health().backends(), fresh.health().backends());
+    }
+}
+
+/// What one of three workers says or that it is forgotten: all of it, or what changed.
+#[derive(Clone, Debug)]
+enum Word {
+    All(usize, [u8; 6]),
+    Change(usize, [u8; 6]),
+    Forgotten(usize),
+}
+
+fn words() -> impl Strategy<Value = Vec<Word>> {
+    let (worker, said) = (0_usize..3, prop::array::uniform6(0_u8..8));
+    let word = prop_oneof![
+        2 => (worker.clone(), said.clone()).prop_map(|(worker, said)| Word::All(worker, said)),
+        4 => (worker.clone(), said).prop_map(|(worker, said)| Word::Change(worker, said)),
+        1 => worker.prop_map(Word::Forgotten),
+    ];
+    prop::collection::vec(word, 1..60)
+}
+
+/// Of six targets of two backends: 0 is gone, 7 isn't mentioned, others are a standing and a breaker.
+fn said(of: [u8; 6]) -> Vec<(Subject, Option<Level>)> {
+    let backend =
+        |index: usize| Key::new(Kind::Backend, "default", if index < 3 { "users" } else { "orders" });
+    let said = |(index, code): (usize, u8)| {
+        let standing =
+            [Standing::NotChecked, Standing::In, Standing::Out].get(usize::from(code) % 3).copied();
+        let breaker = if code > 3 { Breaker::Open } else { Breaker::Closed };
+        let level = Level { standing: standing.unwrap(), breaker, since: u64::from(code), reason: None };
+        let subject = (backend(index), format!("t{}", index % 3).into());
+        (code < 7).then_some((subject, (code > 0).then_some(level)))
+    };
+    of.into_iter().enumerate().filter_map(said).collect()
+}
+
+/// What each worker says, and nothing that is counted beforehand.
+type Naive = BTreeMap<usize, BTreeMap<Subject, Level>>;
+
+fn take_word(reports: &mut Reports, naive: &mut Naive, word: Word, sequence: u64) {
+    let (worker, base, targets) = match word {
+        Word::Forgotten(worker) => {
+            naive.remove(&worker);
+            return reports.forget(&worker.to_string());
+        }
+        Word::All(worker, of) => (worker, 0, said(of)),
+        // Refused if the worker isn't known.
+        Word::Change(worker, of) => (worker, 1, said(of)),
+    };
+    let report = Report { targets: targets.clone(), ..report(sequence, base, vec![]) };
+    if reports.take(&worker.to_string(), report, at(0)) == Taken::Gap {
+        assert!(!naive.contains_key(&worker));
+        return;
+    }
+    let own = naive.entry(worker).or_default();
+    if base == 0 {
+        own.clear();
+    }
+    for (subject, level) in targets {
+        drop(own.remove(&subject));
+        own.extend(level.map(|level| (subject, level)));
+    }
+}
+
+fn recounted(naive: &Naive) -> (Sums, BTreeMap<Key, BackendHealth>) {
+    let mut levels: BTreeMap<&Subject, Vec<&Level>> = BTreeMap::new();
+    naive.values().flatten().for_each(|(subject, level)| levels.entry(subject).or_default().push(level));
+    let (mut sums, mut backends) = (Sums::default(), BTreeMap::<Key, BackendHealth>::new());
+    for ((key, id), levels) in levels {
+        let with = |standing| levels.iter().filter(move |level| level.standing == standing);
+        let (ready, out) = (with(Standing::In).count(), with(Standing::Out).count());
+        let open_breakers = levels.iter().filter(|level| level.breaker == Breaker::Open).count();
+        let agreed = if ready > out { Standing::In } else { Standing::Out };
+        let since = with(agreed).map(|level| level.since).min();
+        sums.ready += usize::from(ready > out);
+        sums.out += usize::from(out > 0 && out >= ready);
+        sums.degraded += usize::from(ready > 0 && out > 0);
+        let target = TargetHealth { target: id.clone(), ready, out, open_breakers, since, reason: None };
+        backends.entry(key.clone()).or_default().targets.push(target);
+    }
+    (sums, backends)
+}
+
+fn counted<'l>(levels: impl Iterator<Item = &'l Level> + Clone) -> Counts {
+    let with = |standing| levels.clone().filter(|level| level.standing == standing).count();
+    let open_breakers = levels.clone().filter(|level| level.breaker == Breaker::Open).count();
+    let (ready, out) = (with(Standing::In), with(Standing::Out));
+    Counts { ready, out, not_checked: with(Standing::NotChecked), open_breakers }
+}
+
+proptest! {
+    /// Whoever says what in whatever order: what is counted as it changes is what counting all gives.
+    #[test]
+    fn running_sums_are_those_of_a_naive_recount(words in words()) {
+        let (mut reports, mut naive) = (Reports::default(), Naive::new());
+        for (word, sequence) in words.into_iter().zip(2..) {
+            take_word(&mut reports, &mut naive, word, sequence);
+            let (sums, backends) = recounted(&naive);
+            prop_assert_eq!(reports.health().sums(), sums);
+            prop_assert_eq!(reports.health().backends(), backends.clone());
+            for key in ["users", "orders"].map(|name| Key::new(Kind::Backend, "default", name)) {
+                let expected = backends.get(&key).cloned().unwrap_or_default();
+                prop_assert_eq!(reports.health().of(&key), expected);
+            }
+            for worker in 0..3 {
+                let expected = naive.get(&worker).map(|levels| counted(levels.values()));
+                prop_assert_eq!(reports.counts(&worker.to_string()), expected);
+            }
+        }
     }
 }

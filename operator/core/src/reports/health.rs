@@ -1,6 +1,3 @@
-use std::collections::BTreeMap;
-use std::ops::Bound;
-
 use dataplane_snapshot::Key;
 
 /// A backend and the id of one of its targets.
@@ -42,10 +39,12 @@ pub struct Counts {
     pub open_breakers: usize,
 }
 
-/// The levels of all targets by all workers. Each text is kept once, as a large cluster has many levels of each target.
-#[derive(Clone, Debug, Default)]
-pub struct Health {
-    targets: BTreeMap<Subject, Vec<(u32, Level)>>,
+/// How many targets most workers give traffic, that they give none, and about which they disagree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    pub ready: usize,
+    pub out: usize,
+    pub degraded: usize,
 }
 
 /// A target as all workers see it.
@@ -67,16 +66,24 @@ pub struct TargetHealth {
 impl TargetHealth {
     /// Most of the workers that check it say that it is ready. `None`: nobody has decided.
     pub const fn is_ready(&self) -> Option<bool> {
-        match self.ready + self.out {
-            0 => None,
-            _ => Some(self.ready > self.out),
-        }
+        verdict(self.ready, self.out)
     }
 
     /// Workers are of two minds: it may be the network between some of them and the target.
     pub const fn is_disputed(&self) -> bool {
-        self.ready > 0 && self.out > 0
+        is_disputed(self.ready, self.out)
     }
+}
+
+const fn verdict(ready: usize, out: usize) -> Option<bool> {
+    match ready + out {
+        0 => None,
+        _ => Some(ready > out),
+    }
+}
+
+const fn is_disputed(ready: usize, out: usize) -> bool {
+    ready > 0 && out > 0
 }
 
 /// A backend's targets as all workers see them.
@@ -93,85 +100,36 @@ impl BackendHealth {
     }
 }
 
-impl Health {
-    /// All that the reporter says.
-    pub(super) fn replace(&mut self, reporter: u32, targets: Vec<(Subject, Option<Level>)>) {
-        self.targets.retain(|_, levels| {
-            levels.retain(|(by, _)| *by != reporter);
-            !levels.is_empty() || !targets.is_empty()
-        });
-        self.change(reporter, targets);
-        self.targets.retain(|_, levels| !levels.is_empty());
+impl Counts {
+    pub(super) fn add(&mut self, level: &Level) {
+        *self.with(level.standing) += 1;
+        self.open_breakers += usize::from(level.breaker == Breaker::Open);
     }
 
-    /// What the reporter says otherwise than before.
-    pub(super) fn change(&mut self, reporter: u32, targets: Vec<(Subject, Option<Level>)>) {
-        for (subject, level) in targets {
-            match (self.targets.get_mut(&subject), level) {
-                (Some(levels), Some(level)) => match levels.iter_mut().find(|(by, _)| *by == reporter) {
-                    Some((_, old)) => *old = level,
-                    None => levels.push((reporter, level)),
-                },
-                (Some(levels), None) => {
-                    levels.retain(|(by, _)| *by != reporter);
-                    if levels.is_empty() {
-                        self.targets.remove(&subject);
-                    }
-                }
-                (None, Some(level)) => {
-                    self.targets.insert(subject, vec![(reporter, level)]);
-                }
-                (None, None) => {}
-            }
+    /// The reverse of [`Self::add`].
+    pub(super) fn take(&mut self, level: &Level) {
+        *self.with(level.standing) -= 1;
+        self.open_breakers -= usize::from(level.breaker == Breaker::Open);
+    }
+
+    const fn with(&mut self, standing: Standing) -> &mut usize {
+        match standing {
+            Standing::NotChecked => &mut self.not_checked,
+            Standing::In => &mut self.ready,
+            Standing::Out => &mut self.out,
         }
-    }
-
-    /// By reporter.
-    pub(super) fn counts(&self) -> BTreeMap<u32, Counts> {
-        let mut all: BTreeMap<u32, Counts> = BTreeMap::new();
-        for (reporter, level) in self.targets.values().flatten() {
-            let counts = all.entry(*reporter).or_default();
-            match level.standing {
-                Standing::NotChecked => counts.not_checked += 1,
-                Standing::In => counts.ready += 1,
-                Standing::Out => counts.out += 1,
-            }
-            counts.open_breakers += usize::from(level.breaker == Breaker::Open);
-        }
-        all
-    }
-
-    /// The targets of a backend that somebody says something about.
-    pub fn of(&self, backend: &Key) -> BackendHealth {
-        let from = (Bound::Included((backend.clone(), Box::default())), Bound::Unbounded);
-        let targets = self.targets.range::<Subject, _>(from).take_while(|((key, _), _)| key == backend);
-        BackendHealth { targets: targets.map(|((_, target), levels)| merge(target, levels)).collect() }
-    }
-
-    /// All backends with such targets.
-    pub fn backends(&self) -> BTreeMap<Key, BackendHealth> {
-        let mut backends: BTreeMap<Key, BackendHealth> = BTreeMap::new();
-        for ((key, target), levels) in &self.targets {
-            backends.entry(key.clone()).or_default().targets.push(merge(target, levels));
-        }
-        backends
     }
 }
 
-fn merge(target: &str, levels: &[(u32, Level)]) -> TargetHealth {
-    let with = |standing| levels.iter().map(|(_, level)| level).filter(move |it| it.standing == standing);
-    let (ready, out) = (with(Standing::In).count(), with(Standing::Out).count());
-    let verdict = match (ready, out) {
-        (0, 0) => None,
-        _ if ready > out => Some(Standing::In),
-        _ => Some(Standing::Out),
-    };
-    TargetHealth {
-        target: target.into(),
-        ready,
-        out,
-        open_breakers: levels.iter().filter(|(_, level)| level.breaker == Breaker::Open).count(),
-        since: verdict.and_then(|verdict| with(verdict).map(|level| level.since).min()),
-        reason: with(Standing::Out).find_map(|level| level.reason.clone()),
+impl Sums {
+    /// Counts a target of which workers say `now`, in place of what they said `before`.
+    pub(super) fn follow(&mut self, before: Counts, now: Counts) {
+        let add = |sum: &mut usize, is: &dyn Fn(Counts) -> bool| {
+            *sum += usize::from(is(now));
+            *sum -= usize::from(is(before));
+        };
+        add(&mut self.ready, &|of| verdict(of.ready, of.out) == Some(true));
+        add(&mut self.out, &|of| verdict(of.ready, of.out) == Some(false));
+        add(&mut self.degraded, &|of| is_disputed(of.ready, of.out));
     }
 }

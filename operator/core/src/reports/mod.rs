@@ -5,6 +5,7 @@
 
 mod colour;
 mod health;
+mod levels;
 mod read;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,8 @@ use dataplane_snapshot::wire::{Node, Usage};
 use crate::session::MEMBER_TTL;
 
 pub use colour::{BEHIND_AFTER, Colour, SILENT_AFTER, Trouble, colour, troubles};
-pub use health::{BackendHealth, Breaker, Counts, Health, Level, Standing, Subject, TargetHealth};
+pub use health::{BackendHealth, Breaker, Counts, Level, Standing, Subject, Sums, TargetHealth};
+pub use levels::Health;
 pub use read::{MAX_NODE_BYTES, MAX_TEXT, Report, ReportError};
 
 /// What became of a report.
@@ -104,11 +106,9 @@ impl Reports {
         self.reporters.get(id)
     }
 
-    /// Of how many targets each worker says what, by its id.
-    pub fn counts(&self) -> BTreeMap<&str, Counts> {
-        let counts = self.health.counts();
-        let of = |number: u32| counts.get(&number).copied().unwrap_or_default();
-        self.reporters.iter().map(|(id, reporter)| (&**id, of(reporter.number))).collect()
+    /// Of how many targets the worker with this id says what. `None`: it hasn't reported.
+    pub fn counts(&self, id: &str) -> Option<Counts> {
+        self.reporters.get(id).map(|reporter| self.health.counts(reporter.number))
     }
 
     pub const fn health(&self) -> &Health {

@@ -3,7 +3,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use dataplane_snapshot::Key;
-use operator_core::reports::{Colour, TargetHealth, colour, troubles};
+use operator_core::reports::{Colour, Sums, colour, troubles};
 
 use super::Cluster;
 
@@ -18,10 +18,7 @@ pub struct Figures {
     pub rejected: usize,
     /// Since the newest state was planned. Absent: there is none yet.
     pub state_age: Option<Duration>,
-    /// Targets that most workers give traffic, that they give none, and about which they disagree.
-    pub ready: usize,
-    pub out: usize,
-    pub degraded: usize,
+    pub targets: Sums,
 }
 
 impl Cluster {
@@ -42,17 +39,7 @@ impl Cluster {
             rejected.extend(member.applied.into_iter().flat_map(|applied| applied.rejected.into_keys()));
         }
         figures.rejected = rejected.len();
-        for target in sessions.reports.health().backends().values().flat_map(|backend| &backend.targets) {
-            figures.count(target);
-        }
+        figures.targets = sessions.reports.health().sums();
         figures
-    }
-}
-
-impl Figures {
-    fn count(&mut self, target: &TargetHealth) {
-        self.ready += usize::from(target.is_ready() == Some(true));
-        self.out += usize::from(target.is_ready() == Some(false));
-        self.degraded += usize::from(target.is_disputed());
     }
 }

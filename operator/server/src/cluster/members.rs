@@ -156,10 +156,9 @@ impl Cluster {
             rows.push(self.leader_row(identity, node, &usage));
         }
         let sessions = self.lock();
-        let counts = sessions.reports.counts();
         for status in sessions.session.members().list(now) {
             let reporter = sessions.reports.of(&status.identity.id);
-            let targets = counts.get(&*status.identity.id).copied();
+            let targets = sessions.reports.counts(&status.identity.id);
             let current = sessions.session.members().current(&status.identity.scope);
             let troubles = troubles(&status, reporter, &hash, now);
             let mut row = describe(status, current, &troubles);

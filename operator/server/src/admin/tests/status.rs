@@ -88,6 +88,7 @@ async fn a_backend_is_as_healthy_as_the_workers_say() {
     tell(&api, "c", 2, &key, id, false);
     assert_eq!(healthy().await.1, "NoHealthyTargets");
     let figures = api.cluster.figures();
-    assert_eq!((figures.ready, figures.out, figures.degraded), (0, 1, 1));
+    let sums = figures.targets;
+    assert_eq!((sums.ready, sums.out, sums.degraded), (0, 1, 1));
     assert_eq!(figures.colours, [0, 0, 3], "they have nothing in service");
 }
