@@ -214,7 +214,7 @@ fn router(
     credentials: operator_server::Credentials,
     store: Arc<dyn StateStore>,
     planning: &LeaderHandle,
-    verdicts: watch::Receiver<Arc<Verdicts>>,
+    verdicts: watch::Receiver<Verdicts>,
 ) -> axum::Router {
     let cluster = cluster.clone();
     let router = cluster.router();

@@ -1,10 +1,10 @@
 //! Whether the workers behave as an object says: the `Programmed` condition.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use dataplane_snapshot::{AsOf, Key, Root, Snapshot};
+use dataplane_snapshot::{AsOf, Key, Root, SharedMap, Snapshot};
 
 use crate::{ObjectStatus, Owner, Statuses};
 
@@ -95,7 +95,7 @@ impl PartialEq for Verdict {
 }
 
 /// The verdict on every object that has its key for itself.
-pub type Verdicts = BTreeMap<Key, Verdict>;
+pub type Verdicts = SharedMap<Key, Verdict>;
 
 /// The verdict on one generation of an object. Its text is the message of the condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,6 +128,11 @@ pub enum Programmed {
 impl Programmed {
     pub const fn is_true(&self) -> bool {
         matches!(self, Self::True)
+    }
+
+    /// Whether workers can make it another one, as long as the object stays as it is.
+    const fn is_open(&self) -> bool {
+        !matches!(self, Self::True | Self::NotAccepted | Self::Held)
     }
 
     /// The `reason` of the condition.
@@ -204,11 +209,15 @@ fn rejection(status: &ObjectStatus, ack: &Applied) -> Option<(Key, String)> {
     status.objects.iter().find_map(|key| Some((key.clone(), ack.rejected.get(key)?.clone())))
 }
 
-/// Remembers, per object, the as-of of the write that made it what it is, and which generations have been programmed.
+/// Remembers, per object, the as-of of the write that made it what it is, and which generations have been programmed. Judging
+/// costs what isn't decided yet, however many objects there are.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     recorded: Statuses,
     entries: BTreeMap<Key, Entry>,
+    verdicts: Verdicts,
+    /// What has to be judged with the next words of workers.
+    open: BTreeSet<Key>,
 }
 
 #[derive(Clone, Debug)]
@@ -232,8 +241,10 @@ impl Ledger {
                 }
                 (_, None) => {
                     self.entries.remove(key);
+                    self.verdicts.remove(key);
                 }
             }
+            self.open.insert(key.clone());
         }
     }
 
@@ -243,17 +254,23 @@ impl Ledger {
             && (entry.status.owner, entry.status.generation) == (owner, generation)
         {
             entry.latched = true;
+            self.open.insert(key.clone());
         }
     }
 
     /// The verdict on every object. What has been true for a generation stays true for it, unless the object is refused.
-    pub fn verdicts(&mut self, workers: &[Counted], root: Root) -> BTreeMap<Key, Programmed> {
-        self.entries.iter_mut().map(|(key, entry)| (key.clone(), entry.verdict(workers, root))).collect()
-    }
-
-    /// As [`Self::verdicts`], for one object. `None` if it isn't known.
-    pub fn verdict(&mut self, key: &Key, workers: &[Counted], root: Root) -> Option<Programmed> {
-        self.entries.get_mut(key).map(|entry| entry.verdict(workers, root))
+    pub fn verdicts(&mut self, workers: &[Counted], root: Root) -> &Verdicts {
+        let Self { entries, verdicts, open, .. } = self;
+        open.retain(|key| {
+            let Some(entry) = entries.get_mut(key) else { return false };
+            let verdict = entry.verdict(workers, root);
+            let is_open = verdict.programmed.is_open();
+            if verdicts.get(key) != Some(&verdict) {
+                verdicts.insert(key.clone(), verdict);
+            }
+            is_open
+        });
+        verdicts
     }
 }
 
@@ -273,13 +290,13 @@ impl Entry {
         self.status = status.clone();
     }
 
-    fn verdict(&mut self, workers: &[Counted], root: Root) -> Programmed {
-        if self.latched && self.status.accepted.is_ok() {
-            return Programmed::True;
-        }
-        let verdict = verdict(&self.status, &self.write, workers, root);
-        self.latched |= verdict.is_true();
-        verdict
+    fn verdict(&mut self, workers: &[Counted], root: Root) -> Verdict {
+        let programmed = match self.latched && self.status.accepted.is_ok() {
+            true => Programmed::True,
+            false => verdict(&self.status, &self.write, workers, root),
+        };
+        self.latched |= programmed.is_true();
+        Verdict { status: self.status.clone(), programmed }
     }
 }
 

@@ -43,7 +43,7 @@ pub struct Links {
     /// Gets every complete view, and nothing before the first.
     pub views: watch::Sender<Option<Arc<SourceView>>>,
     /// What there is to say about the objects.
-    pub verdicts: watch::Receiver<Arc<Verdicts>>,
+    pub verdicts: watch::Receiver<Verdicts>,
 }
 
 /// Watches the API server, publishes what there is, mirrors it, and writes statuses, until `stop` resolves. The API server

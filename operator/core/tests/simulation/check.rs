@@ -96,7 +96,7 @@ impl World {
         let now = self.leader_now(index);
         let leader = &mut self.leaders[index];
         let Some(pass) = &leader.planned else { return };
-        for (key, programmed) in &leader.verdicts {
+        for (key, Verdict { programmed, .. }) in leader.verdicts.iter() {
             let observed = pass.world.routes.get(key).or_else(|| pass.world.backends.get(key));
             let Some(observed) = observed.filter(|_| programmed.is_true()) else { continue };
             let write = self.truth.write_of(observed);
@@ -224,7 +224,7 @@ impl World {
             self.leaders.iter().enumerate().filter(|(_, it)| it.version != Version::Foreign)
         {
             let members: Vec<_> = leader.session.members().list(self.leader_now(index)).collect();
-            for (key, programmed) in &leader.verdicts {
+            for (key, Verdict { programmed, .. }) in leader.verdicts.iter() {
                 let is_settled = match programmed {
                     Programmed::Propagating { .. } | Programmed::WorkerLost { .. } => false,
                     Programmed::NoWorkers => members.is_empty(),

@@ -44,7 +44,7 @@ pub(crate) struct Leader {
     polls: u64,
     /// The writes that it has said to be programmed.
     pub(crate) told: BTreeSet<u64>,
-    pub(crate) verdicts: BTreeMap<Key, Programmed>,
+    pub(crate) verdicts: Verdicts,
 }
 
 /// The result of planning.
@@ -71,7 +71,7 @@ impl Leader {
             waiting: BTreeMap::new(),
             polls: 0,
             told: BTreeSet::new(),
-            verdicts: BTreeMap::new(),
+            verdicts: Verdicts::default(),
         }
     }
 
@@ -268,7 +268,7 @@ impl World {
         let leader = &mut self.leaders[index];
         let Some(planned) = &leader.planned else { return };
         let counted = leader.session.members().counted(now);
-        leader.verdicts = leader.ledger.verdicts(&counted, planned.snapshot.root());
+        leader.verdicts = leader.ledger.verdicts(&counted, planned.snapshot.root()).clone();
         self.check_programmed(index);
     }
 }

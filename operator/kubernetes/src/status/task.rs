@@ -32,7 +32,7 @@ pub(crate) enum Told {
 pub(crate) async fn show(
     client: Client,
     mut told: mpsc::UnboundedReceiver<Told>,
-    mut verdicts: watch::Receiver<Arc<Verdicts>>,
+    mut verdicts: watch::Receiver<Verdicts>,
 ) {
     let mut pace = Pace::new(Instant::now());
     let mut writes = JoinSet::new();

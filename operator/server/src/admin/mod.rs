@@ -42,7 +42,7 @@ const DEFAULT_TENANT: &str = "default";
 pub struct Admin {
     pub store: Arc<dyn StateStore>,
     pub planned: watch::Receiver<Option<Arc<Planned>>>,
-    pub verdicts: watch::Receiver<Arc<Verdicts>>,
+    pub verdicts: watch::Receiver<Verdicts>,
     /// Knows how targets are.
     pub cluster: Arc<Cluster>,
     pub credentials: Credentials,

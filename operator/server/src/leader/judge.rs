@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use operator_core::programmed::{Counted, Ledger, Verdict, Verdicts};
+use operator_core::programmed::{Counted, Ledger, Verdicts};
 use tokio::sync::watch;
 
 use super::Planned;
@@ -10,8 +10,8 @@ use super::Planned;
 pub fn judge(
     mut planned: watch::Receiver<Option<Arc<Planned>>>,
     mut workers: watch::Receiver<Arc<Vec<Counted>>>,
-) -> watch::Receiver<Arc<Verdicts>> {
-    let (sender, verdicts) = watch::channel(Arc::default());
+) -> watch::Receiver<Verdicts> {
+    let (sender, verdicts) = watch::channel(Verdicts::default());
     tokio::spawn(async move {
         let mut ledger = Ledger::default();
         let mut recorded: Option<Arc<Planned>> = None;
@@ -23,10 +23,10 @@ pub fn judge(
                     ledger.record(&newest.statuses, &newest.snapshot);
                     recorded = Some(newest.clone());
                 }
-                let verdicts = Arc::new(verdicts_on(&newest, &mut ledger, &counted));
+                let verdicts = ledger.verdicts(&counted, newest.snapshot.root());
                 sender.send_if_modified(|old| {
-                    let changed = *old != verdicts;
-                    *old = verdicts;
+                    let changed = old != verdicts;
+                    old.clone_from(verdicts);
                     changed
                 });
             }
@@ -41,16 +41,6 @@ pub fn judge(
         }
     });
     verdicts
-}
-
-fn verdicts_on(planned: &Planned, ledger: &mut Ledger, workers: &[Counted]) -> Verdicts {
-    let verdicts = ledger.verdicts(workers, planned.snapshot.root()).into_iter();
-    verdicts
-        .filter_map(|(key, programmed)| {
-            let status = planned.statuses.get(&key)?.clone();
-            Some((key, Verdict { status, programmed }))
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -28,8 +28,8 @@ fn key() -> Key {
     Key::new(Kind::Backend, "default", "users")
 }
 
-async fn until(verdicts: &mut watch::Receiver<Arc<Verdicts>>, generation: i64, programmed: Programmed) {
-    let fits = |verdicts: &Arc<Verdicts>| {
+async fn until(verdicts: &mut watch::Receiver<Verdicts>, generation: i64, programmed: Programmed) {
+    let fits = |verdicts: &Verdicts| {
         verdicts.get(&key()).is_some_and(|verdict| {
             verdict.status.generation == generation && verdict.programmed == programmed
         })

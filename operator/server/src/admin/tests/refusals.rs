@@ -83,7 +83,7 @@ async fn a_store_that_fails_is_told_and_reads_go_on() {
     let mut admin = Admin {
         store: Arc::new(LostStore(api.store.epoch())),
         planned: watch::channel(None).1,
-        verdicts: watch::channel(Arc::default()).1,
+        verdicts: watch::channel(Verdicts::default()).1,
         cluster: api.cluster.clone(),
         credentials: Credentials::new("admin", "secret"),
     };
