@@ -10,10 +10,10 @@ mod samples;
 use std::time::Duration;
 
 use dataplane_core::subscription::{
-    Action, Answer, Attempt, DAMAGED_RETRY, Event, Failure, Leader, PERSIST_RETRY, Readiness, Source,
-    UNHELD_INTERVAL, Unready,
+    Action, Answer, Attempt, DAMAGED_RETRY, EARLIER_PATIENCE, Event, Failure, Leader, PERSIST_RETRY,
+    Readiness, Source, UNHELD_INTERVAL, Unready,
 };
-use dataplane_snapshot::{AsOf, Root, Snapshot};
+use dataplane_snapshot::{AsOf, Epoch, Kind, Root, Snapshot, SourceAsOf};
 use harness::{Acked, Driver};
 use samples::{as_of, snapshot};
 
@@ -63,6 +63,57 @@ fn a_lower_as_of_is_refused_and_shown() {
     assert_eq!(worker.polls(), [(0, Some(snapshot(5, "a").root()), Duration::ZERO)]);
     worker.answer(Answer::State(snapshot(6, "b")));
     assert_eq!(worker.applies(), [snapshot(6, "b").root()], "it has caught up");
+}
+
+/// Of another leader, whose store began before: nobody can tell which of the two has more.
+fn of_an_earlier_store(text: &str) -> Snapshot {
+    let epoch = Epoch { id: "other".into(), created_at: 0 };
+    let seen = SourceAsOf { epoch, revisions: [(Kind::Route, 9)].into() };
+    snapshot(0, text).with_as_of(AsOf([("files".to_owned(), seen)].into()))
+}
+
+#[test]
+fn a_leader_with_an_earlier_store_is_followed_once_no_other_is_left() {
+    let mut worker = Driver::following_the_first_of(2, snapshot(5, "a"));
+    let busy = Answer::Failed(Failure::Busy { retry_after: SECOND });
+    for first_fails in [unreachable(), busy] {
+        worker.answer(first_fails);
+        worker.pass(2 * SECOND);
+        worker.answer(Answer::State(of_an_earlier_store("b")));
+        assert_eq!(worker.applies(), [], "the first one may come back");
+        assert_eq!(worker.machine.status().leader, Leader::Stale { leader: 1 });
+        worker.pass(SECOND);
+    }
+    worker.answer(unreachable());
+    worker.pass(SECOND);
+    worker.answer(Answer::State(of_an_earlier_store("b")));
+    assert_eq!(worker.applies(), [of_an_earlier_store("b").root()], "the first one is gone");
+}
+
+#[test]
+fn a_good_answer_begins_the_search_for_another_leader_anew() {
+    let mut worker = Driver::following_the_first_of(2, snapshot(5, "a"));
+    worker.answer(unreachable());
+    worker.pass(SECOND);
+    worker.answer(Answer::State(of_an_earlier_store("b")));
+    worker.pass(SECOND);
+    worker.answer(Answer::NotModified);
+    worker.answer(unreachable());
+    worker.pass(SECOND);
+    worker.answer(Answer::State(of_an_earlier_store("b")));
+    assert_eq!(worker.applies(), []);
+}
+
+#[test]
+fn one_leader_with_an_earlier_store_is_followed_after_a_while() {
+    let mut worker = Driver::following(snapshot(5, "a"));
+    let mut passed = Duration::ZERO;
+    while worker.applies().is_empty() {
+        worker.answer(Answer::State(of_an_earlier_store("b")));
+        worker.pass(Duration::from_secs(1));
+        passed += Duration::from_secs(1);
+    }
+    assert!(passed > EARLIER_PATIENCE && passed < 2 * EARLIER_PATIENCE, "{passed:?}");
 }
 
 #[test]

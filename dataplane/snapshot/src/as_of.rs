@@ -5,9 +5,24 @@ use crate::Kind;
 /// One life of a source. A store that is restored from a backup, or a new cluster, begins a new epoch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Epoch {
+    /// Up to a dot it is the same for all lives of one source: see [`Self::lineage`].
     pub id: String,
     /// Milliseconds since 1970-01-01 UTC.
     pub created_at: u64,
+}
+
+impl Epoch {
+    /// What the lives of one source have in common. Of two epochs with one lineage the later is what the source is now; leaders
+    /// that have stores of their own have no lineage in common, and the times of their epochs say nothing about what they have.
+    pub fn lineage(&self) -> &str {
+        self.id.split_once('.').map_or(&*self.id, |(lineage, _)| lineage)
+    }
+
+    /// The epoch that follows this one in the life of its source. `unique` has no dot.
+    #[must_use]
+    pub fn successor(&self, unique: &str, created_at: u64) -> Self {
+        Self { id: format!("{}.{unique}", self.lineage()), created_at }
+    }
 }
 
 /// How much of one source has been seen: its epoch and, per watched kind, a number that only grows within it.
@@ -28,23 +43,31 @@ pub enum Recency {
     Newer,
     /// Lower in at least one entry: whoever sent it lags behind, and what it sent is refused (StaleLeader).
     Stale,
+    /// Not lower, but a source is another one that began before: it may have more or less, which nobody can tell. It is
+    /// refused as long as there may be a leader that knows the later one.
+    Earlier,
 }
 
 impl AsOf {
     /// How `offered` relates to `self`. A source that only one of the two knows doesn't decide: sources are added and
     /// removed by configuration, not by time.
     pub fn recency_of(&self, offered: &Self) -> Recency {
-        let mut newer = false;
+        let (mut newer, mut earlier) = (false, false);
         for (source, seen) in &self.0 {
             let Some(offer) = offered.0.get(source) else { continue };
             match seen.recency_of(offer) {
                 Recency::Stale => return Recency::Stale,
+                Recency::Earlier => earlier = true,
                 Recency::Newer => newer = true,
                 Recency::Same => {}
             }
         }
         newer |= offered.0.keys().any(|source| !self.0.contains_key(source));
-        if newer { Recency::Newer } else { Recency::Same }
+        match (earlier, newer) {
+            (true, _) => Recency::Earlier,
+            (false, true) => Recency::Newer,
+            (false, false) => Recency::Same,
+        }
     }
 
     /// The later of both in every entry. For two snapshots of equal content.
@@ -59,11 +82,10 @@ impl AsOf {
         }
     }
 
-    /// Whether everything that `write` had seen has been seen here too: what "applied" means for a write.
+    /// Whether everything that `write` had seen has been seen here too: what "applied" means for a write. What has been seen in
+    /// another epoch says nothing about it.
     pub fn covers(&self, write: &Self) -> bool {
-        write.0.iter().all(|(source, written)| {
-            self.0.get(source).is_some_and(|seen| written.recency_of(seen) != Recency::Stale)
-        })
+        write.0.iter().all(|(source, written)| self.0.get(source).is_some_and(|seen| seen.covers(written)))
     }
 }
 
@@ -73,7 +95,11 @@ impl SourceAsOf {
             // Two epochs of one instant are told apart by their ids, so that every worker decides alike.
             let (ours, theirs) =
                 ((self.epoch.created_at, &self.epoch.id), (offer.epoch.created_at, &offer.epoch.id));
-            return if theirs > ours { Recency::Newer } else { Recency::Stale };
+            return match theirs > ours {
+                true => Recency::Newer,
+                false if self.epoch.lineage() == offer.epoch.lineage() => Recency::Stale,
+                false => Recency::Earlier,
+            };
         }
         let revision = |of: &Self, kind| of.revisions.get(&kind).copied().unwrap_or(0);
         let pairs = Kind::ALL.map(|kind| (revision(self, kind), revision(offer, kind)));
@@ -84,6 +110,10 @@ impl SourceAsOf {
         } else {
             Recency::Same
         }
+    }
+
+    fn covers(&self, written: &Self) -> bool {
+        self.epoch.id == written.epoch.id && written.recency_of(self) != Recency::Stale
     }
 
     fn merge(&mut self, other: &Self) {

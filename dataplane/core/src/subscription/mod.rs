@@ -2,7 +2,8 @@
 //!
 //! The rules:
 //! - Identity is the root, order is the as-of vector. An equal root only merges the as-of; a lower as-of is refused and
-//!   shown as a stale leader.
+//!   shown as a stale leader. One of an earlier epoch of another source, as that of a leader with a store of its own, is taken
+//!   once no leader is left that knows the later one.
 //! - A state that is refused as a whole changes nothing, and the same root isn't fetched or applied again.
 //! - What is applied is acknowledged at once and then written to disk; the disk gates nothing.
 //! - What is on disk serves from the first moment. Ready is said when a leader's current state is applied, or when no
@@ -34,7 +35,7 @@ pub use status::{Leader, Readiness, Source, Status, Unready};
 
 use holding::Holding;
 use leaders::Leaders;
-use region::{Acking, Applying, Contact, Persisting, Polling, Refusal};
+use region::{Acking, Applying, Contact, Outlived, Persisting, Polling, Refusal};
 
 /// How long a state that arrived damaged isn't asked for again from the same leader: long enough not to load it, short
 /// enough that a fault on the way doesn't leave this worker behind until the next change.
@@ -42,6 +43,9 @@ pub const DAMAGED_RETRY: Duration = Duration::from_secs(60);
 
 /// When a failed write of the state file is tried again, if no new state is applied before.
 pub const PERSIST_RETRY: Duration = Duration::from_secs(30);
+
+/// How long a state of an earlier epoch is refused if there is no other leader to ask.
+pub const EARLIER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often a leader that doesn't hold polls, though asked to, is asked.
 pub const UNHELD_INTERVAL: Duration = Duration::from_secs(1);
@@ -96,6 +100,7 @@ pub struct Subscription {
     ack_failures: u32,
     persisting: Persisting,
     refusal: Option<Refusal>,
+    outlived: Option<Outlived>,
     readiness: Readiness,
     booting_until: Duration,
     attempts: u64,
@@ -115,6 +120,7 @@ impl Subscription {
             ack_failures: 0,
             persisting: Persisting::Idle,
             refusal: None,
+            outlived: None,
             readiness: Readiness::NotReady(Unready::WaitingForLeader),
             booting_until: settings.boot_wait,
             attempts: 0,

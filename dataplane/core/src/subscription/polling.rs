@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use dataplane_snapshot::{Recency, Root, Snapshot};
 
-use super::region::{Contact, Polling, Refusal, RefusedFrom, Waiting};
+use super::region::{Contact, Outlived, Polling, Refusal, RefusedFrom, Waiting};
 use super::{
     Action, Answer, Attempt, DAMAGED_RETRY, Failure, Moment, PLAIN_RETRY, Source, Subscription,
     UNHELD_INTERVAL,
@@ -90,7 +90,12 @@ impl Subscription {
                 self.merge(snapshot.as_of());
                 return self.on_current(waiting, Some(root), at);
             }
-            if newest.as_of().recency_of(snapshot.as_of()) == Recency::Stale {
+            let is_refused = match newest.as_of().recency_of(snapshot.as_of()) {
+                Recency::Same | Recency::Newer => false,
+                Recency::Stale => true,
+                Recency::Earlier => !self.may_go_back(leader, at.now),
+            };
+            if is_refused {
                 self.contact = Contact::Stale { leader };
                 return self.retry(leader, at);
             }
@@ -111,6 +116,13 @@ impl Subscription {
         self.apply(snapshot, Source::Leader);
     }
 
+    /// Whether a state of an earlier epoch may be taken from this leader.
+    fn may_go_back(&mut self, leader: usize, now: Duration) -> bool {
+        let outlived = self.outlived.get_or_insert(Outlived::new(now));
+        outlived.asked(leader);
+        outlived.is_over(self.settings.leaders, now)
+    }
+
     fn on_failure(&mut self, leader: usize, failure: Failure, at: Moment) {
         let reason = failure.to_string();
         match failure {
@@ -119,6 +131,10 @@ impl Subscription {
             }
             Failure::Incompatible { root: Some(root), .. } => self.refuse(root, leader, None, &reason),
             _ => {}
+        }
+        // One that is busy is there, and may know the later epoch.
+        if let Some(outlived) = self.outlived.as_mut().filter(|_| !matches!(failure, Failure::Busy { .. })) {
+            outlived.asked(leader);
         }
         self.contact = Contact::Failing { leader, reason };
         self.retry(leader, at);
@@ -144,6 +160,7 @@ impl Subscription {
 
     fn contacted(&mut self, leader: usize, at: Moment) {
         self.leaders.worked(leader);
+        self.outlived = None;
         self.contact = Contact::Following { leader, at: at.now };
     }
 }

@@ -1,11 +1,11 @@
 //! The parts of the machine that go on at the same time, each with its own states.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dataplane_snapshot::{Root, Snapshot};
 
-use super::{Attempt, Source};
+use super::{Attempt, EARLIER_PATIENCE, Source};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Polling {
@@ -144,6 +144,30 @@ pub(super) enum Persisting {
     Idle,
     Writing { root: Root, again: bool },
     Failed { reason: String, retry_at: Duration },
+}
+
+/// Leaders give states of an earlier epoch than what is in service has, and nothing better has come since.
+#[derive(Debug)]
+pub(super) struct Outlived {
+    since: Duration,
+    /// Who failed, or gave such a state.
+    asked: BTreeSet<usize>,
+}
+
+impl Outlived {
+    pub(super) const fn new(since: Duration) -> Self {
+        Self { since, asked: BTreeSet::new() }
+    }
+
+    pub(super) fn asked(&mut self, leader: usize) {
+        self.asked.insert(leader);
+    }
+
+    /// Whether nobody who may know the later epoch is left: of several leaders none, of one it isn't there for long enough. Behind
+    /// one URL there may be several.
+    pub(super) fn is_over(&self, leaders: usize, now: Duration) -> bool {
+        (leaders > 1 && self.asked.len() >= leaders) || now >= self.since + EARLIER_PATIENCE
+    }
 }
 
 /// A state that was refused as a whole.

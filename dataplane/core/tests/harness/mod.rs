@@ -50,8 +50,12 @@ impl Driver {
 
     /// Serves `state`, has told so, has it on disk, and waits for the next.
     pub(crate) fn following(state: Snapshot) -> Self {
+        Self::following_the_first_of(1, state)
+    }
+
+    pub(crate) fn following_the_first_of(leaders: usize, state: Snapshot) -> Self {
         let root = state.root();
-        let mut driver = Self::start(1, None);
+        let mut driver = Self::start(leaders, None);
         driver.answer(Answer::State(state));
         driver.applied(root);
         driver.ack_delivered();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use dataplane_core::served::Served;
 use dataplane_core::subscription::Readiness;
 use dataplane_snapshot::{AsOf, Key, Kind, Object, ObjectHash, Recency, wire};
-use operator_core::programmed::Programmed;
+use operator_core::programmed::{Programmed, Verdict};
 use operator_core::session::Reach;
 
 use crate::leader::{Version, short};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dataplane_snapshot::{Key, Root, Snapshot, wire};
-use operator_core::programmed::{Ledger, Programmed};
+use dataplane_snapshot::{Epoch, Root, Snapshot, wire};
+use operator_core::programmed::{Ledger, Verdicts};
 use operator_core::session::{self, Action, Offer, PollId, Reach, Reply, Session};
 use operator_core::{ListenerSettings, Memo, Statuses, World as Planned, plan};
 use prost::Message as _;
@@ -137,7 +137,13 @@ impl World {
     /// One pass of planning, judged at once and published a moment later.
     fn plan(&mut self, index: LeaderIndex) {
         let leader = &mut self.leaders[index];
-        let view = self.truth.view(leader.position);
+        let mut view = self.truth.view(leader.position);
+        if self.have_own_stores {
+            // What is the same folder for all of them is numbered by each in its own way.
+            let Epoch { id, created_at } = &mut view.as_of.epoch;
+            *id = id.replacen("e.", &format!("s{index}."), 1);
+            *created_at += 100 * index as u64;
+        }
         let world = Planned::join(self.listeners.clone(), [&view]);
         let (plan, memo) = plan(&world, &leader.memo);
         leader.memo = memo;

@@ -1,6 +1,6 @@
 //! Leaders, workers and a bad network in simulated time, by a seed: messages are lost, repeated, overtaken and damaged,
-//! processes crash and are stopped, disks tear, clocks jump, versions are mixed, leaders lag each other, and the source is
-//! restored from a backup. What decides is the product's own code, with time and randomness passed in. After every event:
+//! processes crash and are stopped, disks tear, clocks jump, versions are mixed, leaders lag each other and may have stores of
+//! their own, and the source is restored from a backup. What decides is the product's own code, with time and randomness passed in. After every event:
 //! a worker serves no partial state and never goes back, and nothing is said to be programmed that isn't; after the last
 //! fault all arrive at the newest state.
 //!

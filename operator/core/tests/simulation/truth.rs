@@ -46,7 +46,7 @@ pub(crate) struct Position {
 impl Truth {
     pub(crate) fn new() -> Self {
         let stage = || vec![Stage { revision: 1, objects: Objects::default() }];
-        let epoch = Epoch { id: "e0".into(), created_at: 1 };
+        let epoch = Epoch { id: "e.0".into(), created_at: 1 };
         let life = Life { epoch, revision: 1, logs: [stage(), stage(), stage()] };
         Self { lives: vec![life], writes: BTreeMap::new() }
     }
@@ -107,7 +107,7 @@ impl Truth {
         };
         let logs = [stage(&last.logs[0]), stage(&last.logs[1]), stage(&last.logs[2])];
         let number = self.lives.len();
-        let epoch = Epoch { id: format!("e{number}"), created_at: 1 + number as u64 };
+        let epoch = last.epoch.successor(&number.to_string(), 1 + number as u64);
         self.lives.push(Life { epoch, revision, logs });
         format!("is restored to revision {revision} as epoch {number}")
     }

@@ -53,6 +53,8 @@ pub(crate) struct World {
     /// Whether there are faults.
     pub(crate) bad: bool,
     pub(crate) truth: Truth,
+    /// Each leader has a state store of its own, with an epoch that has nothing to do with that of the others.
+    pub(crate) have_own_stores: bool,
     pub(crate) listeners: Arc<Vec<ListenerSettings>>,
     pub(crate) leaders: Vec<Leader>,
     pub(crate) workers: Vec<Worker>,
@@ -103,6 +105,7 @@ impl World {
         let workers: Vec<_> = (0..workers).map(|_| Worker::new(is_older(&mut dice), leaders.len())).collect();
         let reach = |dice: &mut Dice| if dice.is(0.5) { Reach::Machine } else { Reach::Network };
         let reaches = workers.iter().map(|_| leaders.iter().map(|_| reach(&mut dice)).collect()).collect();
+        let have_own_stores = dice.is(0.3);
         let mut chance = |most: f64| if dice.is(0.3) { 0.0 } else { dice.roll() * most };
         let (loss, repeats, delays, damage) = (chance(0.4), chance(0.3), chance(0.2), chance(0.2));
         Self {
@@ -110,6 +113,7 @@ impl World {
             now: Duration::ZERO,
             bad: true,
             truth: Truth::new(),
+            have_own_stores,
             listeners: listeners(),
             leaders,
             workers,

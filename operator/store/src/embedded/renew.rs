@@ -40,7 +40,8 @@ impl EmbeddedStore {
 fn following(before: &Epoch, now: SystemTime) -> Epoch {
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-    Epoch { id: uuid::Uuid::new_v4().to_string(), created_at: now.max(before.created_at.saturating_add(1)) }
+    let unique = uuid::Uuid::new_v4().simple().to_string();
+    before.successor(&unique, now.max(before.created_at.saturating_add(1)))
 }
 
 fn write(database: &Database, epoch: &Epoch) -> Result<(), redb::Error> {
