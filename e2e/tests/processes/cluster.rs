@@ -50,6 +50,29 @@ fn workers_serve_through_the_death_of_the_leader_and_of_each_other() {
     assert!(report.requests > 100 && report.failures.is_empty(), "{report:?}");
 }
 
+/// Two leaders on one folder, each with a store of its own: the worker has followed the one with the later store.
+#[test]
+fn an_edit_is_live_by_whichever_leader_is_left() {
+    let fixture = Fixture::new();
+    fixture.write("a.yaml", &route("a", "/a", fixture.one));
+    let first = Gateway::leader(&fixture.path().join("first"), &fixture.resources());
+    let second = Gateway::leader(&fixture.path().join("second"), &fixture.resources())
+        .with("listeners.0.port", first.port);
+    drop(first.start_ready());
+    let mut second_process = second.start_ready();
+    let worker = Gateway::worker(fixture.path(), "worker", &first)
+        .with("cluster.leader.urls.1", format!("http://127.0.0.1:{}", second.admin));
+    let _worker = worker.start_ready();
+    let _first = first.start_ready();
+    second_process.kill();
+    fixture.write("a.yaml", &route("a", "/a", fixture.two));
+    let ((), took) = until("the edit is live by the first leader", || serves(&worker, "/a", "two"));
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    fixture.write("a.yaml", &route("a", "/a", fixture.one));
+    let ((), took) = until("so is the next one", || serves(&worker, "/a", "one"));
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
 #[test]
 fn an_edit_reaches_a_worker_in_milliseconds() {
     let fixture = Fixture::new();

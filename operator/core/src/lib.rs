@@ -15,7 +15,7 @@ mod status;
 mod world;
 
 pub use plan::{Memo, Plan, check_listeners, plan};
-pub use scoped::{MAX_SCOPES, Scoped};
+pub use scoped::{MAX_SCOPES, Part, Scoped};
 pub use status::{Acceptance, ObjectStatus, Refusal, RefusalReason, Statuses, Unresolved, UnresolvedReason};
 pub use world::{
     CertificateSpec, Claim, ClientCertificates, ClientTrust, ListenerProtocol, ListenerSettings, ListenerTls,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use dataplane_snapshot::{AsOf, Key, Root, SharedMap, Snapshot};
 
+use crate::scoped::Part;
 use crate::{ObjectStatus, Owner, Statuses};
 
 /// A worker that is counted, and what it last said.
@@ -27,7 +28,7 @@ pub enum Share {
     #[default]
     Whole,
     /// That of its scope. `None`: it isn't known yet, and may be everything.
-    Part(Option<Arc<Snapshot>>),
+    Part(Option<Part>),
 }
 
 impl PartialEq for Share {
@@ -35,8 +36,8 @@ impl PartialEq for Share {
         match (self, other) {
             (Self::Whole, Self::Whole) => true,
             (Self::Part(one), Self::Part(other)) => {
-                let identity = |part: &Option<Arc<Snapshot>>| {
-                    part.as_ref().map(|part| (part.root(), part.as_of().clone()))
+                let identity = |part: &'_ Option<Part>| {
+                    part.as_ref().map(|part| (part.state().root(), part.state().as_of().clone()))
                 };
                 identity(one) == identity(other)
             }
@@ -49,9 +50,18 @@ impl Share {
     /// The part, if it has seen this write.
     fn as_of(&self, write: &AsOf) -> Option<&Snapshot> {
         match self {
-            Self::Part(Some(part)) if part.as_of().covers(write) => Some(part),
+            Self::Part(Some(part)) if part.state().as_of().covers(write) => Some(part.state()),
             _ => None,
         }
+    }
+
+    /// Whether a worker that has seen `seen` has what this status is about: as of its write, and as of when it came into the part.
+    fn is_had_by(&self, seen: &AsOf, status: &ObjectStatus, write: &AsOf) -> bool {
+        let has_come = |key: &Key| match self {
+            Self::Part(Some(part)) => part.entered(key).is_none_or(|entered| seen.covers(entered)),
+            _ => true,
+        };
+        seen.covers(write) && status.objects.iter().all(has_come)
     }
 
     /// Whether the worker counts for an object with this status. Who could count does: what a write takes out of a state is
@@ -186,7 +196,8 @@ pub fn verdict(status: &ObjectStatus, write: &AsOf, workers: &[Counted], root: R
     let mut lost = None;
     for worker in &counted {
         let current = worker.share.root(write, root);
-        let has_it = |ack: &&Applied| Some(ack.root) == current || ack.as_of.covers(write);
+        let has_it =
+            |ack: &&Applied| Some(ack.root) == current || worker.share.is_had_by(&ack.as_of, status, write);
         match worker.ack.as_ref().filter(has_it) {
             Some(ack) => {
                 if let Some((key, reason)) = rejection(status, ack) {

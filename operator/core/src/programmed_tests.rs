@@ -227,7 +227,20 @@ fn with_part(name: &str, part_as_of: u64, has_it: bool, is_there: bool) -> Count
     let object = has_it.then(|| dataplane_snapshot::Object::new(key(), bytes::Bytes::new()));
     let part = Arc::new(Snapshot::new(object, as_of(part_as_of)));
     let ack = is_there.then(|| Applied { root: part.root(), as_of: as_of(1), rejected: BTreeMap::new() });
-    Counted { name: name.into(), ack, lost: false, share: Share::Part(Some(part)) }
+    Counted { name: name.into(), ack, lost: false, share: Share::Part(Some(Part::new(part))) }
+}
+
+/// A Backend that was written long ago comes into the part of a tenant with the first Route that references it.
+#[test]
+fn what_came_into_a_part_after_its_write_is_there_only_then() {
+    let scoped = |seen: u64| {
+        let mut late = with_part("a", 8, true, true);
+        late.ack.as_mut().unwrap().as_of = as_of(seen);
+        late.ack.as_mut().unwrap().root = OLD;
+        late
+    };
+    assert_eq!(judged(&[scoped(7)]), Programmed::Propagating { applied: 0, counted: 1 });
+    assert_eq!(judged(&[scoped(8)]), Programmed::True);
 }
 
 #[test]

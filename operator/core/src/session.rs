@@ -8,12 +8,12 @@ mod members;
 mod offer;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
-use dataplane_snapshot::{Root, Scope, Snapshot};
+use dataplane_snapshot::{Root, Scope};
 
 use crate::programmed::Applied;
+use crate::scoped::Part;
 
 pub use history::{History, MAX_CHANGES, MAX_KEYS};
 pub use members::{Identity, LOST_AFTER, MAX_MEMBERS, MEMBER_TTL, MemberStatus, Members, SUPERSEDED_AFTER};
@@ -69,7 +69,7 @@ pub enum Event {
     /// any more.
     Narrowed {
         scope: Scope,
-        part: Option<Arc<Snapshot>>,
+        part: Option<Part>,
     },
     /// The member with this id is gone for good.
     Forget {

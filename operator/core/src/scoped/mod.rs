@@ -9,7 +9,7 @@ mod references;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use dataplane_snapshot::{AsOf, Key, Kind, Object, Scope, Snapshot, wire};
+use dataplane_snapshot::{AsOf, Key, Kind, Object, Scope, SharedMap, Snapshot, wire};
 use prost::Message as _;
 
 use references::{is_held, references};
@@ -22,7 +22,42 @@ pub const MAX_SCOPES: usize = 64;
 pub struct Scoped {
     scope: Scope,
     included: HashMap<Key, Included>,
+    part: Part,
+}
+
+/// What those with a scope should have.
+#[derive(Clone, Debug)]
+pub struct Part {
     state: Arc<Snapshot>,
+    /// As of what each object came in: maybe long after it was written, as with a Route that references it.
+    entered: SharedMap<Key, Arc<AsOf>>,
+}
+
+impl Part {
+    /// Of which all objects came in at once.
+    pub fn new(state: Arc<Snapshot>) -> Self {
+        let now = Arc::new(state.as_of().clone());
+        let entered = state.objects().map(|object| (object.key().clone(), now.clone())).collect();
+        Self { state, entered }
+    }
+
+    pub const fn state(&self) -> &Arc<Snapshot> {
+        &self.state
+    }
+
+    /// Whoever hasn't seen as much may not have the object, though it has seen when it was written.
+    pub fn entered(&self, key: &Key) -> Option<&AsOf> {
+        self.entered.get(key).map(|as_of| &**as_of)
+    }
+
+    fn edit(&self, upserts: Vec<Object>, removals: &[Key], as_of: &AsOf) -> Self {
+        let now = Arc::new(as_of.clone());
+        let mut entered = self.entered.clone();
+        let new = upserts.iter().map(Object::key).filter(|key| self.state.get(key).is_none());
+        let new = new.map(|key| (key.clone(), Some(now.clone())));
+        entered.apply(new.chain(removals.iter().map(|key| (key.clone(), None))));
+        Self { state: Arc::new(self.state.edit(upserts, removals, as_of.clone())), entered }
+    }
 }
 
 /// A key that belongs to the part, whether or not there is an object.
@@ -37,8 +72,8 @@ struct Included {
 
 impl Scoped {
     pub fn new(scope: Scope, whole: &Snapshot) -> Self {
-        let empty = Snapshot::new([], AsOf::default());
-        let nothing = Self { scope, included: HashMap::new(), state: Arc::new(empty) };
+        let empty = Part::new(Arc::new(Snapshot::new([], AsOf::default())));
+        let nothing = Self { scope, included: HashMap::new(), part: empty };
         let first = whole.objects_of(Kind::Listener).chain(whole.objects_of(Kind::Route));
         nothing.advance(whole, first.map(Object::key))
     }
@@ -53,12 +88,12 @@ impl Scoped {
         let (mut upserts, mut removals) = (Vec::new(), Vec::new());
         for key in touched {
             match whole.get(&key).filter(|_| self.included.contains_key(&key)) {
-                Some(object) if self.state.get(&key) == Some(object) => {}
+                Some(object) if self.part.state.get(&key) == Some(object) => {}
                 Some(object) => upserts.push(object.clone()),
                 None => removals.push(key),
             }
         }
-        self.state = Arc::new(self.state.edit(upserts, &removals, whole.as_of().clone()));
+        self.part = self.part.edit(upserts, &removals, whole.as_of());
         self
     }
 
@@ -66,8 +101,8 @@ impl Scoped {
         &self.scope
     }
 
-    pub const fn state(&self) -> &Arc<Snapshot> {
-        &self.state
+    pub const fn part(&self) -> &Part {
+        &self.part
     }
 
     /// Takes note of one object as it is in `whole`. `touched` are the keys whose place in the part may be another one.

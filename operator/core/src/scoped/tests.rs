@@ -1,5 +1,5 @@
 use dataplane_snapshot::wire::{self, FilterKind, FilterSettings, Payload};
-use dataplane_snapshot::{TENANT_LABEL, diff};
+use dataplane_snapshot::{Epoch, SourceAsOf, TENANT_LABEL, diff};
 use proptest::prelude::*;
 use proptest::{collection, sample};
 
@@ -92,9 +92,15 @@ fn expected(scope: &Scope, whole: &Snapshot) -> BTreeSet<Key> {
     reached
 }
 
+fn as_of(revision: usize) -> AsOf {
+    let epoch = Epoch { id: "e".into(), created_at: 1 };
+    let revisions = BTreeMap::from([(Kind::Route, revision as u64)]);
+    AsOf(BTreeMap::from([("files".into(), SourceAsOf { epoch, revisions })]))
+}
+
 proptest! {
     /// After any edits the part is the listeners, the selected Routes and all that is reached from them, as if it were made
-    /// anew; with the as-of of the whole.
+    /// anew; with the as-of of the whole, and for each object that of its coming.
     #[test]
     fn is_what_is_selected_and_what_that_references(
         batches in collection::vec(collection::vec(edit(), 1..6), 1..12),
@@ -102,19 +108,28 @@ proptest! {
         let scope = Scope::new(&[], &[], &["a"]).unwrap();
         let mut whole = Snapshot::default();
         let mut scoped = Scoped::new(scope.clone(), &whole);
-        for batch in batches {
+        let mut entered: BTreeMap<Key, AsOf> = BTreeMap::new();
+        for (revision, batch) in batches.into_iter().enumerate() {
             let mut last: BTreeMap<Key, Option<Object>> = BTreeMap::new();
             last.extend(batch);
             let removals: Vec<Key> =
                 last.iter().filter(|(_, object)| object.is_none()).map(|(key, _)| key.clone()).collect();
-            let next = whole.edit(last.into_values().flatten(), &removals, AsOf::default());
+            let next = whole.edit(last.into_values().flatten(), &removals, as_of(revision));
             let changes = diff(&whole, &next);
             scoped = scoped.advance(&next, changes.upserts.iter().map(Object::key).chain(&changes.removals));
             whole = next;
-            let keys: BTreeSet<Key> = scoped.state().objects().map(|object| object.key().clone()).collect();
+            let keys: BTreeSet<Key> = scoped.part().state().objects().map(|object| object.key().clone()).collect();
             prop_assert_eq!(&keys, &expected(&scope, &whole));
+            entered.retain(|key, _| keys.contains(key));
+            for key in &keys {
+                entered.entry(key.clone()).or_insert_with(|| as_of(revision));
+            }
+            let told: BTreeMap<Key, AsOf> =
+                scoped.part().entered.iter().map(|(key, as_of)| (key.clone(), AsOf::clone(as_of))).collect();
+            prop_assert_eq!(&told, &entered);
+            prop_assert_eq!(scoped.part().state().as_of(), whole.as_of());
             let anew = Scoped::new(scope.clone(), &whole);
-            prop_assert_eq!(anew.state().root(), scoped.state().root());
+            prop_assert_eq!(anew.part().state().root(), scoped.part().state().root());
             prop_assert_eq!(anew.included.len(), scoped.included.len(), "nothing is kept that isn't used");
         }
     }
@@ -133,7 +148,7 @@ fn a_secret_of_another_tenant_is_in_no_other_part() {
     let whole = Snapshot::new(objects, AsOf::default());
     let scope = Scope::new(&[], &[], &["b"]).unwrap();
     let keys: Vec<String> =
-        Scoped::new(scope, &whole).state().objects().map(|object| object.key().to_string()).collect();
+        Scoped::new(scope, &whole).part().state().objects().map(|object| object.key().to_string()).collect();
     assert_eq!(keys, ["route/x/b", "backend/x/b", "secret/x/b"]);
 }
 
@@ -157,9 +172,9 @@ fn what_is_held_keeps_what_it_referenced() {
     let held = Object::encode(key(Kind::Route, "a"), &wire::Content { labels, payload: Some(held) });
     let worse = whole.edit([held], &[], AsOf::default());
     let scoped = scoped.advance(&worse, [&key(Kind::Route, "a")]);
-    assert_eq!(scoped.state().root(), worse.root(), "all of it");
+    assert_eq!(scoped.part().state().root(), worse.root(), "all of it");
     let better = worse.edit([object(Kind::Route, "a", "a", &["b"])], &[], AsOf::default());
     let scoped = scoped.advance(&better, [&key(Kind::Route, "a")]);
-    let keys: Vec<String> = scoped.state().objects().map(|object| object.key().to_string()).collect();
+    let keys: Vec<String> = scoped.part().state().objects().map(|object| object.key().to_string()).collect();
     assert_eq!(keys, ["route/x/a", "backend/x/b"]);
 }

@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use dataplane_snapshot::{Recency, Root, Scope, Snapshot};
+use dataplane_snapshot::{Recency, Root, Scope};
 
 use crate::programmed::{Applied, Counted, Share};
+use crate::scoped::Part;
 
 /// How long a worker that isn't heard of stays a member, and so is waited for by Programmed.
 pub const MEMBER_TTL: Duration = Duration::from_secs(60);
@@ -36,7 +36,7 @@ pub struct Members {
     /// The root of the state that all should have whose scope is everything.
     current: Option<Root>,
     /// The states that the others should have.
-    parts: BTreeMap<Scope, Arc<Snapshot>>,
+    parts: BTreeMap<Scope, Part>,
     changes: u64,
 }
 
@@ -112,7 +112,7 @@ impl Members {
 
     /// The root of the state that workers with this scope should have.
     pub fn current(&self, scope: &Scope) -> Option<Root> {
-        if scope.is_all() { self.current } else { self.parts.get(scope).map(|part| part.root()) }
+        if scope.is_all() { self.current } else { self.parts.get(scope).map(|part| part.state().root()) }
     }
 
     /// Whether some member has this scope.
@@ -220,8 +220,8 @@ impl Members {
     }
 
     /// All with this scope should have this state now; `None`: nobody has the scope.
-    pub(super) fn narrowed(&mut self, scope: Scope, part: Option<Arc<Snapshot>>, now: Duration) {
-        let root = part.as_ref().map(|part| part.root());
+    pub(super) fn narrowed(&mut self, scope: Scope, part: Option<Part>, now: Duration) {
+        let root = part.as_ref().map(|part| part.state().root());
         self.follow(&scope, root, now);
         match part {
             Some(part) => self.parts.insert(scope, part),

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use dataplane_snapshot::{AsOf, Epoch, Kind, SourceAsOf};
+use dataplane_snapshot::{AsOf, Epoch, Kind, Snapshot, SourceAsOf};
 
 use super::*;
 
@@ -297,7 +298,7 @@ fn polls_wait_for_the_part_of_their_scope() {
         let objects =
             objects.iter().map(|name| dataplane_snapshot::Object::new(key(name), bytes::Bytes::new()));
         let part = Arc::new(Snapshot::new(objects, AsOf::default()));
-        (part.root(), Event::Narrowed { scope: scope.clone(), part: Some(part) })
+        (part.root(), Event::Narrowed { scope: scope.clone(), part: Some(Part::new(part)) })
     };
     let ask = |number: u64, known: Option<Root>| {
         let member = Identity { scope: scope.clone(), ..member("w", "w") };

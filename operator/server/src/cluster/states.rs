@@ -44,8 +44,8 @@ impl States {
         let mut events = vec![Event::Published { root: snapshot.root() }];
         for (scope, part) in std::mem::take(&mut self.parts) {
             let scoped = part.scoped.advance(&snapshot, &changed);
-            let current = Current::new(scoped.state().clone(), Some(&part.current), compression);
-            events.push(Event::Narrowed { scope: scope.clone(), part: Some(scoped.state().clone()) });
+            let current = Current::new(scoped.part().state().clone(), Some(&part.current), compression);
+            events.push(Event::Narrowed { scope: scope.clone(), part: Some(scoped.part().clone()) });
             self.parts.insert(scope, Part { scoped, current: Arc::new(current) });
         }
         self.whole = Some(Arc::new(Current::new(snapshot, self.whole.as_deref(), compression)));
@@ -64,10 +64,10 @@ impl States {
         let newest = self.whole()?;
         let changed = changed(Some(whole), newest);
         let scoped = scoped.advance(newest, &changed);
-        let (scope, state) = (scoped.scope().clone(), scoped.state().clone());
-        let current = Arc::new(Current::new(state.clone(), None, compression));
+        let (scope, part) = (scoped.scope().clone(), scoped.part().clone());
+        let current = Arc::new(Current::new(part.state().clone(), None, compression));
         self.parts.insert(scope.clone(), Part { scoped, current });
-        Some(Event::Narrowed { scope, part: Some(state) })
+        Some(Event::Narrowed { scope, part: Some(part) })
     }
 }
 

@@ -97,7 +97,7 @@ async fn a_worker_with_a_part_is_up_to_date_and_counted_by_it() {
     let [counted] = leader.cluster.counted().try_into().unwrap();
     assert_eq!(counted.ack.map(|ack| ack.root), Some(part.root()));
     let Share::Part(Some(share)) = counted.share else { panic!("{:?}", counted.share) };
-    assert_eq!(share.root(), part.root());
+    assert_eq!(share.state().root(), part.root());
     leader.publish_all(routes(&[("a", "2"), ("b", "2")])).await;
     assert_eq!(leader.members().await[0]["upToDate"], false);
 }
@@ -186,7 +186,7 @@ async fn who_speaks_before_the_first_poll_counts_for_its_own_part() {
     assert_eq!(tell("/api/cluster/report", "w2", report).await.status(), StatusCode::NO_CONTENT);
     for counted in leader.cluster.counted() {
         let Share::Part(Some(part)) = counted.share else { panic!("{:?}", counted.share) };
-        assert_eq!(part.count_of(Kind::Route), 1, "{}", counted.name);
+        assert_eq!(part.state().count_of(Kind::Route), 1, "{}", counted.name);
     }
 }
 
