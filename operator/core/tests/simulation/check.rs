@@ -44,6 +44,16 @@ pub(crate) struct Writes {
     planned: BTreeMap<(LeaderIndex, u64), AsOf>,
 }
 
+/// Not by what is under test: in the same epoch, and nothing is lower.
+fn has_seen(seen: &AsOf, write: &AsOf) -> bool {
+    write.0.iter().all(|(source, written)| {
+        let seen = seen.0.get(source).filter(|seen| seen.epoch == written.epoch);
+        seen.is_some_and(|seen| {
+            written.revisions.iter().all(|(kind, revision)| seen.revisions.get(kind) >= Some(revision))
+        })
+    })
+}
+
 impl Record {
     pub(crate) fn begin(&mut self, restored: Option<&Served>) {
         self.goods = Goods::default();
@@ -115,7 +125,7 @@ impl World {
                 let id = member.identity.id;
                 let life = self.lives.get(&id);
                 let has_seen =
-                    life.and_then(|life| life.as_of.as_ref()).is_some_and(|seen| seen.covers(as_of));
+                    life.and_then(|life| life.as_of.as_ref()).is_some_and(|seen| has_seen(seen, as_of));
                 let has_served = || life.is_some_and(|life| life.has_served(key, write, &self.writes));
                 assert!(
                     has_seen || has_served(),
