@@ -181,7 +181,9 @@ impl Cluster {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
         headers.insert(
             header::VARY,
-            HeaderValue::from_static("accept-encoding, komainu-base, komainu-worker-call, komainu-worker-scope"),
+            HeaderValue::from_static(
+                "accept-encoding, komainu-base, komainu-worker-call, komainu-worker-scope",
+            ),
         );
         headers.extend(
             HeaderValue::try_from(current.offer().snapshot(reach).root().entity_tag())
