@@ -65,9 +65,12 @@ pub enum Answer {
 /// Why a poll gave no usable answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// No connection, no answer in time, half an answer, or an answer that isn't the protocol's.
+    /// No connection, half an answer, or an answer that isn't the protocol's.
     #[error("{0}")]
     Unreachable(String),
+    /// No beginning of an answer in time. In [`Self::reason`] the same as the one before.
+    #[error("{0}")]
+    Late(String),
     /// There is no trust between the two sides, or what the leader speaks isn't TLS.
     #[error("{0}")]
     Tls(String),
@@ -94,7 +97,7 @@ impl Failure {
     /// For metrics: one word of a closed list.
     pub const fn reason(&self) -> &'static str {
         match self {
-            Self::Unreachable(_) => "unreachable",
+            Self::Unreachable(_) | Self::Late(_) => "unreachable",
             Self::Tls(_) => "tls",
             Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",

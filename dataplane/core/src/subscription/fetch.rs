@@ -20,6 +20,10 @@ pub enum Ask {
     WholeAfterAll,
 }
 
+/// After so many manifests in a row that didn't get through in time, all of the state is asked for: a line that is slow one way may
+/// be fast the other, and the time of what comes is bounded by its pauses.
+pub const LATE_MANIFESTS: u32 = 2;
+
 /// What came of it.
 #[derive(Clone, Debug)]
 pub enum Outcome {
@@ -32,6 +36,20 @@ impl Ask {
     /// Of a worker that has `base`, or nothing.
     pub fn first(base: &Snapshot) -> Self {
         if base.is_empty() { Self::Whole } else { Self::Change }
+    }
+
+    /// What is asked for in its place after `late` manifests in a row that didn't get through in time.
+    pub fn after_late(self, late: u32) -> Self {
+        if self == Self::Difference && late >= LATE_MANIFESTS { Self::WholeAfterAll } else { self }
+    }
+
+    /// How many manifests in a row didn't get through in time, of which there were `late` before this question.
+    pub const fn count_late(self, outcome: &Outcome, late: u32) -> u32 {
+        match (self, outcome) {
+            (Self::Difference, Outcome::Answer(Answer::Failed(Failure::Late(_)))) => late.saturating_add(1),
+            (Self::Difference | Self::WholeAfterAll, Outcome::Answer(Answer::State(_))) => 0,
+            _ => late,
+        }
     }
 
     /// How the poll ends, or what else is asked for.
@@ -75,4 +93,39 @@ fn detach(snapshot: &Snapshot, base: &Snapshot) -> Snapshot {
         .iter()
         .map(|object| Object::new(object.key().clone(), Bytes::copy_from_slice(object.bytes())));
     base.edit(copies, &changes.removals, changes.as_of.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(failure: Failure) -> Outcome {
+        Outcome::Answer(Answer::Failed(failure))
+    }
+
+    #[test]
+    fn after_two_late_manifests_in_a_row_the_whole_is_asked_for() {
+        let (late, state) = (failed(Failure::Late(String::new())), Answer::State(Snapshot::default()));
+        let state = Outcome::Answer(state);
+        let other = failed(Failure::Unreachable(String::new()));
+        let count = |ask: Ask, outcomes: &[&Outcome]| {
+            outcomes.iter().fold(0, |count, outcome| ask.count_late(outcome, count))
+        };
+        for (outcomes, next) in [
+            (&[][..], Ask::Difference),
+            (&[&late], Ask::Difference),
+            (&[&late, &state, &late], Ask::Difference),
+            (&[&late, &late], Ask::WholeAfterAll),
+            (&[&late, &other, &late], Ask::WholeAfterAll),
+        ] {
+            assert_eq!(Ask::Difference.after_late(count(Ask::Difference, outcomes)), next, "{outcomes:?}");
+        }
+        assert_eq!(count(Ask::Change, &[&late, &late]), 0, "only manifests count");
+        assert_eq!(
+            Ask::WholeAfterAll.count_late(&state, 2),
+            0,
+            "once there is a state the next manifest has its try"
+        );
+        assert_eq!(Ask::Change.after_late(2), Ask::Change);
+    }
 }

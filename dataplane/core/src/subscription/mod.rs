@@ -29,7 +29,7 @@ use std::time::Duration;
 use dataplane_snapshot::{Key, Snapshot};
 
 pub use event::{Action, Answer, Attempt, Event, Failure, Moment};
-pub use fetch::{Ask, Outcome, decode};
+pub use fetch::{Ask, LATE_MANIFESTS, Outcome, decode};
 pub use leaders::Backoff;
 pub use status::{Leader, Readiness, Source, Status, Unready};
 

@@ -35,7 +35,7 @@ impl Subscription {
         self.polling = Polling::Idle;
         let was_held = !waiting.hold.is_zero();
         match &answer {
-            Answer::Failed(Failure::Unreachable(_)) => self.holding.failed(was_held),
+            Answer::Failed(Failure::Unreachable(_) | Failure::Late(_)) => self.holding.failed(was_held),
             Answer::Failed(_) => {}
             _ => self.holding.answered(was_held, at.now, PLAIN_RETRY),
         }

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -33,6 +34,10 @@ const GIVEN: &str = "komainu-scope";
 /// worker anywhere for one on its machine, and give it private keys in clear text.
 const CALL: &str = "komainu-worker-call";
 
+/// Bytes a second that a request goes out with at the least. What was handed to the system isn't known to have left, so it's the
+/// size that gives a request more time, and not its progress.
+const SLOWEST_LINE: u64 = 32 * 1024;
+
 /// How long the answer to a person may take.
 const LONGEST_ANSWER: Duration = Duration::from_secs(30);
 
@@ -41,6 +46,8 @@ pub(super) struct Client {
     settings: Arc<WorkerSettings>,
     member: wire::Member,
     headers: HeaderMap,
+    /// Manifests in a row that didn't get through in time.
+    late_manifests: AtomicU32,
 }
 
 /// A poll of one leader.
@@ -73,14 +80,17 @@ impl Client {
         if !settings.scope.is_all() {
             headers.insert(ASKED, HeaderValue::try_from(settings.scope.to_string()).ok()?);
         }
-        Some(Self { settings, member, headers })
+        Some(Self { settings, member, headers, late_manifests: AtomicU32::new(0) })
     }
 
     pub(super) async fn poll(&self, poll: Poll) -> Answer {
         let mut ask = Ask::first(&poll.base);
         loop {
+            let late = self.late_manifests.load(Relaxed);
+            ask = ask.after_late(late);
             let outcome = self.outcome(ask, &poll).await;
             let outcome = outcome.unwrap_or_else(|failure| Outcome::Answer(Answer::Failed(failure)));
+            self.late_manifests.store(ask.count_late(&outcome, late), Relaxed);
             if let Outcome::Answer(Answer::Failed(Failure::Damaged { reason, .. })) = &outcome {
                 tracing::warn!(url = %poll.url, reason, ?ask, "what the leader gave can't be used");
             }
@@ -272,7 +282,8 @@ impl Client {
         Ok(request)
     }
 
-    /// One exchange on a connection of its own, up to the head of the answer.
+    /// One exchange on a connection of its own, up to the head of the answer. That has to come within `limit`, and the time that
+    /// the request takes on a slow line.
     async fn send(
         &self,
         url: &LeaderUrl,
@@ -282,6 +293,7 @@ impl Client {
         let unreachable = |what: String| Failure::Unreachable(format!("{url}: {what}"));
         let connect = self.settings.network.connect(url.host(), url.port());
         let connect_timeout = self.settings.connect_timeout.min(limit);
+        let limit = limit + sending_time(request.body());
         let stream = timeout(connect_timeout, connect)
             .await
             .map_err(|_| unreachable("no connection in time".to_owned()))?
@@ -297,7 +309,7 @@ impl Client {
         } else {
             timeout(limit, exchange(stream, request)).await
         };
-        answer.map_err(|_| unreachable("no answer in time".to_owned()))?.map_err(|error| {
+        answer.map_err(|_| Failure::Late(format!("{url}: no answer in time")))?.map_err(|error| {
             match leader_tls::trouble(&error) {
                 Some(sentence) => Failure::Tls(format!("TLS with {url}: {sentence}")),
                 None => unreachable(error.to_string()),
@@ -315,6 +327,11 @@ where
     // Ends with the body of the answer, or when both are dropped.
     tokio::spawn(connection);
     sender.send_request(request).await
+}
+
+/// How long this body takes on the slowest line.
+fn sending_time(body: &Full<Bytes>) -> Duration {
+    Duration::from_millis(body.size_hint().lower().saturating_mul(1000) / SLOWEST_LINE)
 }
 
 fn header(value: String) -> Result<HeaderValue, Failure> {
@@ -365,6 +382,14 @@ mod tests {
             let request = client.request(Method::GET, &url.parse().unwrap(), STATE, Bytes::new()).unwrap();
             let told = request.headers().get(CALL).map(HeaderValue::as_bytes);
             assert_eq!(told, is_told.then_some(&b"loopback"[..]), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_long_request_has_more_time() {
+        for (length, time) in [(0, 0), (200, 6), (640 * 1024, 20_000)] {
+            let body = Full::new(Bytes::from(vec![0; length]));
+            assert_eq!(sending_time(&body), Duration::from_millis(time), "{length} bytes");
         }
     }
 }

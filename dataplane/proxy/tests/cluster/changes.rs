@@ -1,9 +1,14 @@
 //! A worker that has a state is sent what differs.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use dataplane_proxy::worker::LeaderUrl;
 use dataplane_snapshot::{Snapshot, wire};
 use prost::Message as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 use super::leader::Leader;
 use super::liar::{answering, ok};
@@ -82,4 +87,43 @@ async fn a_change_that_leads_elsewhere_is_not_used_and_the_whole_is_fetched() {
     worker.until_serving(&["good"]).await;
     honest.stop().await;
     worker.until_serving(&["next"]).await;
+}
+
+/// Behind a line on which no manifest gets through: it takes them, and never answers.
+async fn deaf_to_manifests(next: Snapshot) -> (LeaderUrl, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let manifests = Arc::new(AtomicUsize::new(0));
+    let counted = manifests.clone();
+    tokio::spawn(async move {
+        let (mut open, whole) = (Vec::new(), wire::State::from_snapshot(&next).encode_to_vec());
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = vec![0; 4096];
+            let read = stream.read(&mut head).await.unwrap();
+            let head = String::from_utf8_lossy(head.split_at(read).0).into_owned();
+            if head.starts_with("POST /api/cluster/state") {
+                counted.fetch_add(1, Ordering::Relaxed);
+                open.push(stream);
+            } else if head.contains("komainu-base") {
+                let _ = stream.write_all(b"HTTP/1.1 409 Conflict\r\nContent-Length: 0\r\n\r\n").await;
+            } else {
+                let _ = stream.write_all(&ok(Some(next.root()), whole.len(), &whole)).await;
+            }
+        }
+    });
+    (url, manifests)
+}
+
+#[tokio::test]
+async fn a_worker_whose_manifests_never_get_through_asks_for_the_whole() {
+    let honest = Leader::start().await;
+    honest.publish(&snapshot(1, "good"));
+    let (url, manifests) = deaf_to_manifests(snapshot(2, "next")).await;
+    let mut settings = settings(vec![honest.url(), url]);
+    settings.answer_timeout = Duration::from_millis(200);
+    let mut worker = Worker::start(settings);
+    worker.until(|health| health.ready.is_ok()).await;
+    honest.stop().await;
+    worker.until_serving(&["next"]).await;
+    assert_eq!(manifests.load(Ordering::Relaxed), 2);
 }
