@@ -40,8 +40,10 @@ impl Collector for Subscription {
             gauge(&mut encoder, name, help, value)?;
         }
         if let Some(age) = health.age() {
-            let (name, help) =
-                ("worker_leader_contact_age_seconds", "Time since a leader last answered well");
+            let (name, help) = (
+                "worker_leader_contact_age_seconds",
+                "Time since a leader last answered well, also before the start",
+            );
             gauge(&mut encoder, name, help, age.as_secs_f64())?;
         }
         let failures = Failure::REASONS.map(|reason| {
@@ -53,5 +55,36 @@ impl Collector for Subscription {
         counter(&mut encoder, "worker_poll_failures", "Failed polls", health.poll_failures)?;
         let help = "Failed writes of the state file";
         counter(&mut encoder, "worker_persist_failures", help, health.persist_failures)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use prometheus_client::encoding::text::encode;
+    use prometheus_client::registry::Registry;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// In whole hours, as a test takes some time.
+    fn shown(health: WorkerHealth) -> Option<u64> {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Subscription(watch::Sender::new(health).subscribe())));
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        let seconds =
+            text.lines().find_map(|line| line.strip_prefix("worker_leader_contact_age_seconds "))?;
+        Some(seconds.parse::<f64>().unwrap() as u64 / 3600)
+    }
+
+    #[test]
+    fn the_age_of_what_is_served_from_disk_is_shown_before_a_leader_answers() {
+        assert_eq!(shown(WorkerHealth::default()), None, "nothing is known");
+        let contact_on_disk = Some((Duration::from_secs(7200), Instant::now()));
+        let from_disk = WorkerHealth { contact_on_disk, ..WorkerHealth::default() };
+        assert_eq!(shown(from_disk.clone()), Some(2));
+        assert_eq!(shown(WorkerHealth { last_contact: Some(Instant::now()), ..from_disk }), Some(0));
     }
 }

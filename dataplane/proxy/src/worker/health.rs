@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use dataplane_core::subscription::{Leader, Readiness, Source, Status};
 use dataplane_snapshot::Root;
@@ -22,6 +22,8 @@ pub struct WorkerHealth {
     pub plain_polling: bool,
     /// When a leader last answered well.
     pub last_contact: Option<Instant>,
+    /// How old the last contact was that the state file tells of, and when it was read.
+    pub contact_on_disk: Option<(Duration, Instant)>,
     /// A state that was refused as a whole, with the reason.
     pub refused: Option<(Root, String)>,
     /// Why what is in service isn't in the state file.
@@ -58,6 +60,7 @@ impl Default for WorkerHealth {
             leader: LeaderContact::Unknown,
             plain_polling: false,
             last_contact: None,
+            contact_on_disk: None,
             refused: None,
             not_persisted: None,
             persist_failures: 0,
@@ -68,9 +71,22 @@ impl Default for WorkerHealth {
 }
 
 impl WorkerHealth {
-    /// Time since a leader last answered well.
+    /// Time since a leader last answered well; until one does after the start, by the state file.
     pub fn age(&self) -> Option<Duration> {
-        self.last_contact.map(|at| at.elapsed())
+        let on_disk = self.contact_on_disk.map(|(age, read)| age.saturating_add(read.elapsed()));
+        self.last_contact.map(|at| at.elapsed()).or(on_disk)
+    }
+
+    /// When a leader last answered well since the start, by a wall clock that says `now`.
+    pub(super) fn contact_at(&self, now: SystemTime) -> Option<SystemTime> {
+        now.checked_sub(self.last_contact?.elapsed())
+    }
+
+    /// The state file, read at `now`, tells of a contact at `contact`. One in the future was told by a clock that was set back
+    /// since: from here on its age grows by a clock that isn't set.
+    pub(super) fn tell_of_disk(&mut self, contact: Option<SystemTime>, now: SystemTime) {
+        let age = |at| now.duration_since(at).unwrap_or_default();
+        self.contact_on_disk = contact.map(|at| (age(at), Instant::now()));
     }
 
     /// `ready` is what there is to say beside the listeners.
@@ -117,4 +133,40 @@ fn all_open(unopened: &[ListenError]) -> Result<(), String> {
     let each = |error: &ListenError| format!("listener {} can't be opened: {}", error.listener, error.reason);
     let all: Vec<_> = unopened.iter().map(each).collect();
     if all.is_empty() { Ok(()) } else { Err(all.join("; ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// Whole hours, as a test takes some time.
+    fn hours(age: Option<Duration>) -> Option<u64> {
+        age.map(|age| age.as_secs() / 3600)
+    }
+
+    #[test]
+    fn until_a_leader_answers_the_age_is_that_on_disk() {
+        let now = SystemTime::UNIX_EPOCH + 1_000 * HOUR;
+        let mut health = WorkerHealth::default();
+        health.tell_of_disk(None, now);
+        assert_eq!((health.age(), health.contact_at(now)), (None, None));
+        health.tell_of_disk(Some(now - 3 * HOUR), now);
+        assert_eq!((hours(health.age()), health.contact_at(now)), (Some(3), None));
+        health.last_contact = Some(Instant::now());
+        assert_eq!(hours(health.age()), Some(0));
+        let told = health.contact_at(now).unwrap();
+        assert!(told <= now && told > now - HOUR);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_no_age_negative() {
+        let now = SystemTime::UNIX_EPOCH + 1_000 * HOUR;
+        let mut health = WorkerHealth::default();
+        health.tell_of_disk(Some(now + 5 * HOUR), now);
+        assert_eq!(hours(health.age()), Some(0));
+        health.contact_on_disk = Some((Duration::MAX, Instant::now()));
+        assert_eq!(health.age(), Some(Duration::MAX));
+    }
 }

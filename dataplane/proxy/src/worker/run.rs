@@ -1,6 +1,6 @@
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use dataplane_core::served::Served;
 use dataplane_core::stored::as_of_in_service;
@@ -15,6 +15,7 @@ use super::applier::listener_rejection;
 use super::client::{Client, Poll};
 use super::report;
 use super::retry::retry;
+use super::state_file::StateFileError;
 use super::{Applier, LeaderContact, Service, StateFile, WorkerHealth, WorkerSettings};
 
 /// Why a worker can't follow anybody.
@@ -128,6 +129,7 @@ impl<S: Service> Worker<S> {
         {
             disk = served.as_ref().map(|served| served.snapshot().clone());
             self.restored = served;
+            self.health.send_modify(|health| health.tell_of_disk(file.contact(), SystemTime::now()));
             self.state_file = Some(Arc::new(Mutex::new(file)));
         }
         if let Some(snapshot) = &disk {
@@ -194,8 +196,9 @@ impl<S: Service> Worker<S> {
             return;
         };
         let (served, as_of) = in_service(&self.applier, (root, as_of));
+        let contact = self.health.borrow().contact_at(SystemTime::now());
         spawn_blocking(move || {
-            let written = file.lock().unwrap_or_else(PoisonError::into_inner).write(&served, &as_of);
+            let written = write(&file, &served, &as_of, contact);
             let _ = events.send(match written {
                 Ok(()) => Event::Persisted { root },
                 Err(error) => Event::PersistFailed { root, reason: error.to_string() },
@@ -207,8 +210,8 @@ impl<S: Service> Worker<S> {
         let applied = self.subscription.status().applied;
         let (Some(file), Some((root, as_of, _))) = (self.state_file.clone(), applied) else { return };
         let (served, as_of) = in_service(&self.applier, (root, as_of));
-        let write = move || file.lock().unwrap_or_else(PoisonError::into_inner).write(&served, &as_of);
-        if let Ok(Err(error)) = spawn_blocking(write).await {
+        let contact = self.health.borrow().contact_at(SystemTime::now());
+        if let Ok(Err(error)) = spawn_blocking(move || write(&file, &served, &as_of, contact)).await {
             tracing::error!(%error, "the state file can't be written");
         }
     }
@@ -311,6 +314,20 @@ impl<S: Service> Worker<S> {
     }
 }
 
+/// Writes the state file, with the last contact if there was one since the start. Blocks.
+fn write(
+    file: &Mutex<StateFile>,
+    served: &Served,
+    as_of: &AsOf,
+    contact: Option<SystemTime>,
+) -> Result<(), StateFileError> {
+    let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(at) = contact {
+        file.contacted(at);
+    }
+    file.write(served, as_of)
+}
+
 /// What is in service, as of what.
 fn in_service<S: Service>(applier: &Applier<S>, known: (Root, AsOf)) -> (Served, AsOf) {
     let served = applier.served();
@@ -329,7 +346,7 @@ fn random() -> f64 {
 fn new_id() -> String {
     let mut bytes = [0; 16];
     if getrandom::fill(&mut bytes).is_err() {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         bytes = (since.as_nanos() ^ u128::from(std::process::id())).to_be_bytes();
     }
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()

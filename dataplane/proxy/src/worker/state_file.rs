@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use dataplane_core::served::Served;
@@ -23,6 +24,10 @@ const SCOPE: &str = "scope";
 /// The root that was written with it: a version before scopes leaves both as they are when it writes.
 const SCOPE_ROOT: &str = "scope-root";
 
+/// When a leader last answered well before the write, in milliseconds since 1970-01-01 UTC, in 8 bytes, the first the highest. A
+/// version before it leaves it as it is when it writes: it is then older than it should be.
+const CONTACT: &str = "contact";
+
 /// Pages that redb keeps in memory, in bytes; its own default is 1 GiB.
 const CACHE: usize = 1 << 20;
 
@@ -33,6 +38,7 @@ pub struct StateFile {
     scope: Scope,
     /// `None` after a failure: redb wants a file closed then, and the next write opens it again.
     open: Option<Open>,
+    contact: Option<SystemTime>,
 }
 
 struct Open {
@@ -67,27 +73,39 @@ impl StateFile {
     pub fn of_scope(path: impl Into<PathBuf>, scope: Scope) -> (Self, Option<Served>) {
         let path = path.into();
         match load(&path) {
-            Ok(Loaded { database, content, scope: of }) => {
+            Ok(Loaded { database, content, scope: of, contact }) => {
                 let (written, served) = content.unzip();
                 let served = served.filter(|_| of.is_within(&scope));
                 let served = served.map(|served| if of == scope { served } else { as_of_nothing(&served) });
                 if written.is_some() && served.is_none() {
                     tracing::warn!(%of, now = %scope, "the state file is of another selector: this worker starts without it");
                 }
-                (Self { path, scope, open: Some(Open { database, written }) }, served)
+                let contact = contact.filter(|_| served.is_some());
+                (Self { path, scope, open: Some(Open { database, written }), contact }, served)
             }
             Err(error @ StateFileError::Damaged { .. }) => {
                 tracing::error!(%error, "the state file is set aside; this worker starts without it");
                 if let Err(error) = rename(&path, aside(&path)) {
                     tracing::error!(%error, path = %path.display(), "the state file can't be set aside");
                 }
-                (Self { path, scope, open: None }, None)
+                (Self { path, scope, open: None, contact: None }, None)
             }
             Err(error) => {
                 tracing::error!(%error, "the state file can't be read; this worker starts without it");
-                (Self { path, scope, open: None }, None)
+                (Self { path, scope, open: None, contact: None }, None)
             }
         }
+    }
+
+    /// When a leader had last answered well as what the file held was written. It is as exact as that: a leader that had nothing
+    /// new for an hour wasn't written down again meanwhile, unless the worker was stopped in order.
+    pub const fn contact(&self) -> Option<SystemTime> {
+        self.contact
+    }
+
+    /// What the next writes tell by [`Self::contact`].
+    pub const fn contacted(&mut self, at: SystemTime) {
+        self.contact = Some(at);
     }
 
     /// Makes the file hold `served`, as of `as_of`. On disk when it returns. Blocks.
@@ -97,7 +115,7 @@ impl StateFile {
             None => Open { database: database(&self.path)?, written: None },
         };
         let next = Stored::of(served);
-        commit(&open, &next, as_of, &self.scope).map_err(|error| explain(&self.path, error))?;
+        commit(&open, &next, as_of, self).map_err(|error| explain(&self.path, error))?;
         open.written = Some(next);
         self.open = Some(open);
         Ok(())
@@ -118,6 +136,15 @@ struct Loaded {
     database: Database,
     content: Option<(Stored, Served)>,
     scope: Scope,
+    contact: Option<SystemTime>,
+}
+
+/// What was written.
+struct Written {
+    content: Content,
+    /// The text of the scope that it is of.
+    scope: String,
+    contact: Option<SystemTime>,
 }
 
 fn load(path: &Path) -> Result<Loaded, StateFileError> {
@@ -129,11 +156,12 @@ fn load(path: &Path) -> Result<Loaded, StateFileError> {
         Ok((database, content))
     });
     let (database, read) = opened.map_err(|_| damaged("reading it fails".to_owned()))??;
-    let (content, scope) = read.unzip();
-    let verified = content.map(|content| content.verify().map_err(|error| damaged(error.to_string())));
-    let scope = scope.unwrap_or_default().parse();
-    let scope = scope.map_err(|error: ScopeError| damaged(error.to_string()))?;
-    Ok(Loaded { database, content: verified.transpose()?, scope })
+    let Some(Written { content, scope, contact }) = read else {
+        return Ok(Loaded { database, content: None, scope: Scope::default(), contact: None });
+    };
+    let content = content.verify().map_err(|error| damaged(error.to_string()))?;
+    let scope = scope.parse().map_err(|error: ScopeError| damaged(error.to_string()))?;
+    Ok(Loaded { database, content: Some(content), scope, contact })
 }
 
 /// Opens the file, or creates it, of mode 0600 from the start.
@@ -147,8 +175,8 @@ fn database(path: &Path) -> Result<Database, StateFileError> {
     builder.create(path).map_err(|error| explain(path, error.into()))
 }
 
-/// What was written, and the text of the scope that it is of. `None`: nothing has been written yet.
-fn read(database: &Database) -> Result<Option<(Content, String)>, redb::Error> {
+/// `None`: nothing has been written yet.
+fn read(database: &Database) -> Result<Option<Written>, redb::Error> {
     let transaction = database.begin_read()?;
     let meta = match transaction.open_table(META) {
         Ok(meta) => meta,
@@ -177,10 +205,13 @@ fn read(database: &Database) -> Result<Option<(Content, String)>, redb::Error> {
     let is_of_scope = value(SCOPE_ROOT)? == content.root;
     let scope = if is_of_scope { value(SCOPE)? } else { Vec::new() };
     let scope = String::from_utf8_lossy(&scope).into_owned();
-    Ok(Some((content, scope)))
+    let contact = value(CONTACT)?.try_into().ok().map(u64::from_be_bytes);
+    // A time that the system can't have is none.
+    let contact = contact.and_then(|millis| UNIX_EPOCH.checked_add(Duration::from_millis(millis)));
+    Ok(Some(Written { content, scope, contact }))
 }
 
-fn commit(open: &Open, next: &Stored, as_of: &AsOf, scope: &Scope) -> Result<(), redb::Error> {
+fn commit(open: &Open, next: &Stored, as_of: &AsOf, file: &StateFile) -> Result<(), redb::Error> {
     let transaction = open.database.begin_write()?;
     {
         let mut objects = transaction.open_table(OBJECTS)?;
@@ -197,8 +228,13 @@ fn commit(open: &Open, next: &Stored, as_of: &AsOf, scope: &Scope) -> Result<(),
         meta.insert(FORMAT, changes.format.as_slice())?;
         meta.insert(ROOT, changes.root.0.as_slice())?;
         meta.insert(AS_OF, changes.as_of.as_slice())?;
-        meta.insert(SCOPE, scope.to_string().as_bytes())?;
+        meta.insert(SCOPE, file.scope.to_string().as_bytes())?;
         meta.insert(SCOPE_ROOT, changes.root.0.as_slice())?;
+        if let Some(at) = file.contact {
+            let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+            let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+            meta.insert(CONTACT, millis.to_be_bytes().as_slice())?;
+        }
     }
     Ok(transaction.commit()?)
 }

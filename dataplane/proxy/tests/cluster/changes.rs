@@ -1,10 +1,10 @@
 //! A worker that has a state is sent what differs.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use dataplane_proxy::worker::LeaderUrl;
 use dataplane_snapshot::{Snapshot, wire};
 use prost::Message as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -90,9 +90,8 @@ async fn a_change_that_leads_elsewhere_is_not_used_and_the_whole_is_fetched() {
 }
 
 /// Behind a line on which no manifest gets through: it takes them, and never answers.
-async fn deaf_to_manifests(next: Snapshot) -> (LeaderUrl, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+async fn deaf_to_manifests(address: SocketAddr, next: Snapshot) -> Arc<AtomicUsize> {
+    let listener = TcpListener::bind(address).await.unwrap();
     let manifests = Arc::new(AtomicUsize::new(0));
     let counted = manifests.clone();
     tokio::spawn(async move {
@@ -111,19 +110,18 @@ async fn deaf_to_manifests(next: Snapshot) -> (LeaderUrl, Arc<AtomicUsize>) {
             }
         }
     });
-    (url, manifests)
+    manifests
 }
 
 #[tokio::test]
 async fn a_worker_whose_manifests_never_get_through_asks_for_the_whole() {
     let honest = Leader::start().await;
     honest.publish(&snapshot(1, "good"));
-    let (url, manifests) = deaf_to_manifests(snapshot(2, "next")).await;
-    let mut settings = settings(vec![honest.url(), url]);
+    let mut settings = settings(vec![honest.url()]);
     settings.answer_timeout = Duration::from_millis(200);
     let mut worker = Worker::start(settings);
     worker.until(|health| health.ready.is_ok()).await;
-    honest.stop().await;
+    let manifests = deaf_to_manifests(honest.stop().await, snapshot(2, "next")).await;
     worker.until_serving(&["next"]).await;
     assert_eq!(manifests.load(Ordering::Relaxed), 2);
 }

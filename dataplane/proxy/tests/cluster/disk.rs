@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use dataplane_core::served::Served;
 use dataplane_core::subscription::Source;
@@ -145,6 +145,43 @@ fn the_as_of_may_rise_alone() {
     let served = Served::new(snapshot(1, "one"));
     write_and_read(&path, &served, 1);
     assert_eq!(write_and_read(&path, &served, 9).snapshot().as_of(), &as_of(9));
+}
+
+#[test]
+fn the_last_contact_is_kept_in_milliseconds() {
+    let (_folder, path) = file();
+    let served = Served::new(snapshot(1, "one"));
+    write_and_read(&path, &served, 1);
+    let (mut file, _) = StateFile::open(&path);
+    assert_eq!(file.contact(), None, "as a version before wrote it");
+    let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
+    file.contacted(at + Duration::from_nanos(999));
+    file.write(&served, &as_of(2)).unwrap();
+    drop(file);
+    write_and_read(&path, &served, 3);
+    assert_eq!(StateFile::open(&path).0.contact(), Some(at), "also by a process that had none");
+}
+
+#[tokio::test]
+async fn a_worker_without_a_leader_tells_the_age_of_what_it_has_on_disk() {
+    let (_folder, path) = file();
+    let leader = Leader::start().await;
+    leader.publish(&snapshot(1, "one"));
+    let mut worker = Worker::start(with_file(&leader, &path));
+    worker.until(|health| health.ready.is_ok()).await;
+    stop_and_read(worker, &path).await;
+    let settings = with_file(&leader, &path);
+    leader.stop().await;
+    let (mut file, served) = StateFile::open(&path);
+    let (before, hour) = (file.contact().unwrap(), Duration::from_secs(3600));
+    assert!(before.elapsed().unwrap() < hour, "it was just now");
+    file.contacted(before - hour);
+    file.write(&served.unwrap(), &as_of(1)).unwrap();
+    drop(file);
+    let mut worker = Worker::start(settings);
+    let health = worker.until(|health| health.applied.is_some()).await;
+    let age = health.age().unwrap();
+    assert!(health.last_contact.is_none() && age >= hour && age < 2 * hour, "{age:?}");
 }
 
 #[test]
