@@ -2,8 +2,7 @@
 
 use anyhow::Context as _;
 use axum::Router;
-use operator_server::cluster::Ends;
-use operator_server::port::{PortTls, TlsListener};
+use operator_server::port::{Bounds, PortTls, TlsListener, serve};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -29,26 +28,47 @@ pub(super) async fn bind(settings: &Settings) -> anyhow::Result<Port> {
 
 impl Port {
     /// Serves until a stop was asked for and open requests have ended, or for a while after it.
-    pub(super) async fn serve(self, router: Router, stop: watch::Receiver<bool>) -> anyhow::Result<()> {
-        let service = router.into_make_service_with_connect_info::<Ends>();
+    pub(super) async fn serve(self, router: Router, stop: watch::Receiver<bool>) {
         let asked = shutdown::asked(stop.clone());
         let late = async {
             shutdown::asked(stop).await;
             tokio::time::sleep(ADMIN_STOP).await;
         };
+        let bounds = Bounds::of(descriptors());
         let serving = async {
             match self.tls {
-                None => axum::serve(self.listener, service).with_graceful_shutdown(asked).await,
-                Some(tls) => {
-                    let listener = TlsListener::new(self.listener, tls);
-                    axum::serve(listener, service).with_graceful_shutdown(asked).await
-                }
+                None => serve(self.listener, router, bounds, asked).await,
+                Some(tls) => serve(TlsListener::new(self.listener, tls), router, bounds, asked).await,
             }
         };
         tokio::select! {
-            served = serving => served?,
+            () = serving => {}
             () = late => {}
         }
-        Ok(())
+    }
+}
+
+/// How many this process may have open, where the system tells.
+fn descriptors() -> Option<usize> {
+    soft_limit(&std::fs::read_to_string("/proc/self/limits").ok()?)
+}
+
+fn soft_limit(limits: &str) -> Option<usize> {
+    let limits = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    limits.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_soft_limit_counts() {
+        let limits =
+            |files: &str| format!("Max processes 1 2 processes\nMax open files            {files} files\n");
+        assert_eq!(soft_limit(&limits("1024                 4096")), Some(1024));
+        assert_eq!(soft_limit(&limits("unlimited            unlimited")), None);
+        assert_eq!(soft_limit(""), None);
+        assert!(descriptors().is_some_and(|most| most > 0), "Linux tells");
     }
 }

@@ -82,7 +82,7 @@ async fn leader(
     let port = listen::bind(settings).await?;
     let control = control_plane::start(settings, &credentials, &mut registry, stop.clone()).await?;
     let look = control.look(stop.clone());
-    port.serve(control.router.merge(observe::router(registry, look)), stop).await?;
+    port.serve(control.router.merge(observe::router(registry, look)), stop).await;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -140,7 +140,7 @@ async fn stop_in_order(
     tokio::time::sleep(settings.proxy.drain_delay.duration()).await;
     let cut = data.drain(settings).await;
     drained.send_replace(true);
-    admin.await??;
+    admin.await?;
     Ok(if cut == 0 { ExitCode::SUCCESS } else { ExitCode::from(CUT) })
 }
 

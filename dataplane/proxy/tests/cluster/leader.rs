@@ -1,3 +1,4 @@
+use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,8 +7,8 @@ use dataplane_proxy::worker::LeaderUrl;
 use dataplane_snapshot::Snapshot;
 use operator_core::session::MemberStatus;
 use operator_server::Credentials;
-use operator_server::cluster::{Cluster, ClusterSettings, Ends};
-use operator_server::port::{PortTls, TlsListener};
+use operator_server::cluster::{Cluster, ClusterSettings};
+use operator_server::port::{Bounds, PortTls, TlsListener, serve};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -60,17 +61,17 @@ impl Leader {
         let is_tls = tls.is_some();
         let (snapshots, receiver) = watch::channel(None);
         let (shutdown, is_shutdown) = watch::channel(false);
-        let router = cluster.router().into_make_service_with_connect_info::<Ends>();
+        let (router, bounds) = (cluster.router(), Bounds::of(None));
         let run = cluster.clone().run(receiver, is_shutdown);
-        let serve = async move {
+        let served = async move {
             match tls {
-                None => axum::serve(listener, router).await,
-                Some(tls) => axum::serve(TlsListener::new(listener, tls), router).await,
+                None => serve(listener, router, bounds, pending()).await,
+                Some(tls) => serve(TlsListener::new(listener, tls), router, bounds, pending()).await,
             }
         };
         let server = tokio::spawn(async move {
             tokio::select! {
-                _ = serve => {}
+                () = served => {}
                 () = run => {}
             }
         });

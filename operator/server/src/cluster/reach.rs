@@ -1,15 +1,13 @@
 use std::net::{IpAddr, SocketAddr};
 
+use axum::extract::ConnectInfo;
 use axum::extract::FromRequestParts;
-use axum::extract::connect_info::{ConnectInfo, Connected};
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap};
-use axum::serve::IncomingStream;
 use operator_core::session::Reach;
-use tokio::net::TcpListener;
 
-/// Where a connection begins and ends, and how it is guarded. Whoever serves the endpoints gives it along, by
-/// `into_make_service_with_connect_info::<Ends>()`; without it no private key is sent.
+/// Where a connection begins and ends, and how it is guarded. [`crate::port::serve`] gives it along with each request; without it no
+/// private key is sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Ends {
     peer: SocketAddr,
@@ -21,6 +19,10 @@ pub struct Ends {
 }
 
 impl Ends {
+    pub(crate) const fn in_clear_text(peer: SocketAddr, local: Option<SocketAddr>) -> Self {
+        Self { peer, local, is_tls: false, is_certified: false }
+    }
+
     pub(crate) const fn inside_tls(peer: SocketAddr, local: Option<SocketAddr>, is_certified: bool) -> Self {
         Self { peer, local, is_tls: true, is_certified }
     }
@@ -33,13 +35,6 @@ impl Ends {
     /// Whether the client showed a good certificate.
     pub(super) fn are_certified(extensions: &Extensions) -> bool {
         Self::of(extensions).is_some_and(|ends| ends.is_certified)
-    }
-}
-
-impl Connected<IncomingStream<'_, TcpListener>> for Ends {
-    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
-        let (peer, local) = (*stream.remote_addr(), stream.io().local_addr().ok());
-        Self { peer, local, is_tls: false, is_certified: false }
     }
 }
 

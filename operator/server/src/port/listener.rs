@@ -1,8 +1,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener};
+use axum::serve::Listener;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -10,10 +9,9 @@ use tokio_rustls::server::TlsStream;
 
 use super::PortTls;
 use super::greet::greet;
-use crate::cluster::Ends;
 
-/// The most handshakes at one time. Further clients wait in the kernel's queue.
-const HANDSHAKES: usize = 512;
+/// The most handshakes at one time, which are not yet counted as connections. Further clients wait in the kernel's queue.
+const HANDSHAKES: usize = 128;
 
 /// Gives connections when their handshake is done. A slow client keeps nobody waiting.
 pub struct TlsListener {
@@ -54,13 +52,5 @@ impl Listener for TlsListener {
 
     fn local_addr(&self) -> io::Result<Self::Addr> {
         self.tcp.local_addr()
-    }
-}
-
-impl Connected<IncomingStream<'_, TlsListener>> for Ends {
-    fn connect_info(stream: IncomingStream<'_, TlsListener>) -> Self {
-        let (tcp, session) = stream.io().get_ref();
-        let is_certified = session.peer_certificates().is_some_and(|chain| !chain.is_empty());
-        Self::inside_tls(*stream.remote_addr(), tcp.local_addr().ok(), is_certified)
     }
 }

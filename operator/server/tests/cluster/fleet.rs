@@ -1,12 +1,14 @@
 //! What a whole fleet of workers costs a leader that is restarted, and one that its workers didn't know before.
 
+use std::future::pending;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use dataplane_snapshot::wire::State;
 use dataplane_snapshot::{Key, Kind, Object, Snapshot, manifest, wire};
 use operator_server::Credentials;
-use operator_server::cluster::{ClusterSettings, Ends};
+use operator_server::cluster::ClusterSettings;
+use operator_server::port::{self, Bounds};
 use prost::Message as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -39,8 +41,7 @@ fn routes(count: usize, text: &str) -> Snapshot {
 async fn serve(leader: &Leader) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let service = leader.cluster.router().into_make_service_with_connect_info::<Ends>();
-    tokio::spawn(async move { axum::serve(listener, service).await });
+    tokio::spawn(port::serve(listener, leader.cluster.router(), Bounds::of(None), pending()));
     address
 }
 

@@ -8,6 +8,7 @@ mod reports;
 mod scopes;
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -17,7 +18,8 @@ use dataplane_snapshot::{AsOf, Epoch, Key, Kind, Object, Root, Snapshot, SourceA
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use operator_server::Credentials;
-use operator_server::cluster::{Cluster, ClusterSettings, Ends, MAX_ACK_BYTES};
+use operator_server::cluster::{Cluster, ClusterSettings, MAX_ACK_BYTES};
+use operator_server::port::{Bounds, serve};
 use prost::Message as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -303,8 +305,7 @@ fn with_secret(key: &'static str) -> Snapshot {
 async fn ask_over_loopback(leader: &Leader, headers: &str) -> (String, Bytes) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let service = leader.cluster.router().into_make_service_with_connect_info::<Ends>();
-    tokio::spawn(async move { axum::serve(listener, service).await });
+    tokio::spawn(serve(listener, leader.cluster.router(), Bounds::of(None), pending()));
     let mut stream = TcpStream::connect(address).await.unwrap();
     let pair = base64::engine::general_purpose::STANDARD.encode("id:secret");
     let request = format!(

@@ -2,13 +2,15 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what a test can't get fails it")]
 
+mod bounds;
 mod peers;
 
+use std::future::pending;
 use std::time::Duration;
 
 use operator_server::Credentials;
-use operator_server::cluster::{Cluster, ClusterSettings, Ends};
-use operator_server::port::{PortTls, PortTlsError, TlsListener};
+use operator_server::cluster::{Cluster, ClusterSettings};
+use operator_server::port::{Bounds, PortTls, PortTlsError, TlsListener, serve};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -32,9 +34,8 @@ impl Port {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, receiver) = watch::channel(tls);
-        let service = router.into_make_service_with_connect_info::<Ends>();
         let listener = TlsListener::new(listener, receiver);
-        tokio::spawn(async move { axum::serve(listener, service).await });
+        tokio::spawn(serve(listener, router, Bounds::of(None), pending()));
         Self { address, tls: sender }
     }
 }

@@ -106,6 +106,11 @@ impl Client {
         self.0.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
+    /// Until the server closes it.
+    pub(crate) async fn closed(&mut self) {
+        let _ = self.0.read_to_end(&mut Vec::new()).await;
+    }
+
     /// The answer, with the right credentials.
     pub(crate) async fn get(&mut self, path: &str) -> io::Result<String> {
         let pair = base64::engine::general_purpose::STANDARD.encode("id:secret");
