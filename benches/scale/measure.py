@@ -71,10 +71,10 @@ class Resources:
 
 
 class Relay:
-    """Stands between a worker and a leader and counts what the leader sends, heads included."""
+    """Stands between a worker and a leader and counts what both send, heads included."""
 
     def __init__(self, leader):
-        self.leader, self.received = leader, 0
+        self.leader, self.passed, self.lock = leader, 0, threading.Lock()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self.accept, daemon=True).start()
@@ -87,13 +87,14 @@ class Relay:
             except OSError:
                 worker.close()
                 continue
-            threading.Thread(target=self.pass_on, args=(worker, leader, False), daemon=True).start()
-            threading.Thread(target=self.pass_on, args=(leader, worker, True), daemon=True).start()
+            threading.Thread(target=self.pass_on, args=(worker, leader), daemon=True).start()
+            threading.Thread(target=self.pass_on, args=(leader, worker), daemon=True).start()
 
-    def pass_on(self, source, sink, counted):
+    def pass_on(self, source, sink):
         try:
             while piece := source.recv(65536):
-                self.received += len(piece) if counted else 0
+                with self.lock:
+                    self.passed += len(piece)
                 sink.sendall(piece)
         except OSError:
             pass
@@ -164,14 +165,14 @@ class Cluster:
 
 
 def churn(resources, relay):
-    """Bytes a second to one worker, while one route a second and one backend every two seconds change."""
-    before, began = relay.received, time.monotonic()
+    """Bytes a second between the leader and one worker, both ways, while one route a second and one backend every two seconds change."""
+    before, began = relay.passed, time.monotonic()
     for second in range(CHURN):
         resources.change_route(second * 7 + 1, f"/{second}")
         if second % 2 == 0:
             resources.change_backend(second * 11 + 3, 9200 + second)
         time.sleep(max(0, began + second + 1 - time.monotonic()))
-    return (relay.received - before) / (time.monotonic() - began)
+    return (relay.passed - before) / (time.monotonic() - began)
 
 
 def show(results, name, value, limit, unit):
@@ -191,6 +192,9 @@ def measure(program, routes, backends, results):
         show(results, "churn_bytes_per_second", churn(resources, cluster.relay), 10_000, "B/s")
         show(results, "worker_rss_mib", worker.resident(), 40, "MiB")
         show(results, "leader_rss_mib", cluster.leader.resident(), 150, "MiB")
+        worker.stop()
+        worker = cluster.worker()
+        show(results, "ready_from_disk_with_leader_ms", worker.ready(), 300, "ms")
         worker.stop()
         cluster.leader.stop()
         worker = cluster.worker()
