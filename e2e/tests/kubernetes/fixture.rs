@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use dataplane_snapshot::Key;
 use e2e::kube::{ApiServer, Kubectl, User};
-use operator_core::programmed::{Applied, Counted, Ledger, Share, Verdict, Verdicts};
+use operator_core::programmed::{Applied, Counted, Ledger, Share, Verdicts};
 use operator_core::{ListenerSettings, Memo, SourceView, World, plan};
 use operator_kubernetes::{KubernetesSettings, Links};
 use operator_store::{EmbeddedSettings, EmbeddedStore, StateStore};
@@ -86,7 +86,7 @@ impl Leader {
             ..KubernetesSettings::default()
         };
         let (views_in, views) = watch::channel(None);
-        let (verdicts_in, verdicts) = watch::channel(Arc::default());
+        let (verdicts_in, verdicts) = watch::channel(Verdicts::default());
         let workers = watch::Sender::new(vec![Worker::Prompt]);
         let links = Links { store: store.clone(), views: views_in, verdicts };
         runtime.spawn(operator_kubernetes::run(client, settings, links, std::future::pending()));
@@ -108,7 +108,7 @@ impl Leader {
 async fn judge(
     mut views: watch::Receiver<Option<Arc<SourceView>>>,
     mut workers: watch::Receiver<Vec<Worker>>,
-    verdicts: watch::Sender<Arc<Verdicts>>,
+    verdicts: watch::Sender<Verdicts>,
 ) {
     let listener = ListenerSettings::http("http", 8080);
     let listeners = Arc::new(vec![listener]);
@@ -133,12 +133,7 @@ async fn judge(
                     share: Share::Whole,
                 })
                 .collect();
-            let programmed = ledger.verdicts(&counted, root).into_iter();
-            let judged = programmed.filter_map(|(key, programmed)| {
-                let status = planned.statuses.get(&key)?.clone();
-                Some((key, Verdict { status, programmed }))
-            });
-            verdicts.send_replace(Arc::new(judged.collect()));
+            verdicts.send_replace(ledger.verdicts(&counted, root).clone());
         }
         let alive = tokio::select! {
             alive = views.changed() => alive,
