@@ -121,8 +121,12 @@ async fn judge(
             memo = next;
             ledger.record(&planned.statuses, &planned.snapshot);
             let root = planned.snapshot.root();
-            let applied =
-                Applied { root, as_of: planned.snapshot.as_of().clone(), rejected: BTreeMap::new() };
+            let applied = Applied {
+                root,
+                as_of: planned.snapshot.as_of().clone(),
+                rejected: BTreeMap::new(),
+                more_rejected: false,
+            };
             let counted: Vec<_> = behaviours
                 .iter()
                 .enumerate()

@@ -206,8 +206,12 @@ fn describe(health: &WorkerHealth, proxy: &Proxy) -> serde_json::Value {
 }
 
 fn acknowledge(cluster: &Cluster, identity: &Identity, report: Report) {
-    let applied =
-        Applied { root: report.root, as_of: report.as_of, rejected: report.rejected.into_iter().collect() };
+    let applied = Applied {
+        root: report.root,
+        as_of: report.as_of,
+        rejected: report.rejected.into_iter().collect(),
+        more_rejected: false,
+    };
     cluster.local_ack(identity.clone(), applied, report.refused);
 }
 

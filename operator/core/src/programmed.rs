@@ -87,6 +87,8 @@ pub struct Applied {
     pub as_of: AsOf,
     /// The objects of that snapshot that it couldn't use, with the reason.
     pub rejected: BTreeMap<Key, String>,
+    /// There are more of them than it has told, and any may be one.
+    pub more_rejected: bool,
 }
 
 /// What there is to say about an object: what planning made of it and what the workers made of that.
@@ -217,7 +219,10 @@ pub fn verdict(status: &ObjectStatus, write: &AsOf, workers: &[Counted], root: R
 }
 
 fn rejection(status: &ObjectStatus, ack: &Applied) -> Option<(Key, String)> {
-    status.objects.iter().find_map(|key| Some((key.clone(), ack.rejected.get(key)?.clone())))
+    const MORE: &str = "it rejects more objects than it can tell, maybe this one: see its log";
+    let told = status.objects.iter().find_map(|key| Some((key.clone(), ack.rejected.get(key)?.clone())));
+    let untold = status.objects.first().filter(|_| ack.more_rejected);
+    told.or_else(|| untold.map(|key| (key.clone(), MORE.to_owned())))
 }
 
 /// Remembers, per object, the as-of of the write that made it what it is, and which generations have been programmed. Judging

@@ -40,7 +40,12 @@ fn refused(generation: i64) -> ObjectStatus {
 }
 
 fn worker(name: &str, ack: Option<(Root, u64)>) -> Counted {
-    let ack = ack.map(|(root, revision)| Applied { root, as_of: as_of(revision), rejected: BTreeMap::new() });
+    let ack = ack.map(|(root, revision)| Applied {
+        root,
+        as_of: as_of(revision),
+        rejected: BTreeMap::new(),
+        more_rejected: false,
+    });
     Counted { name: name.into(), ack, lost: false, share: Share::Whole }
 }
 
@@ -93,6 +98,25 @@ fn a_rejection_is_told_before_all_have_answered() {
 }
 
 #[test]
+fn of_a_worker_that_cannot_tell_all_that_it_rejects_nothing_is_believed() {
+    let mut other = rejecting("b", (OLD, 5), "route/default/other");
+    other.ack.as_mut().unwrap().more_rejected = true;
+    let judgement = judged(&[worker("a", Some((OLD, 5))), other.clone()]);
+    let Programmed::Rejected { worker: who, key: which, reason } = judgement else { panic!("{judgement:?}") };
+    assert_eq!((&*who, which), ("b", key()));
+    assert!(reason.contains("maybe this one: see its log"), "{reason}");
+
+    other.ack = other.ack.map(|ack| Applied { as_of: as_of(4), ..ack });
+    let expected = Programmed::Propagating { applied: 0, counted: 1 };
+    assert_eq!(judged(&[other.clone()]), expected, "of what it hasn't, it says nothing");
+
+    let told = rejecting("b", (OLD, 5), &key().to_string());
+    other.ack = told.ack.map(|ack| Applied { more_rejected: true, ..ack });
+    let expected = Programmed::Rejected { worker: "b".into(), key: key(), reason: "too deep".into() };
+    assert_eq!(judged(&[other]), expected);
+}
+
+#[test]
 fn rejections_of_others_or_of_older_versions_dont_count() {
     let older = rejecting("a", (OLD, 4), "route/default/users");
     assert_eq!(judged(&[older]), Programmed::Propagating { applied: 0, counted: 1 });
@@ -138,7 +162,7 @@ fn a_generation_of_another_epoch_is_another_write() {
     let statuses = Statuses::from_iter([(key(), Arc::new(status(7)))]);
     passes.0.record(&statuses, &Snapshot::new([], restored.clone()));
     assert!(!passes.verdict(&[worker("a", Some((OLD, 9)))]).is_true(), "it has seen the first epoch only");
-    let ack = Some(Applied { root: OLD, as_of: restored, rejected: BTreeMap::new() });
+    let ack = Some(Applied { root: OLD, as_of: restored, rejected: BTreeMap::new(), more_rejected: false });
     assert!(passes.verdict(&[Counted { name: "a".into(), ack, lost: false, share: Share::Whole }]).is_true());
 }
 
@@ -226,7 +250,12 @@ fn what_is_gone_is_forgotten() {
 fn with_part(name: &str, part_as_of: u64, has_it: bool, is_there: bool) -> Counted {
     let object = has_it.then(|| dataplane_snapshot::Object::new(key(), bytes::Bytes::new()));
     let part = Arc::new(Snapshot::new(object, as_of(part_as_of)));
-    let ack = is_there.then(|| Applied { root: part.root(), as_of: as_of(1), rejected: BTreeMap::new() });
+    let ack = is_there.then(|| Applied {
+        root: part.root(),
+        as_of: as_of(1),
+        rejected: BTreeMap::new(),
+        more_rejected: false,
+    });
     Counted { name: name.into(), ack, lost: false, share: Share::Part(Some(Part::new(part))) }
 }
 

@@ -96,6 +96,7 @@ mod tests {
             root: root(revision),
             as_of: as_of(revision),
             rejected: BTreeMap::new(),
+            more_rejected: false,
         };
         let worker = |revision: &Option<u64>| Counted {
             name: "w".into(),

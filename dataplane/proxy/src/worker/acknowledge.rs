@@ -75,17 +75,18 @@ pub(super) fn encode(content: Content, listeners: impl IntoIterator<Item = (Key,
         key: String::new(),
         reason: bounded(format!("state {root} was refused: {reason}")),
     });
-    let single = listed(listeners.into_iter().chain(content.rejected));
+    let (single, more) = listed(listeners.into_iter().chain(content.rejected));
     wire::Ack {
         root: Bytes::copy_from_slice(&content.root.0),
         as_of: Some(wire::as_of_to_wire(&content.as_of)),
         rejected: whole.into_iter().chain(single).collect(),
         member: None,
+        more_rejected: more > 0,
     }
 }
 
-/// As many as have room; the last one tells how many more there are.
-fn listed(rejected: impl Iterator<Item = (Key, String)>) -> Vec<wire::Rejection> {
+/// As many as have room, the last of which tells how many more there are, and that number.
+fn listed(rejected: impl Iterator<Item = (Key, String)>) -> (Vec<wire::Rejection>, usize) {
     let mut listed: Vec<wire::Rejection> = Vec::new();
     let (mut size, mut more) = (0, 0_usize);
     for (key, reason) in rejected {
@@ -103,7 +104,7 @@ fn listed(rejected: impl Iterator<Item = (Key, String)>) -> Vec<wire::Rejection>
     if let Some(last) = listed.last_mut().filter(|_| more > 0) {
         last.reason.push_str(&format!("; and {more} more objects were rejected"));
     }
-    listed
+    (listed, more)
 }
 
 fn bounded(mut reason: String) -> String {

@@ -58,6 +58,7 @@ fn no_acknowledgement_is_longer_than_a_leader_accepts() {
         assert_eq!(first.key, "listener/settings/http", "listeners are never left out");
         let more = count + 1 - ack.rejected.len();
         assert_eq!(last.reason.ends_with(&format!("and {more} more objects were rejected")), more > 0);
+        assert_eq!(ack.more_rejected, more > 0, "{count}");
     }
 }
 

@@ -1,6 +1,7 @@
 use dataplane_core::subscription::Source;
 use dataplane_proxy::worker::LeaderContact;
 use dataplane_snapshot::Snapshot;
+use operator_core::programmed::Applied;
 
 use super::leader::Leader;
 use super::samples::{as_of, held, key, route, snapshot};
@@ -14,7 +15,7 @@ async fn what_is_published_is_applied_and_acknowledged() {
         let state = snapshot(revision, text);
         leader.publish(&state);
         worker.until_serving(&[text]).await;
-        let is_there = |root| move |applied: &operator_core::programmed::Applied| applied.root == root;
+        let is_there = |root| move |applied: &Applied| applied.root == root;
         let member =
             leader.until_member(|member| member.applied.as_ref().is_some_and(is_there(state.root()))).await;
         assert_eq!(member.applied.unwrap().as_of, as_of(revision));
@@ -215,7 +216,8 @@ async fn an_acknowledgement_with_very_many_rejections_arrives() {
     assert_eq!(health.rejected, 20_000);
     let member = leader.until_member(|member| member.applied.is_some()).await;
     assert_eq!(member.refused, None, "each was refused by itself, not the whole state");
-    let rejected = member.applied.unwrap().rejected;
+    let Applied { rejected, more_rejected, .. } = member.applied.unwrap();
+    assert!(more_rejected, "the leader knows that others are rejected, too");
     assert_eq!(rejected[&key("route-00000")], "it is bad");
     let more = format!("and {} more objects were rejected", 20_000 - rejected.len());
     assert!(rejected.values().any(|reason| reason.contains(&more)), "{}", rejected.len());

@@ -81,6 +81,9 @@ pub struct Ack {
     pub rejected: Vec<Rejection>,
     #[prost(message, optional, tag = "4")]
     pub member: Option<Member>,
+    /// More objects are rejected than `rejected` has room for: any that isn't in it may be one.
+    #[prost(bool, tag = "5")]
+    pub more_rejected: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

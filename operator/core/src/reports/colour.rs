@@ -134,7 +134,12 @@ mod tests {
     use crate::session::Identity;
 
     fn member() -> MemberStatus {
-        let applied = Applied { root: Root([1; 32]), as_of: AsOf::default(), rejected: BTreeMap::new() };
+        let applied = Applied {
+            root: Root([1; 32]),
+            as_of: AsOf::default(),
+            rejected: BTreeMap::new(),
+            more_rejected: false,
+        };
         MemberStatus {
             identity: Identity {
                 id: "w".into(),

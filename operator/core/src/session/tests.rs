@@ -25,7 +25,7 @@ fn applied(root: Root, revision: u64) -> Applied {
     let epoch = Epoch { id: "e".into(), created_at: 1 };
     let revisions = BTreeMap::from([(Kind::Route, revision)]);
     let as_of = AsOf(BTreeMap::from([("files".into(), SourceAsOf { epoch, revisions })]));
-    Applied { root, as_of, rejected: BTreeMap::new() }
+    Applied { root, as_of, rejected: BTreeMap::new(), more_rejected: false }
 }
 
 fn ack(id: &str, root: Root, revision: u64) -> Event {

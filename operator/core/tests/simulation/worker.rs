@@ -175,7 +175,8 @@ impl World {
                 self.later(delay, Event::Written(index, life));
             }
             Action::Ack { attempt, leader, root, as_of, rejected, refused } => {
-                let applied = Applied { root, as_of, rejected: rejected.into_iter().collect() };
+                let applied =
+                    Applied { root, as_of, rejected: rejected.into_iter().collect(), more_rejected: false };
                 let (member, refused) = (member(index, life), refused.map(|(_, reason)| reason));
                 let ack = Ack { worker: index, life, attempt, leader, member, applied, refused };
                 self.workers[index].acks.push_back(ack);

@@ -39,9 +39,9 @@ pub(super) async fn ack(
         return not_now(&cluster, &reason.into());
     }
     match read(body, sender) {
-        Ok((member, Applied { root, as_of, rejected }, refused)) => {
+        Ok((member, mut applied, refused)) => {
             cluster.counters.ack();
-            let applied = Applied { root: cluster.session_root(root, &member.scope, reach), as_of, rejected };
+            applied.root = cluster.session_root(applied.root, &member.scope, reach);
             cluster.handle(Event::Ack { member, applied, refused });
             StatusCode::NO_CONTENT.into_response()
         }
@@ -66,7 +66,8 @@ fn read(body: Bytes, sender: Identity) -> Result<(Identity, Applied, Option<Stri
         None => sender,
         Some(member) => identity(member, sender.scope)?,
     };
-    Ok((member, Applied { root, as_of, rejected }, refused))
+    let applied = Applied { root, as_of, rejected, more_rejected: ack.more_rejected };
+    Ok((member, applied, refused))
 }
 
 /// Whoever it speaks for, a sender speaks of what it may have itself.

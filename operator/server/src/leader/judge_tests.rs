@@ -51,7 +51,12 @@ async fn follows_plans_and_workers() {
     };
     let applied = || {
         let snapshot = leader.snapshot.borrow().clone().unwrap();
-        Applied { root: snapshot.root(), as_of: snapshot.as_of().clone(), rejected: BTreeMap::new() }
+        Applied {
+            root: snapshot.root(),
+            as_of: snapshot.as_of().clone(),
+            rejected: BTreeMap::new(),
+            more_rejected: false,
+        }
     };
     set(None);
     until(&mut verdicts, 1, Programmed::Propagating { applied: 0, counted: 1 }).await;

@@ -36,8 +36,12 @@ async fn a_change_is_measured_when_the_last_worker_has_it() {
     until_shown(&registry, "leader_propagating_changes 1").await;
     assert!(shown(&registry).contains("leader_propagation_seconds_count 0"));
     let snapshot = leader.snapshot.borrow().clone().unwrap();
-    let applied =
-        Applied { root: snapshot.root(), as_of: snapshot.as_of().clone(), rejected: BTreeMap::new() };
+    let applied = Applied {
+        root: snapshot.root(),
+        as_of: snapshot.as_of().clone(),
+        rejected: BTreeMap::new(),
+        more_rejected: false,
+    };
     workers.send_replace(Arc::new(vec![worker(Some(applied))]));
     until_shown(&registry, "leader_propagation_seconds_count 1").await;
     until_shown(&registry, "leader_propagating_changes 0").await;

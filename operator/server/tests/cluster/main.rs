@@ -236,6 +236,7 @@ async fn an_acknowledgement_shows_in_the_members() {
             rejection("shoe/default/a", "of a later version"),
         ],
         member: None,
+        more_rejected: false,
     };
     assert_eq!(leader.ack(ack).await, StatusCode::NO_CONTENT);
     let mut members = leader.members().await;
