@@ -100,6 +100,9 @@ const CLUSTER: [(&str, &str, Meaning); 42] = [
     ("worker.quotas.retries", "", Refused(QUOTAS)),
 ];
 
+/// Keys of [`CLUSTER`] that are lists: a part of one is the same part of ours.
+const LISTS: [&str; 4] = ["mtls.certs", "mtls.trustedCerts", "leader.urls", "worker.tenants"];
+
 /// What waits at the start, below `boot`, with the names behind `OTOROSHI_BOOT_`.
 const BOOT: [(&str, &str, Meaning); 6] = [
     ("globalWait", "GLOBAL_WAIT", Refused(ALWAYS)),
@@ -135,7 +138,11 @@ pub(super) fn boot_key(variable: &str) -> Option<String> {
 fn key_in(table: &[(&str, &str, Meaning)], variable: &str) -> Option<String> {
     let found = table.iter().find(|(_, name, _)| !name.is_empty() && *name == variable);
     let below = || table.iter().find(|(_, name, _)| name.ends_with('_') && variable.starts_with(name));
-    let (key, name, _) = found.or_else(below)?;
+    let Some((key, name, _)) = found.or_else(below) else {
+        let (list, position) = position(variable, '_')?;
+        let is_list = |(key, name, _): &&(&str, &str, Meaning)| *name == list && LISTS.contains(key);
+        return table.iter().find(is_list).map(|(key, ..)| format!("{key}.{position}"));
+    };
     Some(if name.ends_with('_') {
         format!("{key}{}", &variable.get(name.len()..)?.to_lowercase())
     } else {
@@ -158,9 +165,30 @@ pub(super) fn resolve(key: &str, is_leader: bool, known: &[String]) -> Result<(S
     match meaning {
         Some(Is(key)) => Ok(((*key).to_owned(), rank)),
         Some(Refused(reason)) => Err(NameError::Refused { name: key.to_owned(), reason }),
-        None if is_known(key, known) => Ok((key.to_owned(), rank)),
-        None => Err(unknown(key, known)),
+        None => match list_part(key) {
+            Some(part) => Ok((part, rank)),
+            None if is_known(key, known) => Ok((key.to_owned(), rank)),
+            None => Err(unknown(key, known)),
+        },
     }
+}
+
+/// `cluster.worker.tenants.1` is `cluster.worker.selector.tenants.1`.
+fn list_part(key: &str) -> Option<String> {
+    let (list, position) = position(key, '.')?;
+    if !LISTS.contains(&list.strip_prefix("cluster.")?) {
+        return None;
+    }
+    match meaning(&CLUSTER, list, "cluster.")? {
+        Is(key) => Some(format!("{key}.{position}")),
+        Refused(_) => None,
+    }
+}
+
+/// What is before a position in a list, and that position.
+fn position(name: &str, separator: char) -> Option<(&str, usize)> {
+    let (list, position) = name.rsplit_once(separator)?;
+    Some((list, position.parse().ok()?))
 }
 
 fn meaning<'t>(table: &'t [(&str, &str, Meaning)], key: &str, prefix: &str) -> Option<&'t Meaning> {
@@ -200,3 +228,7 @@ pub(super) fn unknown(name: &str, names: &[String]) -> NameError {
     let nearest = alike.filter(|(score, _)| *score >= ALIKE).max_by(|(a, _), (b, _)| a.total_cmp(b));
     NameError::Unknown { name: name.to_owned(), nearest: nearest.map(|(_, known)| known.clone()) }
 }
+
+#[cfg(test)]
+#[path = "names_tests.rs"]
+mod tests;
