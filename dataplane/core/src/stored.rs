@@ -114,7 +114,7 @@ fn by_key(objects: impl IntoIterator<Item = Object>) -> BTreeMap<Key, Object> {
 }
 
 fn objects(rows: BTreeMap<String, Bytes>) -> Result<Vec<Object>, KeyError> {
-    rows.into_iter().map(|(key, bytes)| Ok(Object::new(key.parse()?, bytes))).collect()
+    rows.into_iter().map(|(key, bytes)| Ok(Object::new(Key::of_any_kind(&key)?, bytes))).collect()
 }
 
 #[cfg(test)]
@@ -176,6 +176,20 @@ mod tests {
 
         let (_, restored) = content.verify().unwrap();
         assert_eq!(restored.object(route("r", "").key()), Some(&held("r")), "a deletion isn't undone");
+    }
+
+    #[test]
+    fn an_object_of_a_kind_of_a_later_version_stays_in_the_file() {
+        let later = Object::new(Key::of_any_kind("shoe/x/y").unwrap(), Bytes::from_static(b"\xff"));
+        let snapshot = Snapshot::new([route("r", "one"), later], AsOf::default());
+        let served = Served::new(snapshot.clone());
+        let mut content = Content::default();
+        write(&mut content, Stored::default().changes_to(&Stored::of(&served), &AsOf::default()));
+        let (stored, restored) = content.clone().verify().unwrap();
+        assert_eq!(restored.snapshot().root(), snapshot.root());
+        let without = served.advance(Snapshot::new([route("r", "one")], AsOf::default()));
+        write(&mut content, stored.changes_to(&Stored::of(&without), &AsOf::default()));
+        assert_eq!(content.verify().unwrap().1.snapshot().root(), without.snapshot().root());
     }
 
     #[test]

@@ -13,9 +13,12 @@ pub enum Kind {
     Certificate,
     Secret,
     Limit,
+    /// One that only a later version knows. Objects of it are kept as they came, for the root's sake; nothing is made of them.
+    Unknown,
 }
 
 impl Kind {
+    /// Those that are known.
     pub const ALL: [Self; 7] = [
         Self::Listener,
         Self::Route,
@@ -36,6 +39,7 @@ impl Kind {
             Self::Certificate => "certificate",
             Self::Secret => "secret",
             Self::Limit => "limit",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -60,7 +64,8 @@ pub struct Key {
     kind: Kind,
     /// The length of the namespace.
     namespace: u32,
-    /// `namespace/name`, in one piece: there are several keys for each object that is served.
+    /// `namespace/name`, in one piece: there are several keys for each object that is served. Of [`Kind::Unknown`] all of
+    /// `kind/namespace/name`, with the kind as a part of the namespace.
     text: Arc<str>,
 }
 
@@ -75,6 +80,18 @@ impl Key {
         let (namespace, name) = (namespace.as_ref(), name.as_ref());
         let text = [namespace, "/", name].concat().into();
         Self { kind, namespace: u32::try_from(namespace.len()).unwrap_or(u32::MAX), text }
+    }
+
+    /// Reads a key as a peer wrote it, which may be of a later version and have kinds that aren't known here.
+    pub fn of_any_kind(text: &str) -> Result<Self, KeyError> {
+        text.parse().or_else(|error| {
+            let (kind, rest) = text.split_once('/').ok_or(error)?;
+            let (namespace, name) = rest.split_once('/').unwrap_or_default();
+            if [kind, namespace, name].iter().any(|part| part.is_empty()) {
+                return Err(KeyError(text.to_owned()));
+            }
+            Ok(Self::new(Kind::Unknown, [kind, "/", namespace].concat(), name))
+        })
     }
 
     pub const fn kind(&self) -> Kind {
@@ -124,7 +141,10 @@ impl PartialOrd for Key {
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.kind, self.text)
+        match self.kind {
+            Kind::Unknown => f.write_str(&self.text),
+            kind => write!(f, "{kind}/{}", self.text),
+        }
     }
 }
 
@@ -175,6 +195,24 @@ mod tests {
         for key in &keys {
             assert_eq!(*key, Key::new(key.kind(), key.namespace(), key.name()));
         }
+    }
+
+    #[test]
+    fn a_kind_of_a_later_version_is_kept_as_it_came_and_comes_last() {
+        let texts =
+            ["limit/x/y", "backend-policy/a/b", "shoe/a/b", "shoe/a/b/c", "shoe/a-b/b", "unknown/a/b"];
+        let keys = texts.map(|text| Key::of_any_kind(text).unwrap());
+        for (key, text) in keys.iter().zip(texts) {
+            assert_eq!(key.to_string(), text);
+            assert_eq!(key.kind() == Kind::Unknown, text != "limit/x/y", "{text}");
+            assert_eq!(*key, Key::new(key.kind(), key.namespace(), key.name()));
+        }
+        assert!(keys.is_sorted_by(|one, other| one < other), "{keys:?}");
+        assert_eq!(Key::of_any_kind("route/a/b"), "route/a/b".parse());
+        for text in ["", "shoe", "shoe/a", "shoe//b", "shoe/a/", "/a/b", "route/a", "route//x"] {
+            assert_eq!(Key::of_any_kind(text), Err(KeyError(text.to_owned())), "{text}");
+        }
+        assert!("unknown".parse::<Kind>().is_err());
     }
 
     #[test]

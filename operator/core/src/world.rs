@@ -327,7 +327,7 @@ impl World {
             Kind::Route => Some(&mut self.routes),
             Kind::Certificate => Some(&mut self.certificates),
             Kind::Secret => Some(&mut self.secrets),
-            Kind::Listener | Kind::Endpoints | Kind::Limit => None,
+            Kind::Listener | Kind::Endpoints | Kind::Limit | Kind::Unknown => None,
         }
     }
 }

@@ -4,10 +4,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use dataplane_core::served::Served;
 use dataplane_core::subscription::Source;
 use dataplane_proxy::worker::{StateFile, StateFileError, WorkerSettings};
-use dataplane_snapshot::{Object, Snapshot};
+use dataplane_snapshot::{Key, Object, Snapshot};
+use operator_core::programmed::Applied;
 
 use super::leader::Leader;
 use super::samples::{as_of, held, route, snapshot};
@@ -62,6 +64,26 @@ async fn a_worker_serves_from_disk_without_a_leader_and_catches_up() {
     leader.publish(&Snapshot::new([route("a", "a3"), route("b", "b2")], as_of(3)));
     worker.until_serving(&["a3", "b2"]).await;
     assert_eq!(worker.applier.served().retained().count(), 0);
+}
+
+/// Of a leader that is one version newer.
+#[tokio::test]
+async fn objects_of_kinds_of_a_later_version_are_kept_and_nothing_else_waits_for_them() {
+    let (_folder, path) = file();
+    let leader = Leader::start().await;
+    let later = |text: &'static str| {
+        Object::new(Key::of_any_kind("shoe/default/x").unwrap(), Bytes::from_static(text.as_bytes()))
+    };
+    leader.publish(&snapshot(1, "one").edit([later("a")], &[], as_of(1)));
+    let mut worker = Worker::start(with_file(&leader, &path));
+    worker.until_serving(&["one"]).await;
+    let second = snapshot(2, "two").edit([later("b")], &[], as_of(2));
+    leader.publish(&second);
+    worker.until_serving(&["two"]).await;
+    let is_there = |applied: &Applied| applied.root == second.root();
+    let member = leader.until_member(|member| member.applied.as_ref().is_some_and(is_there)).await;
+    assert!(member.applied.unwrap().rejected.is_empty());
+    assert_eq!(stop_and_read(worker, &path).await.snapshot().root(), second.root());
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use dataplane_core::served::Served;
 use dataplane_core::subscription::Backoff;
 use dataplane_proxy::ListenError;
 use dataplane_proxy::worker::{Applier, LeaderUrl, Service, WorkerHealth, WorkerSettings, run};
-use dataplane_snapshot::{Key, wire};
+use dataplane_snapshot::{Key, Kind, wire};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -41,7 +41,7 @@ impl Service for Names {
 
     fn compile(&self, served: &Served, _: Option<&Vec<String>>) -> (Vec<String>, Vec<(Key, String)>) {
         let (mut names, mut rejected) = (Vec::new(), Vec::new());
-        for (key, object) in served.iter() {
+        for (key, object) in served.iter().filter(|(key, _)| key.kind() != Kind::Unknown) {
             match object.decode() {
                 Ok(wire::Payload::Route(route)) if route.name.starts_with("bad") => {
                     rejected.push((key.clone(), "it is bad".to_owned()));

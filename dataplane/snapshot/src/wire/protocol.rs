@@ -185,7 +185,7 @@ impl State {
                 StateError::Base { base }
             })?;
             let mut removals =
-                state.removals.iter().map(|key| key.parse()).collect::<Result<Vec<Key>, _>>()?;
+                state.removals.iter().map(|key| Key::of_any_kind(key)).collect::<Result<Vec<_>, _>>()?;
             removals.extend(manifest::keys_of(base, &state.removed_ids));
             base.edit(objects, &removals, as_of)
         };
@@ -210,7 +210,7 @@ fn objects(objects: Vec<StateObject>) -> Result<Vec<Object>, StateError> {
         if bytes.len() > Object::MAX_BYTES {
             return Err(StateError::ObjectSize { key, bytes: bytes.len() });
         }
-        let key: Key = key.parse()?;
+        let key = Key::of_any_kind(&key)?;
         if !keys.insert(key.clone()) {
             return Err(StateError::Repeated(key));
         }

@@ -8,7 +8,8 @@ use super::*;
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
 fn key(kind: Kind, name: &str) -> Key {
-    Key::new(kind, "x", name)
+    let namespace = if kind == Kind::Unknown { "shoe/x" } else { "x" };
+    Key::new(kind, namespace, name)
 }
 
 fn texts(kind: Kind, names: &[&str]) -> Vec<String> {
@@ -53,6 +54,8 @@ fn payload(kind: Kind, names: &[&str]) -> Payload {
         }
         Kind::Certificate => Payload::Certificate(wire::Certificate::default()),
         Kind::Secret | Kind::Limit => Payload::Secret(wire::Secret { kind: None }),
+        // What it says can't be judged, whatever it looks like.
+        Kind::Unknown => payload(Kind::Route, names),
     }
 }
 
@@ -65,7 +68,7 @@ fn object(kind: Kind, name: &str, tenant: &str, names: &[&str]) -> Object {
 /// An object, or a key that is taken away.
 fn edit() -> impl Strategy<Value = (Key, Option<Object>)> {
     let name = || sample::select(NAMES.to_vec());
-    let kind = sample::select(Kind::ALL[..6].to_vec());
+    let kind = sample::select([&Kind::ALL[..6], &[Kind::Unknown]].concat());
     let names = sample::subsequence(NAMES.to_vec(), 0..=3);
     (kind, name(), name(), names, prop::bool::weighted(0.7)).prop_map(
         |(kind, name, tenant, names, is_there)| {

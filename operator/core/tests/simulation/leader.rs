@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use dataplane_snapshot::{Epoch, Root, Snapshot, wire};
+use dataplane_snapshot::{Epoch, Key, Object, Root, Snapshot, wire};
 use operator_core::programmed::{Ledger, Verdicts};
 use operator_core::session::{self, Action, Offer, PollId, Reach, Reply, Session};
 use operator_core::{ListenerSettings, Memo, Statuses, World as Planned, plan};
@@ -19,7 +19,7 @@ use crate::world::World;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Version {
     Current,
-    /// Sends fields that nobody here knows.
+    /// Sends fields and an object of a kind that nobody here knows.
     Newer,
     /// Knows no bases.
     Older,
@@ -148,8 +148,11 @@ impl World {
         let (plan, memo) = plan(&world, &leader.memo);
         leader.memo = memo;
         leader.ledger.record(&plan.statuses, &plan.snapshot);
-        let snapshot = plan.snapshot.clone();
-        leader.planned = Some(Pass { world, statuses: plan.statuses, snapshot: plan.snapshot });
+        let snapshot = match leader.version {
+            Version::Newer => with_later_kind(&plan.snapshot),
+            _ => plan.snapshot,
+        };
+        leader.planned = Some(Pass { world, statuses: plan.statuses, snapshot: snapshot.clone() });
         let life = leader.life;
         self.trace(|| {
             format!("leader {index} plans {} as of {:?}", short(snapshot.root()), snapshot.as_of())
@@ -285,4 +288,11 @@ pub(crate) fn listeners() -> Arc<Vec<ListenerSettings>> {
 
 pub(crate) fn short(root: Root) -> String {
     root.to_string()[..8].to_owned()
+}
+
+/// One object more, which is another one as of each state of the sources.
+fn with_later_kind(snapshot: &Snapshot) -> Snapshot {
+    let key = Key::of_any_kind("shoe/default/x").expect("a key");
+    let object = Object::new(key, format!("{:?}", snapshot.as_of()).into());
+    snapshot.edit([object], &[], snapshot.as_of().clone())
 }

@@ -191,6 +191,22 @@ fn a_moved_pod_compiles_no_route_and_keeps_the_states() {
     assert_eq!([first, second], ["t", "u"], "the cursor goes on");
 }
 
+/// A leader of a later version has them.
+#[test]
+fn objects_of_unknown_kinds_are_passed_over() {
+    let states = BackendStates::new();
+    let later = |bytes: &'static [u8]| {
+        let key = dataplane_snapshot::Key::of_any_kind("shoe/default/x").unwrap();
+        Object::new(key, bytes::Bytes::from_static(bytes))
+    };
+    let with = |bytes| two_hosts("/x", &[("t", 1)]).into_iter().chain([later(bytes)]);
+    let before = Router::compile(&served(with(b"\xff")), None, &states);
+    assert_eq!(before.rejected, []);
+    let after = Router::compile(&served(with(b"other")), Some(&before.router), &states);
+    assert_eq!(after.rejected, []);
+    assert!(Arc::ptr_eq(&before.router.hosts, &after.router.hosts));
+}
+
 #[test]
 fn numbers_of_vanished_backends_are_used_again() {
     let states = BackendStates::new();
