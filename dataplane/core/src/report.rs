@@ -7,7 +7,8 @@
 use std::cmp::Ordering;
 use std::time::Duration;
 
-use dataplane_snapshot::wire;
+use dataplane_snapshot::wire::{self, MAX_NODE_BYTES, MAX_REPORT_BYTES, MAX_TARGETS};
+use prost::Message as _;
 
 /// Changes are told at most this often.
 pub const SHORTEST: Duration = Duration::from_secs(1);
@@ -18,8 +19,8 @@ pub const LONGEST: Duration = Duration::from_secs(5);
 /// How long a leader that doesn't know reports isn't told any: it may be replaced by one that does.
 pub const REST: Duration = Duration::from_secs(60);
 
-/// The most targets that are told of. A leader accepts no report that is much longer.
-pub const MAX_TARGETS: usize = 32_768;
+/// What targets may take of a report, in bytes: the rest is for what else is in it.
+const MAX_TARGET_BYTES: usize = MAX_REPORT_BYTES - 2 * MAX_NODE_BYTES;
 
 /// How things are at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,11 +32,11 @@ pub struct Levels {
 }
 
 impl Levels {
-    /// Of more than [`MAX_TARGETS`] those that are out or whose breaker is open are kept first.
+    /// Of more than a leader takes those that are out or whose breaker is open are kept first.
     pub fn new(node: wire::Node, usage: wire::Usage, mut targets: Vec<wire::TargetLevel>) -> Self {
-        if targets.len() > MAX_TARGETS {
+        if fitting(&targets) < targets.len() {
             targets.sort_by_key(|level| !is_bad(level));
-            targets.truncate(MAX_TARGETS);
+            targets.truncate(fitting(&targets));
         }
         targets.sort_by(by_name);
         targets.dedup_by(|one, other| by_name(one, other).is_eq());
@@ -45,6 +46,18 @@ impl Levels {
     pub fn targets(&self) -> &[wire::TargetLevel] {
         &self.targets
     }
+}
+
+/// How many of the first of them a leader takes.
+fn fitting(targets: &[wire::TargetLevel]) -> usize {
+    /// The most that is before a level in a message.
+    const FRAMING: usize = 6;
+    let sizes = targets.iter().take(MAX_TARGETS).map(|level| level.encoded_len() + FRAMING);
+    let ends = sizes.scan(0, |end: &mut usize, size| {
+        *end += size;
+        Some(*end)
+    });
+    ends.take_while(|end| *end <= MAX_TARGET_BYTES).count()
 }
 
 fn is_bad(level: &wire::TargetLevel) -> bool {
@@ -90,12 +103,17 @@ impl Reporting {
         if self.under_way.is_some() || now < self.not_before {
             return None;
         }
-        let base = match &self.taken {
+        let mut base = match &self.taken {
             Some((_, taken)) if now < self.last + LONGEST && !is_news(taken, &levels) => return None,
             Some((sequence, _)) => *sequence,
             None => 0,
         };
         let before = self.taken.as_ref().map_or(&[][..], |(_, taken)| &taken.targets);
+        let mut targets = changes(before, &levels.targets);
+        // With those that are gone a change may be more than a leader takes, and more than all that there is now.
+        if fitting(&targets) < targets.len() {
+            (base, targets) = (0, levels.targets.clone());
+        }
         self.sequence += 1;
         let report = wire::Report {
             member: None,
@@ -103,7 +121,7 @@ impl Reporting {
             base,
             node: Some(levels.node.clone()),
             usage: Some(levels.usage),
-            targets: changes(before, &levels.targets),
+            targets,
         };
         self.under_way = Some((self.sequence, levels));
         (self.last, self.not_before) = (now, now + SHORTEST);

@@ -109,3 +109,21 @@ fn of_too_many_targets_the_bad_ones_are_told() {
     assert!(levels.targets().iter().any(|level| level.target == "zz"));
     assert!(levels.targets().is_sorted_by(|one, other| by_name(one, other).is_lt()));
 }
+
+#[test]
+fn no_report_is_longer_than_a_leader_takes() {
+    let reason = "x".repeat(500);
+    let long = |id: usize| wire::TargetLevel { reason: reason.clone(), ..target(&format!("{id:06}"), Out) };
+    let new = |targets| Levels::new(wire::Node::default(), wire::Usage::default(), targets);
+    let mut reporting = Reporting::default();
+    let all = reporting.next(new((0..MAX_TARGETS).map(long).collect()), at(0)).unwrap();
+    assert!(all.targets.len() > MAX_TARGETS / 3, "{}", all.targets.len());
+    assert!(all.encoded_len() <= MAX_REPORT_BYTES, "{}", all.encoded_len());
+
+    let mut reporting = Reporting::default();
+    let of =
+        |from: usize| new((from..from + MAX_TARGETS).map(|id| target(&format!("{id:06}"), In)).collect());
+    assert_eq!(told(&mut reporting, of(0), at(0)).unwrap().targets.len(), MAX_TARGETS);
+    let moved = told(&mut reporting, of(MAX_TARGETS), at(5_000)).unwrap();
+    assert_eq!((moved.base, moved.targets.len()), (0, MAX_TARGETS), "not also those that are gone");
+}

@@ -77,6 +77,7 @@ fn introduction(settings: &Settings) -> Introduction {
         name: leader_name(settings),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         scope: Scope::default(),
+        client: None,
     };
     Introduction { identity, look: Box::new(move || observer.look(None)) }
 }

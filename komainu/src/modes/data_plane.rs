@@ -313,6 +313,7 @@ fn identity(settings: &Settings) -> anyhow::Result<Identity> {
         name,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         scope: Scope::default(),
+        client: None,
     })
 }
 

@@ -1,5 +1,5 @@
 use dataplane_core::report::{Delivery, Levels, Reporting};
-use dataplane_snapshot::wire::{self, TargetLevel, TargetStanding};
+use dataplane_snapshot::wire::{self, MAX_NODE_BYTES, TargetLevel, TargetStanding};
 use dataplane_snapshot::{Key, Kind};
 use proptest::prelude::*;
 use prost::Message as _;
@@ -128,6 +128,49 @@ fn what_is_no_report_is_refused_and_texts_are_bounded() {
     assert_eq!((id.len(), level.as_ref().unwrap().reason.as_ref().unwrap().len()), (MAX_TEXT, MAX_TEXT));
     let unknown = targets.last().unwrap().1.as_ref().unwrap();
     assert_eq!((unknown.standing, unknown.breaker), (Standing::NotChecked, Breaker::Closed));
+}
+
+#[test]
+fn more_targets_than_a_worker_tells_of_are_refused_before_anything_is_made_of_them() {
+    let encode = |count| wire::Report {
+        sequence: 1,
+        targets: vec![TargetLevel::default(); count],
+        ..Default::default()
+    };
+    let read = |count| Report::read(&encode(count).encode_to_vec());
+    assert!(read(MAX_TARGETS).is_ok());
+    let error = read(MAX_TARGETS + 1).unwrap_err();
+    assert_eq!(error, ReportError::Targets(MAX_TARGETS + 1));
+    // A damaged one behind them is never looked into.
+    let mut bytes = encode(MAX_TARGETS + 1).encode_to_vec();
+    bytes.extend([0x32, 1, 0xff]);
+    assert_eq!(Report::read(&bytes).unwrap_err(), ReportError::Targets(MAX_TARGETS + 2));
+    // Several descriptions of a process are merged.
+    let node = Node { admin: "x".repeat(MAX_NODE_BYTES / 2), ..Default::default() };
+    let one = wire::Report { sequence: 1, node: Some(node), ..Default::default() }.encode_to_vec();
+    assert!(Report::read(&one).is_ok());
+    assert!(matches!(Report::read(&one.repeat(2)), Err(ReportError::Node(_))));
+    let cut = one.get(..one.len() - 1).unwrap();
+    assert!(matches!(Report::read(cut), Err(ReportError::Malformed(_))));
+    let long = TargetLevel { backend: format!("backend/x/{}", "y".repeat(2_000)), ..level("t", In, 1, "") };
+    assert_eq!(report(1, 0, vec![long]).targets, [], "no backend has such a name");
+}
+
+#[test]
+fn changes_do_not_add_up_to_more_targets_than_a_worker_tells_of() {
+    let mut reports = Reports::default();
+    let names = |from: usize, count: usize| (from..from + count).map(|id| level(&id.to_string(), In, 1, ""));
+    let all = names(0, MAX_TARGETS - 1).collect();
+    assert_eq!(reports.take("a", report(1, 0, all), at(0)), Taken::Taken);
+    let again = names(0, 1).chain(names(MAX_TARGETS, 1)).collect();
+    assert_eq!(reports.take("a", report(2, 1, again), at(1)), Taken::Taken);
+    assert_eq!(reports.take("a", report(3, 2, names(MAX_TARGETS + 1, 1).collect()), at(2)), Taken::Gap);
+    assert_eq!(reports.counts("a").unwrap().ready, MAX_TARGETS);
+    assert_eq!(reports.take("a", report(3, 0, names(5, 2).collect()), at(3)), Taken::Taken);
+    let gone = TargetLevel { gone: true, ..level("5", In, 1, "") };
+    assert_eq!(reports.take("a", report(4, 3, vec![gone]), at(4)), Taken::Taken);
+    let room = names(100, MAX_TARGETS - 1).collect();
+    assert_eq!(reports.take("a", report(5, 4, room), at(5)), Taken::Taken, "what is gone counts no more");
 }
 
 /// What may become of a report on its way.

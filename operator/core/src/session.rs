@@ -16,7 +16,10 @@ use crate::programmed::Applied;
 use crate::scoped::Part;
 
 pub use history::{History, MAX_CHANGES, MAX_KEYS};
-pub use members::{Identity, LOST_AFTER, MAX_MEMBERS, MEMBER_TTL, MemberStatus, Members, SUPERSEDED_AFTER};
+pub use members::{
+    Identity, LOST_AFTER, MAX_MEMBERS, MAX_MEMBERS_OF_CLIENT, MEMBER_TTL, MemberStatus, Members,
+    SUPERSEDED_AFTER,
+};
 pub use offer::{Offer, Reach};
 
 /// The longest time that a poll is held. Below the 30 s after which many intermediaries close an idle connection.
@@ -135,7 +138,9 @@ impl Session {
             Event::LocalAck { member, applied, refused } => {
                 self.members.local_ack(member, applied, refused, now);
             }
-            Event::Heard { member } => self.members.heard(member, now),
+            Event::Heard { member } => {
+                self.members.heard(member, now);
+            }
             Event::Published { root } => {
                 self.members.published(root, now);
                 self.tell(&Scope::default(), now, &mut actions);

@@ -25,7 +25,10 @@ pub use protocol::{
     Ack, FORMAT_VERSION, Member, Rejection, State, StateError, StateObject, WireAsOf, WireSource,
     as_of_from_wire, as_of_to_wire,
 };
-pub use report::{Node, Report, TargetBreaker, TargetLevel, TargetStanding, Usage};
+pub use report::{
+    MAX_NODE_BYTES, MAX_REPORT_BYTES, MAX_TARGETS, Node, Report, TargetBreaker, TargetLevel, TargetStanding,
+    Usage,
+};
 pub use route::{Condition, ConditionKind, Destination, Match, PathKind, PathMatch, Route, Rule};
 pub use secret::{Certificate, Secret, SecretKind};
 

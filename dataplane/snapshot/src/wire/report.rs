@@ -2,6 +2,15 @@ use std::collections::BTreeMap;
 
 use super::{Member, NetworkLocation};
 
+/// The most targets that a report tells of.
+pub const MAX_TARGETS: usize = 32_768;
+
+/// The longest report, in bytes: 256 for each of so many targets. A worker with longer texts tells of fewer.
+pub const MAX_REPORT_BYTES: usize = MAX_TARGETS * 256;
+
+/// The longest description of a process in it, in bytes.
+pub const MAX_NODE_BYTES: usize = 64 * 1024;
+
 /// What a worker tells a leader about itself and its targets. It says how things are, not what happened: it can come twice,
 /// late or never, and the next one makes up for it.
 #[derive(Clone, PartialEq, prost::Message)]

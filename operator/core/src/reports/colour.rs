@@ -146,6 +146,7 @@ mod tests {
                 name: "w".into(),
                 version: "1".into(),
                 scope: Scope::default(),
+                client: None,
             },
             silent_for: Duration::ZERO,
             lost: false,

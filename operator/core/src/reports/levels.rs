@@ -79,6 +79,14 @@ impl Health {
         }
     }
 
+    /// Of how many targets the reporter would say something with these, those that are gone not taken off.
+    pub(super) fn grown(&self, reporter: u32, targets: &[(Subject, Option<Level>)]) -> usize {
+        let told = self.reporters.get(&reporter);
+        let is_new = |subject: &Subject| told.is_none_or(|told| !told.subjects.contains(subject));
+        let new = targets.iter().filter(|(subject, level)| level.is_some() && is_new(subject));
+        told.map_or(0, |told| told.subjects.len()) + new.count()
+    }
+
     /// What one reporter says of how many targets.
     pub(super) fn counts(&self, reporter: u32) -> Counts {
         self.reporters.get(&reporter).map(|told| told.counts).unwrap_or_default()

@@ -12,14 +12,14 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use dataplane_snapshot::wire::{Node, Usage};
+use dataplane_snapshot::wire::{MAX_TARGETS, Node, Usage};
 
 use crate::session::MEMBER_TTL;
 
 pub use colour::{BEHIND_AFTER, Colour, SILENT_AFTER, Trouble, colour, troubles};
 pub use health::{BackendHealth, Breaker, Counts, Level, Standing, Subject, Sums, TargetHealth};
 pub use levels::Health;
-pub use read::{MAX_NODE_BYTES, MAX_TEXT, Report, ReportError};
+pub use read::{MAX_TEXT, Report, ReportError};
 
 /// What became of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +68,12 @@ impl Reports {
             return Taken::Late;
         }
         if report.base > known.unwrap_or_default() {
+            return Taken::Gap;
+        }
+        // Who has so many targets tells all of them again, so that changes don't add up to more.
+        let of = self.reporters.get(id).map(|reporter| reporter.number);
+        let grown = of.map_or(0, |number| self.health.grown(number, &report.targets));
+        if report.base > 0 && grown > MAX_TARGETS {
             return Taken::Gap;
         }
         let number = match self.reporters.get(id) {

@@ -19,6 +19,9 @@ pub const SUPERSEDED_AFTER: Duration = Duration::from_secs(3);
 /// The most members. A client with good credentials could else fill the leader's memory with invented ids.
 pub const MAX_MEMBERS: usize = 16_384;
 
+/// The most members by one client that may have a part only: so many are left for the others.
+pub const MAX_MEMBERS_OF_CLIENT: usize = 1_024;
+
 /// Who a worker says it is. The id is new per process, the name is the user's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -27,6 +30,8 @@ pub struct Identity {
     pub version: String,
     /// What it may have and asked for.
     pub scope: Scope,
+    /// By which of the clients that may have a part only it calls, if by one: nobody else by one speaks for it.
+    pub client: Option<usize>,
 }
 
 /// The live workers, by id.
@@ -110,6 +115,16 @@ impl Members {
         self.by_id.contains_key(id)
     }
 
+    /// Whether this is a member, and not another one with its id.
+    pub fn is(&self, identity: &Identity) -> bool {
+        self.by_id.get(&identity.id).is_some_and(|member| member.identity == *identity)
+    }
+
+    /// The client by which the member with this id calls, as in [`Identity::client`]. `None`: there is no such member.
+    pub fn client_of(&self, id: &str) -> Option<Option<usize>> {
+        self.by_id.get(id).map(|member| member.identity.client)
+    }
+
     /// The root of the state that workers with this scope should have.
     pub fn current(&self, scope: &Scope) -> Option<Root> {
         if scope.is_all() { self.current } else { self.parts.get(scope).map(|part| part.state().root()) }
@@ -140,10 +155,13 @@ impl Members {
         self.changes
     }
 
-    /// Heard of. False if there is no room for one more.
+    /// Heard of. False if there is no room for one more, or if it is the id of another client's member.
     pub(super) fn seen(&mut self, identity: Identity, now: Duration) -> bool {
         let presence = Presence::Away { since: now };
         if let Some(member) = self.by_id.get_mut(&identity.id) {
+            if identity.client.is_some() && identity.client != member.identity.client {
+                return false;
+            }
             member.presence = presence;
             let changed = member.shown_lost || member.identity != identity;
             member.shown_lost = false;
@@ -151,7 +169,7 @@ impl Members {
             self.changes += u64::from(changed);
             return true;
         }
-        if self.by_id.len() >= MAX_MEMBERS {
+        if self.by_id.len() >= MAX_MEMBERS || self.has_its_share(identity.client) {
             return false;
         }
         let (id, current) = (identity.id.clone(), self.current(&identity.scope));
@@ -167,6 +185,11 @@ impl Members {
         self.by_id.insert(id, member);
         self.changes += 1;
         true
+    }
+
+    fn has_its_share(&self, client: Option<usize>) -> bool {
+        let of_client = self.by_id.values().filter(|member| member.identity.client == client);
+        client.is_some() && of_client.count() >= MAX_MEMBERS_OF_CLIENT
     }
 
     /// A poll of this member is held now.
@@ -189,7 +212,9 @@ impl Members {
     ) {
         let id = identity.id.clone();
         let current = self.current(&identity.scope);
-        self.heard(identity, now);
+        if !self.heard(identity, now) {
+            return;
+        }
         let Some(member) = self.by_id.get_mut(&id) else { return };
         let late = |known: &Applied| known.as_of.recency_of(&applied.as_of) == Recency::Stale;
         if member.applied.as_ref().is_some_and(late) {
@@ -203,14 +228,15 @@ impl Members {
         }
     }
 
-    /// Heard of otherwise than by a poll: one that is held goes on.
-    pub(super) fn heard(&mut self, identity: Identity, now: Duration) {
+    /// Heard of otherwise than by a poll: one that is held goes on. False as with [`Self::seen`].
+    pub(super) fn heard(&mut self, identity: Identity, now: Duration) -> bool {
         let id = identity.id.clone();
         let before = self.by_id.get(&id).map(|member| member.presence);
-        self.seen(identity, now);
+        let is_member = self.seen(identity, now);
         if let Some(presence @ (Presence::Waiting | Presence::Local)) = before {
             self.set_presence(&id, presence);
         }
+        is_member
     }
 
     /// All whose scope is everything should have the state with this root now.

@@ -14,7 +14,7 @@ fn at(milliseconds: u64) -> Duration {
 }
 
 fn member(id: &str, name: &str) -> Identity {
-    Identity { id: id.into(), name: name.into(), version: "1".into(), scope: Scope::default() }
+    Identity { id: id.into(), name: name.into(), version: "1".into(), scope: Scope::default(), client: None }
 }
 
 fn poll(poll: u64, id: &str, known: Option<Root>, hold: Duration) -> Event {
@@ -240,6 +240,49 @@ fn there_is_room_for_so_many_members_only() {
     assert_eq!(answers(&actions), [(1, Reply::NotNow)]);
     assert_eq!(session.members().len(), MAX_MEMBERS);
     assert_eq!(answers(&session.handle(poll(2, "0", None, HOLD), at(1))), [(2, Reply::State)]);
+}
+
+fn of_client(id: &str, client: usize) -> Identity {
+    Identity { client: Some(client), scope: "tenants=a".parse().unwrap(), ..member(id, id) }
+}
+
+fn heard(session: &mut Session, member: Identity) {
+    session.handle(Event::Heard { member }, at(0));
+}
+
+#[test]
+fn one_client_that_may_have_a_part_only_leaves_room_for_the_others() {
+    let mut session = published(A);
+    for number in 0..=MAX_MEMBERS_OF_CLIENT {
+        heard(&mut session, of_client(&number.to_string(), 0));
+    }
+    assert_eq!(session.members().len(), MAX_MEMBERS_OF_CLIENT);
+    heard(&mut session, of_client("other", 1));
+    heard(&mut session, member("all", "all"));
+    assert_eq!(session.members().len(), MAX_MEMBERS_OF_CLIENT + 2);
+    session.handle(Event::Forget { id: "0".into() }, at(1));
+    heard(&mut session, of_client("next", 0));
+    assert!(session.members().has("next"));
+}
+
+#[test]
+fn nobody_speaks_for_a_member_of_another_client() {
+    let mut session = published(A);
+    session.handle(ack("all", A, 1), at(0));
+    heard(&mut session, of_client("of-one", 1));
+    for id in ["all", "of-one"] {
+        let before = status(&session, id, at(0));
+        let thief = of_client(id, 0);
+        heard(&mut session, thief.clone());
+        let (applied, refused) = (applied(B, 9), None);
+        session.handle(Event::Ack { member: thief.clone(), applied, refused }, at(0));
+        let poll = Event::Poll { poll: PollId(1), member: thief.clone(), known: None, hold: HOLD };
+        assert_eq!(answers(&session.handle(poll, at(0))), [(1, Reply::NotNow)]);
+        assert_eq!(status(&session, id, at(0)), before);
+        assert!(!session.members().is(&thief));
+    }
+    heard(&mut session, member("of-one", "of-one"));
+    assert!(session.members().is(&member("of-one", "of-one")), "who may have everything");
 }
 
 fn status(session: &Session, id: &str, now: Duration) -> MemberStatus {

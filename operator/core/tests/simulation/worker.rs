@@ -326,6 +326,7 @@ pub(crate) fn member(index: WorkerIndex, life: Life) -> Identity {
         name: format!("w{index}"),
         version: "1".to_owned(),
         scope: Scope::default(),
+        client: None,
     }
 }
 

@@ -9,8 +9,12 @@ use dataplane_snapshot::Scope;
 use super::{Cluster, Ends};
 
 /// The most that whoever makes a request may have: in its extensions.
-#[derive(Clone, Debug)]
-pub(super) struct Allowed(pub(super) Scope);
+#[derive(Clone, Debug, Default)]
+pub(super) struct Allowed {
+    pub(super) scope: Scope,
+    /// Which of the clients that may have a part only it is; `None`: it may have everything.
+    pub(super) client: Option<usize>,
+}
 
 /// What a client without a certificate is told.
 const UNCERTIFIED: &str = "this leader knows workers by their certificates: show one that is signed by an authority of its \
@@ -32,15 +36,15 @@ pub(super) async fn require(
 ) -> Response {
     let is_certified = !cluster.client_certificates || Ends::are_certified(request.extensions());
     let allowed = if cluster.client_certificates && cluster.clients.is_empty() {
-        Some(Scope::default())
+        Some(Allowed::default())
     } else {
         cluster.allowed(request.headers())
     };
     if let Some(allowed) = allowed.filter(|_| is_certified) {
-        if !allowed.is_all() && OF_ALL.contains(&request.uri().path()) {
+        if !allowed.scope.is_all() && OF_ALL.contains(&request.uri().path()) {
             return (StatusCode::FORBIDDEN, LIMITED).into_response();
         }
-        request.extensions_mut().insert(Allowed(allowed));
+        request.extensions_mut().insert(allowed);
         return next.run(request).await;
     }
     cluster.counters.unauthorized();
@@ -53,13 +57,13 @@ pub(super) async fn require(
 
 impl Cluster {
     /// What whoever sent these may have. `None`: they hold no good credentials.
-    fn allowed(&self, headers: &HeaderMap) -> Option<Scope> {
+    fn allowed(&self, headers: &HeaderMap) -> Option<Allowed> {
         if self.credentials.are_in(headers) {
-            return Some(Scope::default());
+            return Some(Allowed::default());
         }
-        self.clients
-            .iter()
-            .find(|client| client.credentials.are_in(headers))
-            .map(|client| client.scope.clone())
+        let mut clients = self.clients.iter().enumerate();
+        clients
+            .find(|(_, client)| client.credentials.are_in(headers))
+            .map(|(number, client)| Allowed { scope: client.scope.clone(), client: Some(number) })
     }
 }

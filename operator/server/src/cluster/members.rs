@@ -1,16 +1,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use dataplane_snapshot::wire::{NetworkLocation, Node, Usage};
 use dataplane_snapshot::{AsOf, Root, Scope};
 use operator_core::reports::{Colour, Counts, Reporter, Trouble, colour, troubles};
 use operator_core::session::{Event, Identity, MemberStatus};
 use serde::Serialize;
 
-use super::Cluster;
+use super::authenticate::Allowed;
+use super::{Cluster, worker_headers};
 
 /// Who this leader is, and how to find out how it is.
 pub struct Introduction {
@@ -128,13 +130,28 @@ pub(super) async fn list(State(cluster): State<Arc<Cluster>>) -> Json<Vec<Member
     Json(cluster.rows())
 }
 
+/// What a client whose workers may have a part only is told, that would end another's worker.
+const NOT_ITSELF: &str = "a worker with this client id takes only itself off the list: the id in the path and in the header \
+                          komainu-worker-id must be its own\n";
+
 /// `DELETE /api/cluster/members/{id}`: a worker that is gone for good is no longer waited for.
-pub(super) async fn forget(State(cluster): State<Arc<Cluster>>, Path(id): Path<String>) -> StatusCode {
-    if !cluster.lock().session.members().has(&id) {
-        return StatusCode::NOT_FOUND;
+pub(super) async fn forget(
+    State(cluster): State<Arc<Cluster>>,
+    Extension(allowed): Extension<Allowed>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let of = cluster.lock().session.members().client_of(&id);
+    let is_itself = headers.get(worker_headers::ID).is_some_and(|own| *own == *id)
+        && of.is_none_or(|client| client == allowed.client);
+    if allowed.client.is_some() && !is_itself {
+        return (StatusCode::FORBIDDEN, NOT_ITSELF).into_response();
+    }
+    if of.is_none() {
+        return StatusCode::NOT_FOUND.into_response();
     }
     cluster.handle(Event::Forget { id });
-    StatusCode::NO_CONTENT
+    StatusCode::NO_CONTENT.into_response()
 }
 
 impl Cluster {

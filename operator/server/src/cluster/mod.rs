@@ -32,6 +32,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderValue;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
+use dataplane_snapshot::wire::MAX_REPORT_BYTES;
 use dataplane_snapshot::{Key, Root, Scope, Snapshot};
 use operator_core::programmed::{Applied, Counted};
 use operator_core::reports::{BackendHealth, Reports};
@@ -53,9 +54,6 @@ pub const MAX_ACK_BYTES: usize = 256 * 1024;
 
 /// The longest accepted manifest, in bytes: of half a million objects.
 pub const MAX_MANIFEST_BYTES: usize = 8 * 1024 * 1024;
-
-/// The longest accepted report, in bytes: of as many targets as a worker tells of.
-pub const MAX_REPORT_BYTES: usize = 16 * 1024 * 1024;
 
 /// Encoding is kept for at least this long, so that many who ask at once share it.
 const SHORTEST_KEEP: Duration = Duration::from_millis(100);

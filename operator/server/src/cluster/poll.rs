@@ -49,7 +49,8 @@ impl From<NotOpen> for Later {
     }
 }
 
-const NO_STATE: Later = Later("there is no state yet, or there are too many workers\n");
+const NO_STATE: Later =
+    Later("there is no state yet, there are too many workers, or another client has one with this id\n");
 const STOPPING: Later = Later("this leader is stopping\n");
 const TOO_MANY_SCOPES: Later = Later(
     "workers with too many different selectors follow this leader: give some of them the same, as cluster.worker.selector\n",

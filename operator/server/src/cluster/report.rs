@@ -31,7 +31,11 @@ pub(super) async fn report(
             Some(Taken::Gap) => {
                 (StatusCode::CONFLICT, "the report before isn't known here: tell all\n").into_response()
             }
-            None => (StatusCode::SERVICE_UNAVAILABLE, "there are too many workers\n").into_response(),
+            None => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "there are too many workers, or another client has one with this id\n",
+            )
+                .into_response(),
         },
         Err(error) => {
             cluster.counters.refused();
@@ -42,22 +46,18 @@ pub(super) async fn report(
 
 fn read(body: &[u8], sender: Identity) -> Result<(Identity, Report), AckError> {
     let (report, member) = Report::read(body)?;
-    let member = match member {
-        None => sender,
-        Some(member) => identity(member, sender.scope)?,
-    };
-    Ok((member, report))
+    Ok((identity(member, sender)?, report))
 }
 
 impl Cluster {
     /// What a worker says about itself and its targets; the one in this process says it here. `None` if there is no room
-    /// for one more member.
+    /// for one more member, or another client has one with its id.
     pub fn take(&self, member: Identity, report: Report) -> Option<Taken> {
         let id = member.id.clone();
-        self.handle(Event::Heard { member });
+        self.handle(Event::Heard { member: member.clone() });
         let now = self.now();
         let mut sessions = self.lock();
-        if !sessions.session.members().has(&id) {
+        if !sessions.session.members().is(&member) {
             return None;
         }
         self.counters.report();

@@ -10,7 +10,9 @@ use super::Cluster;
 use super::authenticate::Allowed;
 
 /// The longest id, name or version of a worker, in bytes: that of a DNS name.
-const MAX_LENGTH: usize = 253;
+pub(super) const MAX_LENGTH: usize = 253;
+
+pub(super) const ID: &str = "komainu-worker-id";
 
 /// The header with the text of what a worker selects; without it everything that it may have.
 const SCOPE: &str = "komainu-worker-scope";
@@ -32,7 +34,7 @@ impl FromRequestParts<Arc<Cluster>> for Worker {
 }
 
 /// `Err` is a sentence.
-fn identity(headers: &HeaderMap, Allowed(allowed): &Allowed) -> Result<Identity, String> {
+fn identity(headers: &HeaderMap, allowed: &Allowed) -> Result<Identity, String> {
     let text = |name| {
         let value = headers.get(name).and_then(|value| value.to_str().ok());
         let bad = || format!("header {name} must have 1 to {MAX_LENGTH} visible characters\n");
@@ -45,11 +47,12 @@ fn identity(headers: &HeaderMap, Allowed(allowed): &Allowed) -> Result<Identity,
             value.parse().map_err(|error| format!("header {SCOPE}: {error}\n"))?
         }
     };
-    let scope = allowed.narrow(&asked).bounded();
+    let scope = allowed.scope.narrow(&asked).bounded();
     Ok(Identity {
         scope: scope
             .map_err(|error| format!("header {SCOPE}, within what this client may have: {error}\n"))?,
-        id: text("komainu-worker-id")?,
+        client: allowed.client,
+        id: text(ID)?,
         name: text("komainu-worker-name")?,
         version: text("komainu-worker-version")?,
     })

@@ -275,6 +275,19 @@ async fn what_is_no_acknowledgement_is_refused() {
     let member = wire::Member { id: "w\n".into(), name: "n".into(), version: "v".into() };
     let ack = wire::Ack { root: root.clone(), member: Some(member), ..Default::default() };
     assert_eq!(leader.ack(ack).await, StatusCode::BAD_REQUEST);
+    let other = wire::Member { id: "w2".into(), name: "n".into(), version: "v".into() };
+    let ack = wire::Ack { root: root.clone(), member: Some(other), ..Default::default() };
+    let answer = leader.send(request("POST", "/api/cluster/ack").body(ack.encode_to_vec().into())).await;
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    let sentence = body(answer).await;
+    assert!(sentence.ends_with(b"a worker speaks for itself\n"), "{sentence:?}");
+    for (count, epoch) in [(1_000, "e".to_owned()), (1, "e".repeat(254))] {
+        let source = wire::WireSource { epoch_id: epoch, ..Default::default() };
+        let sources = (0..count).map(|number| (number.to_string(), source.clone())).collect();
+        let as_of = Some(wire::WireAsOf { sources });
+        let ack = wire::Ack { root: root.clone(), as_of, ..Default::default() };
+        assert_eq!(leader.ack(ack).await, StatusCode::BAD_REQUEST);
+    }
     let garbage = leader.send(request("POST", "/api/cluster/ack").body(Body::from("\u{fffd}"))).await;
     assert_eq!(garbage.status(), StatusCode::BAD_REQUEST);
     let long = wire::Rejection { key: "route/a/b".into(), reason: "x".repeat(MAX_ACK_BYTES) };

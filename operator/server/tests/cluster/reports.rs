@@ -108,7 +108,11 @@ async fn a_change_of_what_is_not_known_asks_for_all() {
     let stranger = wire::Member { id: "a b".into(), name: "n".into(), version: "v".into() };
     let strange = wire::Report { member: Some(stranger), ..report(5, 0, None) };
     assert_eq!(leader.report("w1", strange).await, StatusCode::BAD_REQUEST);
-    assert_eq!(leader.cluster.stats().refused, 2);
+    let other = wire::Member { id: "w2".into(), name: "n".into(), version: "v".into() };
+    let of_other = wire::Report { member: Some(other), ..report(5, 0, None) };
+    assert_eq!(leader.report("w1", of_other).await, StatusCode::BAD_REQUEST);
+    assert!(!leader.cluster.members().iter().any(|member| member.identity.id == "w2"));
+    assert_eq!(leader.cluster.stats().refused, 3);
 }
 
 #[tokio::test]
@@ -130,8 +134,13 @@ async fn a_held_poll_outlives_a_report() {
 #[tokio::test]
 async fn the_leader_is_a_member_too_and_others_are_compared_with_it() {
     let leader = leader();
-    let identity =
-        Identity { id: "l1".into(), name: "chief".into(), version: "0.1.0".into(), scope: Scope::default() };
+    let identity = Identity {
+        id: "l1".into(),
+        name: "chief".into(),
+        version: "0.1.0".into(),
+        scope: Scope::default(),
+        client: None,
+    };
     let node = wire::Node { mode: "leader".into(), settings_hash: "bb".into(), ..Default::default() };
     let look = Box::new(move || (node.clone(), wire::Usage { uptime: 9, ..Default::default() }));
     leader.cluster.introduce(Introduction { identity, look });

@@ -6,6 +6,7 @@ use dataplane_snapshot::{Key, Kind, Object, Root, Scope, Snapshot, TENANT_LABEL,
 use http::{Response, StatusCode};
 use operator_core::MAX_SCOPES;
 use operator_core::programmed::Share;
+use operator_core::session::MemberStatus;
 use operator_server::Credentials;
 use operator_server::cluster::{Client, ClusterSettings};
 
@@ -134,6 +135,48 @@ async fn an_identity_limits_what_is_asked_for() {
         assert_eq!(ask("/api/cluster/state", pair, "").await.status(), StatusCode::UNAUTHORIZED, "{pair}");
     }
     assert_eq!(keys(ask("/api/cluster/state", "id:secret", "").await).await.1.len(), 4);
+}
+
+#[tokio::test]
+async fn a_limited_client_ends_and_speaks_for_its_own_workers_only() {
+    let mut settings = ClusterSettings::new(Credentials::new("id", "secret"));
+    let client = |name: &str| Client {
+        credentials: Credentials::new(name, "hush"),
+        scope: format!("tenants={name}").parse().unwrap(),
+    };
+    settings.clients = vec![client("a"), client("b")];
+    let leader = leader_with(settings);
+    leader.publish_all(routes(&[("a", "1"), ("b", "1")])).await;
+    let ask = |method: &str, path: &str, client: &str, id: &str| {
+        let mut request = request(method, path);
+        let headers = request.headers_mut().unwrap();
+        let pair = base64::engine::general_purpose::STANDARD.encode(format!("{client}:hush"));
+        headers.insert("authorization", format!("Basic {pair}").parse().unwrap());
+        headers.insert("komainu-worker-id", id.parse().unwrap());
+        leader.send(request.body(Body::empty()))
+    };
+    let state = "/api/cluster/state";
+    assert_eq!(leader.send(poll("w-all", "").body(Body::empty())).await.status(), StatusCode::OK);
+    for (client, id) in [("a", "w-a"), ("b", "w-b")] {
+        assert_eq!(ask("GET", state, client, id).await.status(), StatusCode::OK);
+    }
+    let before = leader.cluster.members();
+    for id in ["w-all", "w-b"] {
+        assert_eq!(ask("GET", state, "a", id).await.status(), StatusCode::SERVICE_UNAVAILABLE, "{id}");
+        for own in ["w-a", id] {
+            let answer = ask("DELETE", &format!("/api/cluster/members/{id}"), "a", own).await;
+            assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{own} {id}");
+        }
+    }
+    let scopes = |members: &[MemberStatus]| -> Vec<_> {
+        members.iter().map(|member| member.identity.clone()).collect()
+    };
+    assert_eq!(scopes(&leader.cluster.members()), scopes(&before));
+    let leave = |client, id| ask("DELETE", &format!("/api/cluster/members/{id}"), client, id);
+    assert_eq!(leave("a", "w-a").await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(leave("a", "w-a").await.status(), StatusCode::NOT_FOUND);
+    let forget = request("DELETE", "/api/cluster/members/w-b").body(Body::empty());
+    assert_eq!(leader.send(forget).await.status(), StatusCode::NO_CONTENT, "by who may have everything");
 }
 
 #[tokio::test]

@@ -52,8 +52,13 @@ fn tell(api: &Api, worker: &str, sequence: u64, backend: &Key, target: &str, is_
         ..Default::default()
     };
     let report = wire::Report { sequence, targets: vec![level], ..Default::default() };
-    let identity =
-        Identity { id: worker.into(), name: worker.into(), version: "1".into(), scope: Scope::default() };
+    let identity = Identity {
+        id: worker.into(),
+        name: worker.into(),
+        version: "1".into(),
+        scope: Scope::default(),
+        client: None,
+    };
     assert_eq!(api.cluster.take(identity, Report::from_wire(report).unwrap()), Some(Taken::Taken));
 }
 
