@@ -71,7 +71,8 @@ fn leader_and_worker_behind_one_port() {
 }
 
 /// The folders of the tests that the page names as `file::test`.
-const TESTS: [&str; 2] = ["tests/processes", "../dataplane/proxy/tests/cluster"];
+const TESTS: [&str; 3] =
+    ["tests/processes", "../dataplane/proxy/tests/cluster", "../operator/server/tests/port"];
 
 #[test]
 fn the_tests_that_the_page_names_exist() {
