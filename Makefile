@@ -9,7 +9,7 @@ export KOMAINU_BIN ?= $(BIN)
 export KOMAINU_CACHE := $(CACHE)
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart build test test-fast test-loom tools fmt fmt-check lint deny purity sizes generate bench-proxy bench-propagation bench-scale \
+.PHONY: help quickstart build test test-fast test-loom tools fmt fmt-check lint deny purity sizes check-chart manifests generate bench-proxy bench-propagation bench-scale \
 	check-instructions update-instructions test-protocols accept-foundation accept-backends accept-clustering simulate
 
 help: ## List the targets
@@ -60,6 +60,12 @@ purity: ## Check that the pure crates stay pure
 
 sizes:
 	@.ci/sizes
+
+check-chart: ## Check the Helm chart: what is made from it, what it renders to and what it refuses (needs Go, openssl)
+	@.ci/chart
+
+manifests: ## Write what is made from the chart: manifests/, the table of its values, charts/tests
+	@UPDATE=1 .ci/chart
 
 generate: ## Write generated files: CRDs
 	@UPDATE=1 $(CARGO) test --locked --package komainu-crds --quiet
