@@ -67,8 +67,9 @@ check-chart: ## Check the Helm chart: what is made from it, what it renders to a
 manifests: ## Write what is made from the chart: manifests/, the table of its values, charts/tests
 	@UPDATE=1 .ci/chart
 
-generate: ## Write generated files: CRDs
+generate: ## Write generated files: CRDs, and what the chart makes of them
 	@UPDATE=1 $(CARGO) test --locked --package komainu-crds --quiet
+	@UPDATE=1 .ci/chart
 
 check-instructions: ## Compare instruction counts with the committed baseline; +2 % fails
 	@benches/instructions check

@@ -47,6 +47,7 @@ listeners:
 cluster:
   {{- include "komainu.mtls" . | nindent 2 }}
   leader:
+    replicas: {{ .Values.leader.replicas }}
     tokenFile: /var/run/secrets/komainu/token
 kubernetes:
   {{- with .Values.watchNamespaces }}

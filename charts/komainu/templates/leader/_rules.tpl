@@ -36,7 +36,7 @@
 {{- define "komainu.rules.nodes" -}}
 - apiGroups: [""]
   resources: [nodes]
-  verbs: [get, list, watch]
+  verbs: [get]
 {{- end }}
 
 {{/* Takes names of Secrets. A list or watch of one object has its name, too. */}}
@@ -52,7 +52,11 @@
 {{- define "komainu.rules.own" -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
-  verbs: [get, create, update, patch]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [{{ include "komainu.fullname" . }}-leader]
+  verbs: [get, update, patch]
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
