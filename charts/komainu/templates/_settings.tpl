@@ -65,6 +65,7 @@ log:
 {{- end }}
 
 {{- define "komainu.worker.settings" -}}
+{{- $name := include "komainu.fullname" . -}}
 admin:
   address: {{ ternary "::" "0.0.0.0" .Values.ipv6 | quote }}
   port: 9001
@@ -77,25 +78,14 @@ cluster:
   {{- include "komainu.mtls" . | nindent 2 }}
   leader:
     urls:
-      {{- range include "komainu.leader.urls" . | splitList "," }}
-      - {{ . }}
+      {{- /* One for each leader, so that a worker goes on to another one as soon as one fails. */}}
+      {{- range until (int .Values.leader.replicas) }}
+      - {{ include "komainu.leader.scheme" $ }}://{{ $name }}-leader-{{ . }}.{{ $name }}-leaders.{{ $.Release.Namespace }}.svc:9000
       {{- end }}
   worker:
     tokenFile: /var/run/secrets/komainu/token
 log:
   format: json
-{{- end }}
-
-{{/* One URL for each leader, so that a worker goes on to another one as soon as one fails. */}}
-{{- define "komainu.leader.urls" -}}
-{{- $name := include "komainu.fullname" . -}}
-{{- $urls := .Values.worker.leaderUrls -}}
-{{- if not $urls -}}
-{{- range until (int .Values.leader.replicas) -}}
-{{- $urls = append $urls (printf "%s://%s-leader-%d.%s-leaders.%s.svc:9000" (include "komainu.leader.scheme" $) $name . $name $.Release.Namespace) -}}
-{{- end -}}
-{{- end -}}
-{{- join "," $urls -}}
 {{- end }}
 
 {{- define "komainu.mtls" -}}
