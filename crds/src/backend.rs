@@ -75,6 +75,11 @@ pub struct BackendSpec {
     /// How the gateway connects to targets: timeouts, retries, circuit breaker, connections.
     #[serde(default)]
     pub client: ClientSettings,
+    /// The namespaces whose Routes may use the Backend besides its own, at most 64; `*`: all. Empty: none, unless a
+    /// ReferenceGrant says otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::bounds::allowed_namespaces")]
+    pub allowed_namespaces: Vec<String>,
 }
 
 fn default_root() -> String {
@@ -95,6 +100,7 @@ impl Default for BackendSpec {
             panic_threshold: None,
             health_check: None,
             client: ClientSettings::default(),
+            allowed_namespaces: Vec::new(),
         }
     }
 }

@@ -75,6 +75,8 @@ pub const MAX_ORIGINS: u32 = 64;
 pub const MAX_CORS_NAMES: u32 = 64;
 /// Mirrors of one route.
 pub const MAX_MIRRORS: u32 = 4;
+/// Namespaces that one Backend allows.
+pub const MAX_NAMESPACES: u32 = 64;
 /// Of a fraction.
 pub const MAX_DENOMINATOR: u32 = 1_000_000;
 
@@ -112,6 +114,21 @@ pub(crate) fn listeners(_: &mut SchemaGenerator) -> Schema {
         "maxItems": MAX_LISTENERS,
         "x-kubernetes-list-type": "set",
         "items": { "type": "string", "minLength": 1, "maxLength": MAX_LABEL, "pattern": LABEL },
+    })
+}
+
+/// Names of namespaces, or `*` for all.
+pub(crate) fn allowed_namespaces(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": MAX_NAMESPACES,
+        "x-kubernetes-list-type": "set",
+        "items": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_LABEL,
+            "pattern": "^([*]|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$",
+        },
     })
 }
 

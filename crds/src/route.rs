@@ -135,7 +135,8 @@ pub struct BackendReference {
     /// The Backend's name.
     #[schemars(length(min = 1, max = MAX_HOSTNAME))]
     pub name: String,
-    /// The Backend's namespace. If absent: that of the route; another one is not supported yet.
+    /// The Backend's namespace. If absent: that of the route. Another one has to allow it: by the Backend's
+    /// allowedNamespaces, or by a ReferenceGrant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = MAX_LABEL))]
     pub namespace: Option<String>,

@@ -34,7 +34,7 @@ pub struct Target {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<u16>,
-    /// A Kubernetes Service, followed to its pods. Not supported yet.
+    /// A Kubernetes Service, followed to its pods by its EndpointSlices: each pod that is ready is a target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceReference>,
     /// Call the target by HTTPS: its certificate has to be trusted and made for `hostname`. Default: false.
@@ -113,7 +113,7 @@ pub struct ServiceReference {
     /// The Service's name.
     #[schemars(length(min = 1, max = MAX_LABEL), regex(pattern = "^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
-    /// The Service's namespace. If absent: that of the object.
+    /// The Service's namespace. If absent: that of the object. Another one has to allow it by a ReferenceGrant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = MAX_LABEL), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub namespace: Option<String>,

@@ -13,13 +13,19 @@ pub enum Kind {
     Certificate,
     Secret,
     Limit,
+    /// As with the next two, sources have objects of this kind, and leaders plan by them; snapshots have none.
+    Service,
+    /// A part of what a Service leads to.
+    Slice,
+    /// What a namespace lets others name.
+    Grant,
     /// One that only a later version knows. Objects of it are kept as they came, for the root's sake; nothing is made of them.
     Unknown,
 }
 
 impl Kind {
     /// Those that are known.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Listener,
         Self::Route,
         Self::Backend,
@@ -27,6 +33,9 @@ impl Kind {
         Self::Certificate,
         Self::Secret,
         Self::Limit,
+        Self::Service,
+        Self::Slice,
+        Self::Grant,
     ];
 
     /// The lower-case word used in keys, logs and metrics.
@@ -39,6 +48,9 @@ impl Kind {
             Self::Certificate => "certificate",
             Self::Secret => "secret",
             Self::Limit => "limit",
+            Self::Service => "service",
+            Self::Slice => "slice",
+            Self::Grant => "grant",
             Self::Unknown => "unknown",
         }
     }

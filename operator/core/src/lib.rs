@@ -10,12 +10,17 @@ pub mod programmed;
 pub mod propagation;
 pub mod reports;
 mod scoped;
+mod service;
 pub mod session;
 mod status;
 mod world;
 
 pub use plan::{Memo, Plan, check_listeners, plan};
 pub use scoped::{MAX_SCOPES, Part, Scoped};
+pub use service::{
+    Endpoint, EndpointConditions, GrantFrom, GrantSpec, GrantTo, ServicePort, ServiceSpec, SlicePort,
+    SliceSpec, service_of, slice_key,
+};
 pub use status::{Acceptance, ObjectStatus, Refusal, RefusalReason, Statuses, Unresolved, UnresolvedReason};
 pub use world::{
     CertificateSpec, Claim, ClientCertificates, ClientTrust, ListenerProtocol, ListenerSettings, ListenerTls,

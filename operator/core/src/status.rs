@@ -63,6 +63,14 @@ pub enum UnresolvedReason {
     SecretNotFound,
     /// The entry of a secret can't be used for what it is named for, and who names it is held.
     SecretNotAccepted,
+    /// Something of another namespace may not be named from here: it gets no requests, also where it did before. What else
+    /// the object names is used.
+    RefNotPermitted,
+    /// A Service doesn't exist: there are no pods, and those that it had may be others' by now, so they get no requests. The
+    /// other targets do.
+    ServiceNotFound,
+    /// A Service has no such port, which is the same as if it had no pods.
+    PortNotFound,
     /// Others of its backends exist: the route is planned, and the requests that are this one's share are answered with 503.
     SomeBackendNotFound,
     /// A backend that should get copies doesn't exist: the route is planned, and nothing is copied there.
@@ -118,6 +126,9 @@ impl UnresolvedReason {
             Self::SecretNotFound => "SecretNotFound",
             Self::SecretNotAccepted => "SecretNotAccepted",
             Self::ListenerNotFound => "ListenerNotFound",
+            Self::RefNotPermitted => "RefNotPermitted",
+            Self::ServiceNotFound => "ServiceNotFound",
+            Self::PortNotFound => "PortNotFound",
         }
     }
 }

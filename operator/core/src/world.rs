@@ -7,6 +7,8 @@ use crds::{BackendSpec, RouteSpec};
 pub use dataplane_core::PrivateKey;
 use dataplane_snapshot::{AsOf, Key, Kind, SharedMap, SourceAsOf};
 
+use crate::{GrantSpec, ServiceSpec, SliceSpec};
+
 /// Who owns an object and may change it. The order is the order of precedence when two claim one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Owner {
@@ -55,6 +57,9 @@ pub enum Spec {
     Route(Arc<RouteSpec>),
     Certificate(Arc<CertificateSpec>),
     Secret(Arc<SecretSpec>),
+    Service(Arc<ServiceSpec>),
+    Slice(Arc<SliceSpec>),
+    Grant(Arc<GrantSpec>),
     /// Its key is known, but it isn't of its type.
     Invalid(Vec<Problem>),
 }
@@ -223,6 +228,12 @@ pub struct World {
     pub routes: ObservedMap,
     pub certificates: ObservedMap,
     pub secrets: ObservedMap,
+    pub services: ObservedMap,
+    /// By [`slice_key`](crate::slice_key).
+    pub slices: ObservedMap,
+    pub grants: ObservedMap,
+    /// There is an API server, whose Services can be followed.
+    pub has_cluster: bool,
     /// Objects whose key a source of higher precedence claims too, by key and owner.
     pub conflicts: SharedMap<(Key, Owner), Claim>,
     pub as_of: AsOf,
@@ -257,6 +268,7 @@ impl World {
             next.as_of.0.insert(view.owner.to_string(), view.as_of.clone());
             next.views.insert(view.owner, view.objects.clone());
         }
+        next.has_cluster = next.views.contains_key(&Owner::Kubernetes);
         let none = ObservedMap::new();
         for owner in Owner::ALL {
             let before = self.views.get(&owner).unwrap_or(&none);
@@ -274,12 +286,13 @@ impl World {
     }
 
     fn is_without_objects(&self) -> bool {
-        let kinds = [&self.backends, &self.routes, &self.certificates, &self.secrets];
-        kinds.into_iter().all(SharedMap::is_empty) && self.conflicts.is_empty()
+        let own = [&self.backends, &self.routes, &self.certificates, &self.secrets];
+        let of_cluster = [&self.services, &self.slices, &self.grants];
+        own.into_iter().chain(of_cluster).all(SharedMap::is_empty) && self.conflicts.is_empty()
     }
 
     fn take(&mut self, objects: &ObservedMap) {
-        for kind in [Kind::Backend, Kind::Route, Kind::Certificate, Kind::Secret] {
+        for kind in Kind::ALL {
             let first = Key::new(kind, "", "");
             let of_kind = objects.range_from(&first).take_while(|(key, _)| key.kind() == kind);
             let of_kind = of_kind.map(|(key, observed)| (key.clone(), observed.clone()));
@@ -327,6 +340,9 @@ impl World {
             Kind::Route => Some(&mut self.routes),
             Kind::Certificate => Some(&mut self.certificates),
             Kind::Secret => Some(&mut self.secrets),
+            Kind::Service => Some(&mut self.services),
+            Kind::Slice => Some(&mut self.slices),
+            Kind::Grant => Some(&mut self.grants),
             Kind::Listener | Kind::Endpoints | Kind::Limit | Kind::Unknown => None,
         }
     }

@@ -26,8 +26,9 @@ fn outcome(plan: &Plan) -> Outcome {
     ((root, as_of, plan.statuses.clone(), plan.conflicts.clone()), objects)
 }
 
-const fn maps(world: &World) -> [&ObservedMap; 4] {
-    [&world.backends, &world.routes, &world.certificates, &world.secrets]
+const fn maps(world: &World) -> [&ObservedMap; 7] {
+    let World { backends, routes, certificates, secrets, services, slices, grants, .. } = world;
+    [backends, routes, certificates, secrets, services, slices, grants]
 }
 
 fn held(plan: &Plan) -> BTreeMap<String, Vec<u8>> {
@@ -130,7 +131,7 @@ proptest! {
     /// What one object says changes nothing of any other, but for statuses that tell of it.
     #[test]
     fn one_object_stops_no_other(edits in edits(24), last in worlds::edit()) {
-        let mut sources = Sources::default();
+        let mut sources = Sources::with_cluster();
         edits.into_iter().for_each(|edit| sources.apply(edit));
         let before = plan(&sources.world(), &Memo::default()).0;
         let Some(touched) = last.key() else { return Ok(()) };
@@ -138,7 +139,7 @@ proptest! {
         let world = sources.world();
         let after = plan(&world, &Memo::default()).0;
         let is_independent = |world: &World, key| {
-            !worlds::references(world, key).contains(&touched) && *key != touched
+            !worlds::references(world, key).contains(&worlds::decides(&touched)) && *key != touched
         };
         for (key, status) in after.statuses.iter().filter(|(key, _)| is_independent(&world, key)) {
             let old = before.statuses.get(key).unwrap();

@@ -5,9 +5,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use dataplane_snapshot::{Epoch, Kind, SourceAsOf};
+use crds::Target;
+use dataplane_snapshot::{Epoch, Key, Kind, SourceAsOf};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use operator_core::{
-    ListenerSettings, Memo, ObjectStatus, Observed, Origin, Owner, Problem, SourceView, Spec, World,
+    GrantFrom, GrantSpec, GrantTo, ListenerSettings, Memo, ObjectStatus, Observed, ObservedMap, Origin,
+    Owner, Problem, ServicePort, ServiceSpec, SourceView, Spec, World,
 };
 
 use crate::folder::FolderSource;
@@ -60,7 +63,7 @@ impl fmt::Display for Report {
 /// Reads the files, and the resource files below the folders, as one world and plans it.
 ///
 /// `listeners` are those of the settings that the files are meant for; without them any listener that a route names is
-/// taken to exist.
+/// taken to exist. So is any Service, and to be permitted, as only a cluster can tell.
 pub fn check(paths: &[PathBuf], listeners: Option<Arc<Vec<ListenerSettings>>>) -> Report {
     let (files, mut problems) = files(paths);
     let mut report = Report { files: files.len(), ..Report::default() };
@@ -71,7 +74,10 @@ pub fn check(paths: &[PathBuf], listeners: Option<Arc<Vec<ListenerSettings>>>) -
     let listeners = listeners.unwrap_or_else(|| Arc::new(named_listeners(&source)));
     let as_of = SourceAsOf { epoch: Epoch { id: String::new(), created_at: 0 }, revisions: BTreeMap::new() };
     let view = SourceView { owner: Owner::Files, as_of, objects: source.objects().clone() };
-    let (plan, _) = operator_core::plan(&World::join(listeners, [&view]), &Memo::default());
+    let mut world = World::join(listeners, [&view]);
+    world.has_cluster = true;
+    (world.services, world.grants) = named_services(&source);
+    let (plan, _) = operator_core::plan(&world, &Memo::default());
     for (key, observed) in source.objects().iter() {
         match key.kind() {
             Kind::Backend => report.backends += 1,
@@ -137,6 +143,53 @@ fn named_listeners(source: &FolderSource) -> Vec<ListenerSettings> {
     let names: BTreeSet<_> = routes.flat_map(|route| &route.listeners).collect();
     let listener = |name: &String| ListenerSettings::http(name.clone(), 0);
     names.into_iter().map(listener).collect()
+}
+
+/// The Services that are named, and grants for those who name them.
+fn named_services(source: &FolderSource) -> (ObservedMap, ObservedMap) {
+    let mut named = BTreeMap::<Key, ServiceSpec>::new();
+    let mut grants = BTreeMap::<Key, GrantSpec>::new();
+    for observed in source.objects().values() {
+        for service in targets(&observed.spec).filter_map(|target| target.service.as_ref()) {
+            let namespace = service.namespace.as_deref().unwrap_or(observed.key.namespace());
+            let grant = grants.entry(Key::new(Kind::Grant, namespace, "all")).or_default();
+            grant.from.push(from(&observed.key));
+            grant.to = vec![GrantTo { kind: "Service".to_owned(), ..GrantTo::default() }];
+            let known = named.entry(Key::new(Kind::Service, namespace, &*service.name)).or_default();
+            known.ports.push(match &service.port {
+                IntOrString::Int(number) => {
+                    ServicePort { port: u16::try_from(*number).unwrap_or_default(), ..ServicePort::default() }
+                }
+                IntOrString::String(name) => {
+                    ServicePort { name: Some(name.clone()), ..ServicePort::default() }
+                }
+            });
+        }
+    }
+    let services = named.into_iter().map(|(key, spec)| observed(key, Spec::Service(Arc::new(spec))));
+    let grants = grants.into_iter().map(|(key, spec)| observed(key, Spec::Grant(Arc::new(spec))));
+    (services.collect(), grants.collect())
+}
+
+fn from(user: &Key) -> GrantFrom {
+    let kind = if user.kind() == Kind::Backend { "Backend" } else { "Route" };
+    let (group, namespace) = (crds::GROUP.to_owned(), user.namespace().to_owned());
+    GrantFrom { group, kind: kind.to_owned(), namespace }
+}
+
+fn observed(key: Key, spec: Spec) -> (Key, Arc<Observed>) {
+    let labels = BTreeMap::new();
+    (key.clone(), Arc::new(Observed { key, spec, labels, generation: 0, origin: Origin::Kubernetes }))
+}
+
+fn targets(spec: &Spec) -> impl Iterator<Item = &Target> {
+    let (backend, route) = match spec {
+        Spec::Backend(backend) => (Some(&**backend), None),
+        Spec::Route(route) => (None, Some(route)),
+        _ => (None, None),
+    };
+    let inline = route.into_iter().flat_map(|route| &route.backends).filter_map(|one| one.inline.as_ref());
+    backend.into_iter().chain(inline).flat_map(|backend| &backend.targets)
 }
 
 #[cfg(test)]

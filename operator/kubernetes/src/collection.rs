@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use dataplane_snapshot::{Epoch, Key};
+use dataplane_snapshot::{Epoch, Key, Kind};
 use kube::api::DynamicObject;
 use operator_core::absence::Guard;
+use operator_core::slice_key;
 
 use crate::read::{Seen, key_of, read, revision};
 use crate::scope::Scope;
@@ -24,10 +25,18 @@ pub(crate) struct Listed {
 /// What an event led to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outcome {
-    /// The view is another one now, apart from its as-of.
+    /// The view is another one now, apart from its as-of: an object is, or it is the first one.
     pub(crate) changed: bool,
+    /// What came, went or changed.
+    pub(crate) keys: BTreeSet<Key>,
     /// When to list again, because the list lacked suspiciously much. Until then the missing objects stay.
     pub(crate) list_again: Option<Instant>,
+}
+
+impl Outcome {
+    fn of(keys: BTreeSet<Key>) -> Self {
+        Self { changed: !keys.is_empty(), keys, list_again: None }
+    }
 }
 
 pub(crate) struct Collection {
@@ -67,36 +76,54 @@ impl Collection {
 
     /// Takes a complete list.
     pub(crate) fn list(&mut self, listed: Listed, now: Instant) -> Outcome {
-        let mut changed = !self.is_listed;
-        if self.epoch.as_ref().is_some_and(|known| *known != listed.epoch) {
+        let is_other = self.epoch.as_ref().is_some_and(|known| *known != listed.epoch);
+        let is_first = is_other || !self.is_listed;
+        let mut changed = BTreeSet::new();
+        if is_other {
             // What another cluster had proves nothing about this one.
-            self.objects.clear();
+            changed.extend(std::mem::take(&mut self.objects).into_keys());
             self.guard = Guard::default();
-            changed = true;
         }
         let mut keys = BTreeSet::new();
         for object in &listed.objects {
             let Some(key) = key_of(self.scope.kind(), object) else { continue };
-            changed |= self.keep(&key, object);
+            if self.keep(&key, object) {
+                changed.insert(key.clone());
+            }
             keys.insert(key);
         }
         let known = self.objects.keys();
         let absence = self.guard.full_list(self.scope.kind(), known, |key| keys.contains(key), now);
-        for key in &absence.gone {
-            changed |= self.objects.remove(key).is_some();
-        }
+        changed.extend(absence.gone.into_iter().filter(|key| self.objects.remove(key).is_some()));
         self.epoch = Some(listed.epoch);
         self.is_listed = true;
         self.revision = listed.revision;
-        Outcome { changed, list_again: absence.list_again }
+        Outcome { changed: is_first || !changed.is_empty(), keys: changed, list_again: absence.list_again }
+    }
+
+    /// Takes the word that the cluster doesn't know this kind, which then has no objects, or doesn't let it be read, which says
+    /// nothing about those that are known.
+    pub(crate) fn absent(&mut self, epoch: Epoch, revision: u64, is_known: bool, now: Instant) -> Outcome {
+        if is_known && !self.objects.is_empty() && self.epoch.as_ref() == Some(&epoch) {
+            let changed = !std::mem::replace(&mut self.is_listed, true);
+            self.reach(Some(revision));
+            return Outcome { changed, ..Outcome::default() };
+        }
+        self.list(Listed { epoch, revision, objects: Vec::new() }, now)
     }
 
     /// Takes an object that was added or modified.
     pub(crate) fn apply(&mut self, object: &DynamicObject) -> Outcome {
-        let Some(key) = key_of(self.scope.kind(), object) else { return Outcome::default() };
         self.reach(revision(object.metadata.resource_version.as_deref()));
-        self.guard.settled(&key);
-        Outcome { changed: self.keep(&key, object), list_again: None }
+        let key = key_of(self.scope.kind(), object);
+        let mut changed = self.moved(key.as_ref(), object);
+        if let Some(key) = key {
+            self.guard.settled(&key);
+            if self.keep(&key, object) {
+                changed.insert(key);
+            }
+        }
+        Outcome::of(changed)
     }
 
     /// Takes a deletion that was watched: it needs no proof.
@@ -104,7 +131,24 @@ impl Collection {
         let Some(key) = key_of(self.scope.kind(), object) else { return Outcome::default() };
         self.reach(revision(object.metadata.resource_version.as_deref()));
         self.guard.settled(&key);
-        Outcome { changed: self.objects.remove(&key).is_some(), list_again: None }
+        Outcome::of(self.objects.remove(&key).map(|_| key).into_iter().collect())
+    }
+
+    /// Takes a slice away from the Service that it was of, if it is of another one now.
+    fn moved(&mut self, to: Option<&Key>, object: &DynamicObject) -> BTreeSet<Key> {
+        let (Some(namespace), Some(name)) = (&object.metadata.namespace, &object.metadata.name) else {
+            return BTreeSet::new();
+        };
+        if self.scope.kind() != Kind::Slice || to.is_some_and(|to| self.objects.contains_key(to)) {
+            return BTreeSet::new();
+        }
+        let first = slice_key(namespace, "", "");
+        let of_namespace = self.objects.range(first..).map(|(key, _)| key);
+        let of_namespace = of_namespace.take_while(|key| key.namespace() == namespace);
+        let is_it = |key: &&Key| key.name().split_once('/').is_some_and(|(_, slice)| slice == name);
+        let old: BTreeSet<_> = of_namespace.filter(is_it).cloned().collect();
+        old.iter().for_each(|key| drop(self.objects.remove(key)));
+        old
     }
 
     /// Everything up to `revision` has been told.

@@ -33,6 +33,11 @@ fn names(collection: &Collection) -> Vec<String> {
     collection.objects().keys().map(|key| key.name().to_owned()).collect()
 }
 
+fn changed(names: &[&str]) -> Outcome {
+    let keys = names.iter().map(|name| Key::new(Kind::Backend, "default", name)).collect();
+    Outcome { changed: true, keys, list_again: None }
+}
+
 const TEN: [&str; 10] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
 
 #[test]
@@ -53,7 +58,7 @@ fn watched_events_apply_at_once_and_raise_the_revision() {
     assert!(!it.apply(&object("k", 7, 1)).changed, "only the status has changed");
     assert!(it.apply(&object("k", 8, 2)).changed);
     for name in TEN {
-        assert_eq!(it.delete(&object(name, 9, 1)), Outcome { changed: true, list_again: None });
+        assert_eq!(it.delete(&object(name, 9, 1)), changed(&[name]));
     }
     assert_eq!(names(&it), ["k"]);
     assert_eq!(it.revision(), 9);
@@ -76,7 +81,7 @@ fn a_list_that_lacks_most_needs_a_second_one() {
     assert!(it.delete(&object("b", 7, 1)).changed);
     assert!(it.apply(&object("k", 8, 1)).changed);
     let outcome = it.list(listed(&["a", "k"], 9), again);
-    assert_eq!(outcome, Outcome { changed: true, list_again: None });
+    assert_eq!(outcome, changed(&TEN[2..]));
     assert_eq!(names(&it), ["a", "k"]);
 }
 
@@ -105,7 +110,7 @@ fn a_first_list_that_lacks_most_of_the_mirror_needs_a_second_one() {
     assert_eq!(names(&it), TEN);
     // Another cluster is another matter.
     let mut it = Collection::new(scope, mirrored(), Some(epoch("zero")));
-    assert_eq!(it.list(listed(&["a"], 6), Instant::now()), Outcome { changed: true, list_again: None });
+    assert_eq!(it.list(listed(&["a"], 6), Instant::now()), changed(&TEN));
     assert_eq!(names(&it), ["a"]);
 }
 

@@ -30,7 +30,7 @@ pub enum SourceError {
     )]
     Forbidden {
         verb: &'static str,
-        group: &'static str,
+        group: String,
         resource: String,
         place: String,
         role: &'static str,
@@ -68,7 +68,7 @@ impl SourceError {
         match status.code {
             401 => Self::Unauthorized,
             403 => Self::forbidden(asked, scope),
-            404 if asked == Asked::ListOrWatch => Self::CrdMissing(scope.resource().to_owned()),
+            404 if asked == Asked::ListOrWatch => Self::CrdMissing(scope.resource()),
             code => Self::Refused { code, message: status.message.clone() },
         }
     }
@@ -81,15 +81,15 @@ impl SourceError {
         match asked {
             Asked::ListOrWatch => Self::Forbidden {
                 verb: "list and watch",
-                group: crds::GROUP,
-                resource: scope.plural().to_owned(),
+                group: scope.group(),
+                resource: scope.plural(),
                 place,
                 role,
                 verbs: "\"list\", \"watch\"",
             },
             Asked::WriteStatus => Self::Forbidden {
                 verb: "patch",
-                group: crds::GROUP,
+                group: scope.group(),
                 resource: format!("{}/status", scope.plural()),
                 place,
                 role,
@@ -97,7 +97,7 @@ impl SourceError {
             },
             Asked::ReadEpoch => Self::Forbidden {
                 verb: "get",
-                group: "",
+                group: String::new(),
                 resource: "namespaces".to_owned(),
                 place: "named kube-system, whose uid names the cluster".to_owned(),
                 role: "ClusterRole",

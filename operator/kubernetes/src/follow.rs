@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataplane_snapshot::Epoch;
+use dataplane_snapshot::{Epoch, Kind};
 use futures::TryStreamExt;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DynamicObject, ListParams, WatchEvent, WatchParams};
@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::collection::Listed;
 use crate::error::{Asked, SourceError};
-use crate::read::revision;
+use crate::read::{lighten, revision};
 use crate::scope::Scope;
 
 /// Objects per page of a list, so that a large cluster's answer is bounded.
@@ -30,6 +30,8 @@ const WATCH_SECONDS: u32 = 120;
 const WATCH_GRACE: Duration = Duration::from_secs(10);
 /// The pause after the first failure, and the longest; doubled from one to the next.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// After this time a kind that the cluster doesn't know is asked for again.
+const ABSENT: Duration = Duration::from_secs(10);
 /// HTTP 410: the API server doesn't remember that far back.
 const GONE: u16 = 410;
 /// The namespace whose uid names the cluster: it exists in each and lives as long as it.
@@ -40,6 +42,12 @@ pub(crate) enum Heard {
     Listed(Listed),
     Applied(Box<DynamicObject>),
     Deleted(Box<DynamicObject>),
+    /// Of an optional kind there is nothing, for this reason.
+    Absent {
+        epoch: Epoch,
+        revision: u64,
+        reason: SourceError,
+    },
     /// Nothing else has happened up to here.
     Reached(u64),
     /// The loop tries again by itself.
@@ -54,6 +62,8 @@ pub(crate) struct Follower {
     pub(crate) heard: mpsc::Sender<(usize, Heard)>,
     /// Asks for a new list.
     pub(crate) again: Arc<Notify>,
+    /// Which version of the API the cluster has; see [`Scope::versions`].
+    pub(crate) version: usize,
 }
 
 /// Why a watch ended.
@@ -66,7 +76,7 @@ enum Ended {
 
 impl Follower {
     /// Lists, watches, and begins anew when it must, until it is dropped.
-    pub(crate) async fn run(self) {
+    pub(crate) async fn run(mut self) {
         let mut pause = PAUSE.0;
         loop {
             match self.list().await {
@@ -75,30 +85,66 @@ impl Follower {
                     self.watch(version).await;
                     pause = PAUSE.0;
                 }
+                Err(error) if self.means_none(&error) => {
+                    self.version = (self.version + 1) % self.scope.versions();
+                    if self.version == 0 {
+                        self.absent(error, &mut pause).await;
+                    }
+                }
                 Err(error) => self.failed(error, &mut pause).await,
             }
         }
     }
 
+    fn means_none(&self, error: &SourceError) -> bool {
+        self.scope.is_optional()
+            && matches!(error, SourceError::CrdMissing(_) | SourceError::Forbidden { .. })
+    }
+
+    /// Tells that there is nothing, and waits.
+    async fn absent(&self, reason: SourceError, pause: &mut Duration) {
+        match self.nothing(reason).await {
+            Ok(absent) => {
+                self.tell(absent).await;
+                let _ = timeout(ABSENT, self.again.notified()).await;
+            }
+            Err(error) => self.failed(error, pause).await,
+        }
+    }
+
+    /// A kind that isn't known has no revision of its own; custom resources count theirs together.
+    async fn nothing(&self, reason: SourceError) -> Result<Heard, SourceError> {
+        let epoch = self.epoch().await?;
+        let known = Scope::new(Kind::Backend, self.scope.namespace().map(str::to_owned));
+        let (api, one) = (known.api(&self.client, 0), ListParams::default().limit(1));
+        let version = self.ask(Asked::ListOrWatch, api.list_metadata(&one)).await?.metadata.resource_version;
+        let revision = numbered(&version.unwrap_or_default())?;
+        Ok(Heard::Absent { epoch, revision, reason })
+    }
+
     /// A complete list and the version to watch from, or an error; never a part of it.
     async fn list(&self) -> Result<(Listed, String), SourceError> {
         let epoch = self.epoch().await?;
-        let api = self.scope.api(&self.client);
+        let api = self.scope.api(&self.client, self.version);
         let mut parameters = ListParams::default().limit(PAGE);
         let mut objects = Vec::new();
         loop {
             let page = self.ask(Asked::ListOrWatch, api.list(&parameters)).await?;
-            objects.extend(page.items);
+            let light = page.items.into_iter().map(|object| self.lightened(object));
+            objects.extend(light);
             if let Some(next) = page.metadata.continue_.filter(|token| !token.is_empty()) {
                 parameters.continue_token = Some(next);
                 continue;
             }
             let version = page.metadata.resource_version.unwrap_or_default();
-            let revision = revision(Some(&version)).ok_or_else(|| {
-                SourceError::Garbled(format!("the resourceVersion {version:?} isn't a number"))
-            })?;
+            let revision = numbered(&version)?;
             return Ok((Listed { epoch, revision, objects }, version));
         }
+    }
+
+    fn lightened(&self, mut object: DynamicObject) -> DynamicObject {
+        lighten(self.scope.kind(), &mut object);
+        object
     }
 
     async fn epoch(&self) -> Result<Epoch, SourceError> {
@@ -136,6 +182,7 @@ impl Follower {
             match ended {
                 Ok(Ended::Resume) => {}
                 Ok(Ended::TooOld) => return,
+                Err(error) if self.means_none(&error) => return,
                 Err(error) => self.failed(error, &mut pause).await,
             }
         }
@@ -143,7 +190,7 @@ impl Follower {
 
     /// One watch request. `version` follows what is told, so that the next request goes on there.
     async fn watch_once(&self, version: &mut String, pause: &mut Duration) -> Result<Ended, SourceError> {
-        let api = self.scope.api(&self.client);
+        let api = self.scope.api(&self.client, self.version);
         let parameters = WatchParams::default().timeout(WATCH_SECONDS);
         let end = Instant::now() + Duration::from_secs(WATCH_SECONDS.into()) + WATCH_GRACE;
         let events = match self.ask(Asked::ListOrWatch, api.watch(&parameters, version)).await {
@@ -172,7 +219,7 @@ impl Follower {
         let heard = match event {
             WatchEvent::Added(object) | WatchEvent::Modified(object) => {
                 reach(version, &object);
-                Heard::Applied(Box::new(object))
+                Heard::Applied(Box::new(self.lightened(object)))
             }
             WatchEvent::Deleted(object) => {
                 reach(version, &object);
@@ -200,6 +247,11 @@ impl Follower {
         sleep(*pause).await;
         *pause = (*pause * 2).min(PAUSE.1);
     }
+}
+
+fn numbered(version: &str) -> Result<u64, SourceError> {
+    revision(Some(version))
+        .ok_or_else(|| SourceError::Garbled(format!("the resourceVersion {version:?} isn't a number")))
 }
 
 fn reach(version: &mut String, object: &DynamicObject) {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataplane_snapshot::{Key, SourceAsOf};
-use operator_core::{Observed, Owner, SourceView};
+use dataplane_snapshot::{Key, SharedMap, SourceAsOf};
+use operator_core::{Owner, SourceView};
 use operator_store::{Batch, Draft, Expected, StateStore, StoreError, StoredObject, Write};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -80,7 +80,14 @@ pub(crate) async fn keep(store: Arc<dyn StateStore>, mut views: watch::Receiver<
 /// What the store is known to have.
 struct Stored {
     as_of: Option<SourceAsOf>,
-    objects: BTreeMap<Key, Kept>,
+    objects: Objects,
+}
+
+enum Objects {
+    /// As it was read: each has to be looked at.
+    Read(BTreeMap<Key, Kept>),
+    /// As it was written: what isn't shared with a later view has changed.
+    Written(SharedMap<Key, Seen>),
 }
 
 /// What counts when two versions of an object are compared.
@@ -96,11 +103,11 @@ impl Kept {
         (object.key, Self { generation: object.generation, labels: object.labels, spec: object.spec })
     }
 
-    fn wanted((observed, spec): &(Arc<Observed>, Arc<str>)) -> Self {
+    fn wanted(Seen { observed, spec, .. }: &Seen) -> Self {
         Self { generation: observed.generation, labels: observed.labels.clone(), spec: spec.clone() }
     }
 
-    fn is(&self, (observed, spec): &(Arc<Observed>, Arc<str>)) -> bool {
+    fn is(&self, Seen { observed, spec, .. }: &Seen) -> bool {
         self.generation == observed.generation && self.labels == observed.labels && self.spec == *spec
     }
 }
@@ -111,7 +118,7 @@ async fn bring(store: &dyn StateStore, stored: &mut Option<Stored>, view: &View)
         None => {
             let listing = store.list(Owner::Kubernetes).await?;
             let objects = listing.objects.into_iter().map(Kept::of).collect();
-            stored.insert(Stored { as_of: listing.as_of, objects })
+            stored.insert(Stored { as_of: listing.as_of, objects: Objects::Read(objects) })
         }
     };
     let writes = difference(&known.objects, view);
@@ -124,21 +131,33 @@ async fn bring(store: &dyn StateStore, stored: &mut Option<Stored>, view: &View)
         store.commit(batch).await?;
     }
     known.as_of = Some(view.as_of.clone());
-    known.objects = view.objects.iter().map(|(key, wanted)| (key.clone(), Kept::wanted(wanted))).collect();
+    known.objects = Objects::Written(view.seen.clone());
     Ok(())
 }
 
 /// What has to be written so that `stored` becomes `view`.
-fn difference(stored: &BTreeMap<Key, Kept>, view: &View) -> Vec<Write> {
-    let write = |key: &Key, draft| Write { key: key.clone(), expected: Expected::Any, draft };
-    let changed =
-        view.objects.iter().filter(|(key, wanted)| !stored.get(*key).is_some_and(|kept| kept.is(wanted)));
-    let changed = changed.map(|(key, wanted)| {
-        let Kept { generation, labels, spec } = Kept::wanted(wanted);
-        write(key, Some(Draft { generation: Some(generation), labels, spec }))
+fn difference(stored: &Objects, view: &View) -> Vec<Write> {
+    match stored {
+        Objects::Read(kept) => {
+            let changed =
+                view.seen.iter().filter(|(key, now)| !kept.get(*key).is_some_and(|kept| kept.is(now)));
+            let gone = kept.keys().filter(|key| !view.seen.contains_key(key));
+            changed.map(|(key, now)| write(key, Some(now))).chain(gone.map(|key| write(key, None))).collect()
+        }
+        Objects::Written(seen) => {
+            let is_same = |one: &Seen, other: &Seen| Arc::ptr_eq(&one.observed, &other.observed);
+            seen.differences(&view.seen, is_same).map(|(key, _, now)| write(key, now)).collect()
+        }
+    }
+}
+
+fn write(key: &Key, now: Option<&Seen>) -> Write {
+    let draft = now.map(Kept::wanted).map(|Kept { generation, labels, spec }| Draft {
+        generation: Some(generation),
+        labels,
+        spec,
     });
-    let gone = stored.keys().filter(|key| !view.objects.contains_key(key));
-    changed.chain(gone.map(|key| write(key, None))).collect()
+    Write { key: key.clone(), expected: Expected::Any, draft }
 }
 
 /// The last batch alone claims the as-of of the view: a mirror that got a part of it has seen no more than before.

@@ -1,5 +1,5 @@
 use dataplane_snapshot::{Epoch, Kind};
-use operator_core::{Origin, Spec};
+use operator_core::{Observed, Origin, Spec};
 use operator_store::{EmbeddedSettings, EmbeddedStore};
 use proptest::prelude::*;
 
@@ -25,13 +25,18 @@ fn view(objects: &BTreeMap<u8, (i64, u8)>) -> View {
             generation: *generation,
             origin: Origin::Kubernetes,
         };
-        (key(*name), (Arc::new(observed), Arc::from(spec.to_string())))
+        (
+            key(*name),
+            Seen { uid: String::new(), spec: Arc::from(spec.to_string()), observed: Arc::new(observed) },
+        )
     };
-    View { as_of: as_of(1), objects: objects.iter().map(object).collect() }
+    let seen: SharedMap<_, _> = objects.iter().map(object).collect();
+    let observed = seen.iter().map(|(key, seen)| (key.clone(), seen.observed.clone())).collect();
+    View { as_of: as_of(1), seen, observed }
 }
 
 fn kept(view: &View) -> BTreeMap<Key, Kept> {
-    view.objects.iter().map(|(key, wanted)| (key.clone(), Kept::wanted(wanted))).collect()
+    view.seen.iter().map(|(key, wanted)| (key.clone(), Kept::wanted(wanted))).collect()
 }
 
 proptest! {

@@ -7,17 +7,22 @@ use crds::{BackendSpec, RouteSpec};
 use dataplane_snapshot::{Key, Kind};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::DynamicObject;
-use operator_core::{Observed, Origin, Problem, Spec};
+use operator_core::{GrantSpec, Observed, Origin, Problem, ServiceSpec, SliceSpec, Spec, slice_key};
 use operator_store::StoredObject;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
+
+/// The label that says which Service a slice is of.
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// An object as it was last seen.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     /// Empty if it comes from the mirror.
     pub(crate) uid: String,
-    /// The spec as JSON text, as it goes into the mirror; also when it doesn't fit its type.
+    /// The spec as JSON text, as it goes into the mirror; also when it doesn't fit its type. Of what isn't ours as much as
+    /// planning looks at.
     pub(crate) spec: Arc<str>,
     pub(crate) observed: Arc<Observed>,
 }
@@ -34,21 +39,65 @@ pub(crate) struct Present {
     pub(crate) conditions: Vec<Condition>,
 }
 
-/// The key of an object; `None` without a namespace or a name, which the API server doesn't send.
+/// The key of an object; `None` without a namespace or a name, which the API server doesn't send, and for a slice of no Service.
 pub(crate) fn key_of(kind: Kind, object: &DynamicObject) -> Option<Key> {
     let name = object.metadata.name.as_deref()?;
     let namespace = object.metadata.namespace.as_deref()?;
-    Some(Key::new(kind, namespace, name))
+    match kind {
+        Kind::Slice => {
+            let service =
+                object.metadata.labels.as_ref()?.get(SERVICE_NAME).filter(|name| !name.is_empty())?;
+            Some(slice_key(namespace, service, name))
+        }
+        _ => Some(Key::new(kind, namespace, name)),
+    }
+}
+
+/// Forgets what is never looked at, so that a large list takes less memory.
+pub(crate) fn lighten(kind: Kind, object: &mut DynamicObject) {
+    object.metadata.managed_fields = None;
+    object.metadata.annotations = None;
+    match kind {
+        Kind::Service | Kind::Grant => {
+            let spec = object.data.get_mut("spec").map(Value::take).unwrap_or_default();
+            object.data = json!({ "spec": light(kind, &spec) });
+        }
+        Kind::Slice => object.data = light(kind, &object.data),
+        _ => {}
+    }
+}
+
+/// As much of a spec as planning looks at; all of it if it doesn't fit its type.
+fn light(kind: Kind, spec: &Value) -> Value {
+    fn of<T: DeserializeOwned + Serialize>(spec: &Value) -> Option<Value> {
+        serde_json::to_value(T::deserialize(spec).ok()?).ok()
+    }
+    let light = match kind {
+        Kind::Service => of::<ServiceSpec>(spec),
+        Kind::Slice => of::<SliceSpec>(spec),
+        _ => of::<GrantSpec>(spec),
+    };
+    light.unwrap_or_else(|| spec.clone())
 }
 
 /// Reads an object. The `Arc` of `known` is kept if uid, generation, labels and spec are the same: a change of the status
 /// alone isn't one.
 pub(crate) fn read(key: &Key, object: &DynamicObject, known: Option<&Seen>) -> Seen {
     let uid = object.metadata.uid.clone().unwrap_or_default();
-    let generation = object.metadata.generation.unwrap_or_default();
-    let spec: Arc<str> = object.data.get("spec").unwrap_or(&Value::Null).to_string().into();
     let empty = BTreeMap::new();
-    let labels = object.metadata.labels.as_ref().unwrap_or(&empty);
+    // What isn't ours is looked at for its spec alone: nothing else of it is a change.
+    let (generation, labels) = match key.kind() {
+        Kind::Backend | Kind::Route => (
+            object.metadata.generation.unwrap_or_default(),
+            object.metadata.labels.as_ref().unwrap_or(&empty),
+        ),
+        _ => (0, &empty),
+    };
+    let spec = match key.kind() {
+        Kind::Slice => &object.data,
+        _ => object.data.get("spec").unwrap_or(&Value::Null),
+    };
+    let spec: Arc<str> = spec.to_string().into();
     if let Some(known) = known {
         // What comes from the mirror has no uid, and may have been deleted and created anew.
         let same_object = known.uid == uid || known.uid.is_empty();
@@ -108,6 +157,9 @@ pub(crate) fn revision(text: Option<&str>) -> Option<u64> {
 fn typed(kind: Kind, spec: &str) -> Spec {
     let read = match kind {
         Kind::Backend => parse::<BackendSpec>(spec).map(Spec::Backend),
+        Kind::Service => parse::<ServiceSpec>(spec).map(Spec::Service),
+        Kind::Slice => parse::<SliceSpec>(spec).map(Spec::Slice),
+        Kind::Grant => parse::<GrantSpec>(spec).map(Spec::Grant),
         _ => parse::<RouteSpec>(spec).map(Spec::Route),
     };
     read.unwrap_or_else(|problem| Spec::Invalid(vec![problem]))

@@ -1,8 +1,16 @@
 use std::fmt;
 
 use dataplane_snapshot::Kind;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{ApiResource, DynamicObject};
 use kube::{Api, Client};
+
+/// The kinds that are watched.
+const KINDS: [Kind; 5] = [Kind::Backend, Kind::Route, Kind::Service, Kind::Slice, Kind::Grant];
+
+/// Of ReferenceGrant, the newest first: clusters have what their definitions of the Gateway API have.
+const GRANT_VERSIONS: &[&str] = &["v1", "v1beta1"];
 
 /// What one watch covers: a kind, in one namespace or in all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +24,7 @@ impl Scope {
         Self { kind, namespace }
     }
 
-    /// Both kinds in all namespaces, or in each of those listed.
+    /// Every kind in all namespaces, or in each of those listed.
     pub(crate) fn all(namespaces: &[String]) -> Vec<Self> {
         let mut namespaces: Vec<_> = namespaces.iter().cloned().map(Some).collect();
         namespaces.sort();
@@ -25,7 +33,7 @@ impl Scope {
             namespaces.push(None);
         }
         let of_kind = |kind| namespaces.iter().map(move |namespace| Self::new(kind, namespace.clone()));
-        of_kind(Kind::Backend).chain(of_kind(Kind::Route)).collect()
+        KINDS.into_iter().flat_map(of_kind).collect()
     }
 
     pub(crate) const fn kind(&self) -> Kind {
@@ -40,20 +48,41 @@ impl Scope {
         self.namespace.as_deref().is_none_or(|own| own == namespace)
     }
 
-    pub(crate) const fn plural(&self) -> &'static str {
-        plural(self.kind)
+    /// Whether a cluster needn't know the kind, or let it be read: then it has none.
+    pub(crate) const fn is_optional(&self) -> bool {
+        matches!(self.kind, Kind::Grant)
     }
 
-    /// As in the name of the definition: `backends.komainu.dev`.
-    pub(crate) const fn resource(&self) -> &'static str {
+    /// Whether the status of its objects is ours to write.
+    pub(crate) const fn has_status(&self) -> bool {
+        matches!(self.kind, Kind::Backend | Kind::Route)
+    }
+
+    /// How many versions of the API there are that it may be found in.
+    pub(crate) const fn versions(&self) -> usize {
         match self.kind {
-            Kind::Backend => "backends.komainu.dev",
-            _ => "routes.komainu.dev",
+            Kind::Grant => GRANT_VERSIONS.len(),
+            _ => 1,
         }
     }
 
-    pub(crate) fn api(&self, client: &Client) -> Api<DynamicObject> {
-        let resource = api_resource(self.kind);
+    pub(crate) fn group(&self) -> String {
+        api_resource(self.kind, 0).group
+    }
+
+    pub(crate) fn plural(&self) -> String {
+        api_resource(self.kind, 0).plural
+    }
+
+    /// As in the name of the definition: `backends.komainu.dev`.
+    pub(crate) fn resource(&self) -> String {
+        let ApiResource { plural, group, .. } = api_resource(self.kind, 0);
+        if group.is_empty() { plural } else { format!("{plural}.{group}") }
+    }
+
+    /// `version` is one of [`Self::versions`].
+    pub(crate) fn api(&self, client: &Client, version: usize) -> Api<DynamicObject> {
+        let resource = api_resource(self.kind, version);
         match &self.namespace {
             Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
             None => Api::all_with(client.clone(), &resource),
@@ -65,22 +94,28 @@ impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.namespace {
             Some(namespace) => write!(f, "{} in {namespace}", self.plural()),
-            None => f.write_str(self.plural()),
+            None => f.write_str(&self.plural()),
         }
     }
 }
 
-const fn plural(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Backend => "backends",
-        _ => "routes",
-    }
-}
-
 /// The resource of a kind; objects are read untyped first, so that one that doesn't fit its type is reported and not lost.
-pub(crate) fn api_resource(kind: Kind) -> ApiResource {
+pub(crate) fn api_resource(kind: Kind, version: usize) -> ApiResource {
     match kind {
         Kind::Backend => ApiResource::erase::<crds::Backend>(&()),
+        Kind::Service => ApiResource::erase::<Service>(&()),
+        Kind::Slice => ApiResource::erase::<EndpointSlice>(&()),
+        Kind::Grant => {
+            let (group, version) =
+                ("gateway.networking.k8s.io", GRANT_VERSIONS.get(version).unwrap_or(&"v1"));
+            ApiResource {
+                group: group.to_owned(),
+                version: (*version).to_owned(),
+                api_version: format!("{group}/{version}"),
+                kind: "ReferenceGrant".to_owned(),
+                plural: "referencegrants".to_owned(),
+            }
+        }
         _ => ApiResource::erase::<crds::Route>(&()),
     }
 }

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dataplane_snapshot::Epoch;
 use kube::Client;
 use operator_core::SourceView;
 use operator_core::programmed::Verdicts;
@@ -10,7 +11,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
-use crate::collection::Outcome;
+use crate::collection::{Collection, Outcome};
 use crate::error::SourceError;
 use crate::follow::{Follower, Heard};
 use crate::mirror::{self, Mirrored};
@@ -69,6 +70,7 @@ pub async fn run(client: Client, settings: KubernetesSettings, links: Links, sto
             client: client.clone(),
             heard: heard.clone(),
             again: notify,
+            version: 0,
         };
         tasks.spawn(follower.run());
     }
@@ -141,35 +143,57 @@ impl Source {
 
     /// Whether there may be another view.
     fn take(&mut self, index: usize, heard: Heard) -> bool {
-        let Some(collection) = self.watched.collections.get_mut(index) else { return false };
-        let kind = collection.scope().kind();
+        let Some(scope) = self.watched.scope(index).cloned() else { return false };
+        let kind = scope.kind();
         let (outcome, told) = match heard {
             Heard::Failed(error) => {
                 self.failed(index, error);
                 return false;
             }
             Heard::Reached(revision) => {
-                collection.reach(Some(revision));
-                (Outcome::default(), None)
+                let reach = |collection: &mut Collection| {
+                    collection.reach(Some(revision));
+                    Outcome::default()
+                };
+                (self.watched.update(index, reach), None)
+            }
+            Heard::Absent { epoch, revision, reason } => {
+                return self.absent(index, epoch, revision, reason);
             }
             Heard::Applied(object) => {
                 let told = key_of(kind, &object).map(|key| Told::Shown(key, present(&object)));
-                (collection.apply(&object), told)
+                (self.watched.update(index, |collection| collection.apply(&object)), told)
             }
-            Heard::Deleted(object) => (collection.delete(&object), key_of(kind, &object).map(Told::Gone)),
+            Heard::Deleted(object) => {
+                let told = key_of(kind, &object).map(Told::Gone);
+                (self.watched.update(index, |collection| collection.delete(&object)), told)
+            }
             Heard::Listed(listed) => {
                 let shown = listed.objects.iter();
                 let shown =
                     shown.filter_map(|object| Some((key_of(kind, object)?, present(object)))).collect();
-                let told = Told::Listed(collection.scope().clone(), shown);
-                let outcome = collection.list(listed, Instant::now());
+                let told = Told::Listed(scope.clone(), shown);
+                let outcome = self.watched.update(index, |of| of.list(listed, Instant::now()));
                 self.schedule(index, outcome.list_again);
                 (outcome, Some(told))
             }
         };
         self.recovered(index);
         // The status writer ends only together with this loop.
-        let _ = told.map(|told| self.told.send(told));
+        let _ = told.filter(|_| scope.has_status()).map(|told| self.told.send(told));
+        outcome.changed
+    }
+
+    /// Whether there may be another view.
+    fn absent(&mut self, index: usize, epoch: Epoch, revision: u64, reason: SourceError) -> bool {
+        let is_known = !matches!(reason, SourceError::CrdMissing(_));
+        let outcome = self.watched.update(index, |of| of.absent(epoch, revision, is_known, Instant::now()));
+        self.schedule(index, outcome.list_again);
+        if is_known {
+            self.failed(index, reason);
+        } else {
+            self.troubles.remove(&index);
+        }
         outcome.changed
     }
 
@@ -179,11 +203,10 @@ impl Source {
             return;
         };
         self.list_again.insert(index, at);
-        if let Some(collection) = self.watched.collections.get(index) {
+        if let Some(scope) = self.watched.scope(index) {
             tracing::warn!(
                 source = "kubernetes",
-                "a new list lacks more than half of the {}; they are kept until a second list, 30 s later, lacks them too",
-                collection.scope()
+                "a new list lacks more than half of the {scope}; they are kept until a second list, 30 s later, lacks them too"
             );
         }
     }
@@ -202,7 +225,7 @@ impl Source {
         let Some(view) = self.watched.view() else { return };
         let view = Arc::new(view);
         if !std::mem::replace(&mut self.is_published, true) {
-            tracing::info!(objects = view.objects.len(), "Kubernetes: everything is listed and watched");
+            tracing::info!(objects = view.observed.len(), "Kubernetes: everything is listed and watched");
         }
         self.views.send_replace(Some(Arc::new(view.source_view())));
         self.to_mirror.send_replace(Some(view));
@@ -217,18 +240,18 @@ impl Source {
     }
 
     fn failed(&mut self, index: usize, error: SourceError) {
-        let Some(collection) = self.watched.collections.get(index) else { return };
+        let Some(scope) = self.watched.scope(index) else { return };
         if self.troubles.get(&index) != Some(&error) {
-            tracing::warn!(scope = %collection.scope(), %error, "Kubernetes: no news; what was last known stays");
+            tracing::warn!(%scope, %error, "Kubernetes: no news; what was last known stays");
         }
         self.troubles.insert(index, error);
     }
 
     fn recovered(&mut self, index: usize) {
         if self.troubles.remove(&index).is_some()
-            && let Some(collection) = self.watched.collections.get(index)
+            && let Some(scope) = self.watched.scope(index)
         {
-            tracing::info!(scope = %collection.scope(), "Kubernetes: watching again");
+            tracing::info!(%scope, "Kubernetes: watching again");
         }
     }
 }

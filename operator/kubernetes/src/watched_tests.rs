@@ -18,7 +18,14 @@ fn listed(epoch_id: &str, revision: u64, namespace: &str, names: &[&str]) -> Lis
 }
 
 fn list(watched: &mut Watched, index: usize, list: Listed) {
-    watched.collections.get_mut(index).unwrap().list(list, Instant::now());
+    watched.update(index, |collection| collection.list(list, Instant::now()));
+}
+
+/// All scopes from `first` on, of which the API server has nothing.
+fn list_nothing(watched: &mut Watched, first: usize, epoch_id: &str) {
+    for index in first..watched.collections.len() {
+        list(watched, index, listed(epoch_id, 9, "default", &[]));
+    }
 }
 
 #[test]
@@ -26,36 +33,42 @@ fn there_is_no_view_before_everything_is_listed() {
     let mut watched = Watched::new(Scope::all(&[]), &BTreeMap::new(), None);
     assert!(watched.view().is_none());
     list(&mut watched, 0, listed("one", 11, "default", &["users"]));
-    assert!(watched.view().is_none());
     list(&mut watched, 1, listed("one", 12, "default", &["shop"]));
+    assert!(watched.view().is_none());
+    list_nothing(&mut watched, 2, "one");
     let view = watched.view().unwrap().source_view();
     assert_eq!(view.owner, Owner::Kubernetes);
     let keys: Vec<_> = view.objects.keys().map(Key::to_string).collect();
     assert_eq!(keys, ["route/default/shop", "backend/default/users"]);
-    let revisions = BTreeMap::from([(Kind::Backend, 11), (Kind::Route, 12)]);
+    let rest = [Kind::Service, Kind::Slice, Kind::Grant].map(|kind| (kind, 9));
+    let revisions = [(Kind::Backend, 11), (Kind::Route, 12)].into_iter().chain(rest).collect();
     assert_eq!(view.as_of, SourceAsOf { epoch: epoch("one"), revisions });
 }
 
 #[test]
 fn there_is_no_view_of_two_clusters() {
     let mut watched = Watched::new(Scope::all(&[]), &BTreeMap::new(), None);
-    list(&mut watched, 0, listed("one", 11, "default", &[]));
-    list(&mut watched, 1, listed("two", 12, "default", &[]));
+    list(&mut watched, 0, listed("one", 11, "default", &["users"]));
+    list_nothing(&mut watched, 1, "two");
     assert!(watched.view().is_none());
     list(&mut watched, 0, listed("two", 13, "default", &[]));
-    assert_eq!(watched.view().unwrap().as_of.epoch, epoch("two"));
+    let view = watched.view().unwrap();
+    assert_eq!(view.as_of.epoch, epoch("two"));
+    assert!(view.observed.is_empty() && view.seen.is_empty());
 }
 
 #[test]
 fn of_several_namespaces_the_one_that_lags_counts() {
     let namespaces = ["b", "a", "b"].map(str::to_owned);
     let mut watched = Watched::new(Scope::all(&namespaces), &BTreeMap::new(), None);
-    assert_eq!(watched.collections.len(), 4);
+    assert_eq!(watched.collections.len(), 10);
     for (index, (namespace, revision)) in [("a", 20), ("b", 10), ("a", 30), ("b", 40)].into_iter().enumerate()
     {
         list(&mut watched, index, listed("one", revision, namespace, &["x"]));
     }
+    list_nothing(&mut watched, 4, "one");
     let view = watched.view().unwrap();
-    assert_eq!(view.as_of.revisions, BTreeMap::from([(Kind::Backend, 10), (Kind::Route, 30)]));
-    assert_eq!(view.objects.len(), 4);
+    let revision = |kind| view.as_of.revisions.get(&kind).copied();
+    assert_eq!((revision(Kind::Backend), revision(Kind::Route)), (Some(10), Some(30)));
+    assert_eq!(view.observed.len(), 4);
 }

@@ -21,6 +21,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> BackendSpec {
             .and_then(|percent| u32::try_from(percent).ok()),
         health_check: reader.object("health_check", health::read),
         client: reader.object("client", client::read).unwrap_or_default(),
+        allowed_namespaces: reader.strings("allowed_namespaces"),
         ..BackendSpec::default()
     };
     match shortcut {
@@ -38,9 +39,16 @@ pub(super) fn write(spec: &BackendSpec) -> Value {
         "health_check": spec.health_check.as_ref().map(health::write),
         "client": client::write(&spec.client),
     });
-    // Ours, so it is there only if it is said.
-    if let (Some(percent), Some(fields)) = (spec.panic_threshold, json.as_object_mut()) {
-        fields.insert("panic_threshold".to_owned(), json!(percent));
+    // Ours, so they are there only if they are said.
+    let allowed = &spec.allowed_namespaces;
+    let ours = [
+        ("panic_threshold", spec.panic_threshold.map(|percent| json!(percent))),
+        ("allowed_namespaces", (!allowed.is_empty()).then(|| json!(allowed))),
+    ];
+    for (name, value) in ours {
+        if let (Some(value), Some(fields)) = (value, json.as_object_mut()) {
+            fields.insert(name.to_owned(), value);
+        }
     }
     json
 }

@@ -3,6 +3,7 @@
 
 mod certificates;
 mod findings;
+mod grants;
 mod listeners;
 mod model;
 mod objects;
@@ -10,6 +11,7 @@ mod overlap;
 mod planned;
 mod resolve;
 mod secrets;
+mod services;
 mod translate;
 mod users;
 mod validate;
@@ -21,11 +23,13 @@ use dataplane_snapshot::{Key, Kind, Object, SharedMap, Snapshot};
 
 use crate::{ObjectStatus, Statuses, World};
 use certificates::Certificates;
+use grants::Grants;
 use listeners::Listeners;
 use overlap::Claims;
 use planned::{Change, Pass, pass};
-use resolve::{Resolver, restood};
+use resolve::{Nameable, Resolver, restood};
 use secrets::Secrets;
+use services::Services;
 use users::Users;
 
 pub use listeners::check_listeners;
@@ -76,24 +80,31 @@ pub fn plan(world: &World, memo: &Memo) -> (Plan, Memo) {
     let named = Certificates(&certificates);
     next.listeners = Listeners::plan(&world.listeners, &certificates, &memo.listeners);
 
-    let secrets = Secrets(&world.secrets);
+    let nameable =
+        Nameable { certificates: named, secrets: Secrets(&world.secrets), services: Services(world) };
     let mut changed: BTreeSet<Key> = restood(&of_certificates).collect();
-    changed.extend(secrets.changed(&memo.world.secrets));
-    let again = memo.users.of(&changed, Kind::Backend);
+    changed.extend(nameable.changed(&memo.world));
+    // Only tests see a world whose sources are others than before.
+    let same_sources = world.has_cluster == memo.world.has_cluster;
+    let again = match same_sources {
+        true => memo.users.of(&changed, Kind::Backend),
+        false => world.backends.keys().cloned().collect(),
+    };
     let (backends, of_backends) =
         pass(&world.backends, &memo.world.backends, &memo.backends, again, |key, backend| {
-            objects::backend(key, backend, named, secrets)
+            objects::backend(key, backend, nameable)
         });
 
     changed.extend(restood(&of_backends));
     let same_listeners = Arc::ptr_eq(&next.listeners.names, &memo.listeners.names);
-    let again = if same_listeners {
+    let again = if same_listeners && same_sources {
         memo.users.of(&changed, Kind::Route)
     } else {
         world.routes.keys().cloned().collect()
     };
     let names = next.listeners.names.clone();
-    let resolver = Resolver { backends: &backends, certificates: named, secrets, listeners: &names };
+    let grants = Grants(&world.grants);
+    let resolver = Resolver { backends: &backends, nameable, grants, listeners: &names };
     let (routes, of_routes) = pass(&world.routes, &memo.world.routes, &memo.routes, again, |key, route| {
         objects::route(key, route, &resolver)
     });

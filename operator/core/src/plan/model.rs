@@ -111,15 +111,27 @@ pub(super) struct Timeouts {
 pub(super) struct ValidTarget<'a> {
     /// Unique within the backend.
     pub(super) id: Cow<'a, str>,
-    pub(super) hostname: &'a str,
-    pub(super) port: NonZeroU16,
+    pub(super) server: Server<'a>,
     pub(super) weight: u32,
-    pub(super) ip_address: Option<IpAddr>,
     pub(super) protocol: TargetProtocol,
     pub(super) backup: bool,
     pub(super) predicate: ValidPredicate<'a>,
     /// `None`: clear text.
     pub(super) tls: Option<ValidTargetTls<'a>>,
+}
+
+/// Where a target is.
+pub(super) enum Server<'a> {
+    /// With an address, the name isn't looked up.
+    Host { hostname: &'a str, port: NonZeroU16, ip_address: Option<IpAddr> },
+    /// Where the port of a Service leads to.
+    Service { service: Key, port: PortOfService<'a> },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum PortOfService<'a> {
+    Number(NonZeroU16),
+    Name(&'a str),
 }
 
 /// Certificates by their names, in the namespace of the backend.
@@ -191,6 +203,8 @@ pub(super) struct ValidDestination<'a> {
 pub(super) enum Destination<'a> {
     Reference(Key),
     Inline(Box<ValidBackend<'a>>),
+    /// A Backend that the route may not name: what is its share is answered with 503.
+    Withheld,
 }
 
 impl ValidDestination<'_> {
@@ -198,7 +212,7 @@ impl ValidDestination<'_> {
     pub(super) const fn reference(&self) -> Option<&Key> {
         match &self.backend {
             Destination::Reference(backend) => Some(backend),
-            Destination::Inline(_) => None,
+            Destination::Inline(_) | Destination::Withheld => None,
         }
     }
 }

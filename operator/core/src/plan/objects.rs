@@ -5,22 +5,15 @@ use std::sync::Arc;
 use crds::BackendSpec;
 use dataplane_snapshot::{Key, Kind, Object, wire};
 
-use super::certificates::{self, Certificates};
 use super::findings::{Field, Findings, problem};
 use super::model::{Destination, ValidBackend, ValidDestination, ValidRoute};
 use super::overlap::footprints;
 use super::planned::Planned;
-use super::resolve::{Resolver, unresolved};
-use super::secrets::{self, Secrets};
+use super::resolve::{Nameable, Resolver, named_backend, references, unresolved};
 use super::{translate, validate};
 use crate::{Acceptance, ObjectStatus, Observed, Problem, Refusal, RefusalReason, Spec, Unresolved};
 
-pub(super) fn backend(
-    key: &Key,
-    observed: &Arc<Observed>,
-    certificates: Certificates<'_>,
-    secrets: Secrets<'_>,
-) -> Planned {
+pub(super) fn backend(key: &Key, observed: &Arc<Observed>, nameable: Nameable<'_>) -> Planned {
     let spec = match &observed.spec {
         Spec::Backend(spec) => spec,
         other => return unreadable(key, observed, other),
@@ -28,15 +21,14 @@ pub(super) fn backend(
     let mut findings = Findings::default();
     validate::key(key, &mut findings);
     let is_key_good = findings.is_empty();
-    let valid =
-        validate::backend(spec, key.name(), &Field::SPEC, &mut findings).filter(|_| findings.is_empty());
-    let named = valid.iter().flat_map(|valid| {
-        let of_secret = secrets.resolve(valid, key.namespace(), &Field::SPEC);
-        certificates.resolve(valid, key.namespace(), &Field::SPEC).into_iter().chain(of_secret)
-    });
-    let resolved_refs = unresolved(named);
-    let references = valid.as_ref().map(|valid| named_by(valid, key.namespace()));
-    let objects = valid.map(|valid| backend_objects(key, observed, &valid, secrets)).unwrap_or_default();
+    let valid = validate::backend(spec, key, &Field::SPEC, &mut findings).filter(|_| findings.is_empty());
+    if let Some(valid) = &valid {
+        nameable.services.check(valid, &Field::SPEC, &mut findings);
+    }
+    let resolved_refs = unresolved(valid.iter().flat_map(|valid| nameable.resolve(valid, key, &Field::SPEC)));
+    let references = valid.as_ref().map(|valid| references(valid, key)).unwrap_or_default();
+    let objects =
+        valid.map(|valid| backend_objects(key, key, observed, &valid, nameable)).unwrap_or_default();
     sized(&objects, &mut findings);
     let refusal = findings.into_refusal();
     let hold = |problems: &[Problem]| vec![translate::held(key, &observed.labels, problems, None)];
@@ -53,7 +45,7 @@ pub(super) fn backend(
         observed: observed.clone(),
         objects,
         status: Arc::new(status),
-        references: references.unwrap_or_default(),
+        references,
         footprints: Vec::new(),
     }
 }
@@ -66,11 +58,14 @@ pub(super) fn route(key: &Key, observed: &Arc<Observed>, resolver: &Resolver<'_>
     let mut findings = Findings::default();
     validate::key(key, &mut findings);
     let is_key_good = findings.is_empty();
-    let valid = validate::route(spec, key, &mut findings);
-    let resolved_refs = resolver.resolve(&valid, key.namespace());
-    let secrets = resolver.secrets;
+    let mut valid = validate::route(spec, key, &mut findings);
+    resolver.check(&valid, &mut findings);
+    let resolved_refs = resolver.resolve(&valid, key);
+    let references = named_by(&valid, key);
+    resolver.withhold(&mut valid, key);
+    let nameable = resolver.nameable;
     let objects =
-        if findings.is_empty() { route_objects(key, observed, &valid, secrets) } else { Vec::new() };
+        if findings.is_empty() { route_objects(key, observed, &valid, nameable) } else { Vec::new() };
     sized(&objects, &mut findings);
     let refusal = findings.into_refusal();
     let matches = translate::matches_only(&valid, key);
@@ -90,9 +85,6 @@ pub(super) fn route(key: &Key, observed: &Arc<Observed>, resolver: &Resolver<'_>
     let accepted = refusal.map_or(Ok(active), Err);
     let status = ObjectStatus { resolved_refs, ..status(key, observed, accepted, &objects) };
     let footprints = if objects.is_empty() || !is_placeable { Vec::new() } else { footprints };
-    let mirrors = valid.mirrors.iter().map(|mirror| mirror.backend.clone());
-    let references = valid.destinations.iter().flat_map(|to| references(to, key.namespace()));
-    let references = references.chain(mirrors).collect();
     Planned { observed: observed.clone(), objects, status: Arc::new(status), references, footprints }
 }
 
@@ -108,20 +100,21 @@ pub(super) fn conflict(claim: &crate::Claim) -> ObjectStatus {
     status(&loser.key, loser, Err(Refusal { reason: RefusalReason::Conflict, problems }), &[])
 }
 
-/// The password is an object of its own, as a private key is.
+/// The password is an object of its own, as a private key is. `user` is the object that has the backend.
 fn backend_objects<'a>(
     key: &Key,
+    user: &Key,
     observed: &Observed,
     valid: &ValidBackend<'a>,
-    secrets: Secrets<'a>,
+    nameable: Nameable<'a>,
 ) -> Vec<Object> {
     let backend = wire::Payload::Backend(translate::backend(valid, key));
-    let endpoints = wire::Payload::Endpoints(translate::endpoints(valid, key.namespace()));
+    let endpoints = wire::Payload::Endpoints(translate::endpoints(valid, user, nameable.services));
     let mut objects = vec![
         translate::object(key.clone(), &observed.labels, backend),
         translate::object(key.with_kind(Kind::Endpoints), &observed.labels, endpoints),
     ];
-    objects.extend(secrets.password(valid, key.namespace()).map(|password| {
+    objects.extend(nameable.secrets.password(valid, key.namespace()).map(|password| {
         let kind = Some(wire::SecretKind::Password(password.to_owned()));
         let secret = wire::Payload::Secret(wire::Secret { kind });
         translate::object(key.proxy_password(), &observed.labels, secret)
@@ -133,39 +126,35 @@ fn route_objects<'a>(
     key: &Key,
     observed: &Observed,
     valid: &ValidRoute<'a>,
-    secrets: Secrets<'a>,
+    nameable: Nameable<'a>,
 ) -> Vec<Object> {
     let route = wire::Payload::Route(translate::route(valid, key));
     let mut objects = vec![translate::object(key.clone(), &observed.labels, route)];
     for destination in &valid.destinations {
         if let Destination::Inline(backend) = &destination.backend {
-            let key = key.inline_backend(destination.index);
-            objects.extend(backend_objects(&key, observed, backend, secrets));
+            let its = key.inline_backend(destination.index);
+            objects.extend(backend_objects(&its, key, observed, backend, nameable));
         }
     }
     objects
 }
 
-/// The Backends, certificates and secrets that a destination names.
-fn references(destination: &ValidDestination<'_>, namespace: &str) -> Vec<Key> {
-    match &destination.backend {
-        Destination::Reference(backend) => vec![backend.clone()],
-        Destination::Inline(backend) => named_by(backend, namespace),
-    }
-}
-
-/// The certificates and the secret that a backend names.
-fn named_by(backend: &ValidBackend<'_>, namespace: &str) -> Vec<Key> {
-    let mut references = certificates::references(backend, namespace);
-    references.extend(secrets::reference(backend, namespace));
-    references
+/// The keys of all that a route names, and of what it depends on besides.
+fn named_by(route: &ValidRoute<'_>, key: &Key) -> Vec<Key> {
+    let of_destination = |destination: &ValidDestination<'_>| match &destination.backend {
+        Destination::Reference(backend) => named_backend(backend, key).collect(),
+        Destination::Inline(backend) => references(backend, key),
+        Destination::Withheld => Vec::new(),
+    };
+    let mirrors = route.mirrors.iter().flat_map(|mirror| named_backend(&mirror.backend, key));
+    route.destinations.iter().flat_map(of_destination).chain(mirrors).collect()
 }
 
 /// An object that the source couldn't read. Nothing of it is known but its key.
 pub(super) fn unreadable(key: &Key, observed: &Arc<Observed>, spec: &Spec) -> Planned {
     let problems = match spec {
         Spec::Invalid(problems) => problems.clone(),
-        Spec::Backend(_) | Spec::Route(_) | Spec::Certificate(_) | Spec::Secret(_) => {
+        _ => {
             let message = format!("this is no {}, though its key says so", key.kind());
             vec![Problem { field: String::new(), message, place: None }]
         }

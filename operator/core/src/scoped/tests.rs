@@ -53,7 +53,9 @@ fn payload(kind: Kind, names: &[&str]) -> Payload {
             Payload::Endpoints(wire::Endpoints { targets: vec![target] })
         }
         Kind::Certificate => Payload::Certificate(wire::Certificate::default()),
-        Kind::Secret | Kind::Limit => Payload::Secret(wire::Secret { kind: None }),
+        Kind::Secret | Kind::Limit | Kind::Service | Kind::Slice | Kind::Grant => {
+            Payload::Secret(wire::Secret { kind: None })
+        }
         // What it says can't be judged, whatever it looks like.
         Kind::Unknown => payload(Kind::Route, names),
     }

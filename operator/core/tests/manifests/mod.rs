@@ -7,6 +7,7 @@ use dataplane_snapshot::{Epoch, Key, Kind, SourceAsOf};
 use operator_core::{
     CertificateSpec, ClientCertificates, ClientTrust, ListenerProtocol, ListenerSettings, ListenerTls,
     Observed, ObservedMap, Origin, Owner, Place, PrivateKey, Problem, SecretSpec, SourceView, Spec, World,
+    slice_key,
 };
 use serde_json::Value;
 
@@ -76,7 +77,11 @@ fn certificate(spec: &Value) -> CertificateSpec {
 fn observed(document: &Value) -> Observed {
     let metadata = &document["metadata"];
     let namespace = metadata["namespace"].as_str().unwrap_or("default");
-    let kind = text(&document["kind"]).to_lowercase().parse().unwrap();
+    let kind = match text(&document["kind"]).as_str() {
+        "EndpointSlice" => Kind::Slice,
+        "ReferenceGrant" => Kind::Grant,
+        kind => kind.to_lowercase().parse().unwrap(),
+    };
     let spec = match kind {
         Kind::Backend => serde_json::from_value(document["spec"].clone()).map(Arc::new).map(Spec::Backend),
         Kind::Certificate if document["spec"].is_object() => {
@@ -86,6 +91,9 @@ fn observed(document: &Value) -> Observed {
             let entries = serde_json::from_value(document["entries"].clone()).unwrap();
             Ok(Spec::Secret(Arc::new(SecretSpec { entries })))
         }
+        Kind::Service => serde_json::from_value(document["spec"].clone()).map(Arc::new).map(Spec::Service),
+        Kind::Slice => serde_json::from_value(document.clone()).map(Arc::new).map(Spec::Slice),
+        Kind::Grant => serde_json::from_value(document["spec"].clone()).map(Arc::new).map(Spec::Grant),
         _ => serde_json::from_value(document["spec"].clone()).map(Arc::new).map(Spec::Route),
     };
     let place = Place { file: "golden.yaml".into(), line: 7, column: 3 };
@@ -99,8 +107,13 @@ fn observed(document: &Value) -> Observed {
         Some("files") => Origin::File(place.clone()),
         _ => Origin::Kubernetes,
     };
+    let name = text(&metadata["name"]);
+    let key = match kind {
+        Kind::Slice => slice_key(namespace, &text(&metadata["labels"]["kubernetes.io/service-name"]), &name),
+        _ => Key::new(kind, namespace, name),
+    };
     Observed {
-        key: Key::new(kind, namespace, text(&metadata["name"])),
+        key,
         spec: spec.unwrap_or_else(|error| Spec::Invalid(vec![problem(error)])),
         labels: serde_json::from_value(metadata["labels"].clone()).unwrap_or_default(),
         generation: metadata["generation"].as_i64().unwrap_or(1),

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use crds::{
     BackendReference, BackendSpec, ClientSettings, Condition, ConditionType, HealthCheck, PathMatch,
-    PathType, RouteBackend, RouteFilters, RouteMatch, RouteSpec, Target, TlsConfig, UpstreamProxy,
+    PathType, RouteBackend, RouteFilters, RouteMatch, RouteSpec, ServiceReference, Target, TlsConfig,
+    UpstreamProxy,
 };
 use dataplane_snapshot::{Epoch, Key, Kind, SourceAsOf};
 use operator_core::{
-    CertificateSpec, ListenerProtocol, ListenerSettings, ListenerTls, Observed, ObservedMap, Origin, Owner,
-    Place, PrivateKey, Problem, SecretSpec, SourceView, Spec, World,
+    CertificateSpec, Endpoint, EndpointConditions, GrantFrom, GrantSpec, GrantTo, ListenerProtocol,
+    ListenerSettings, ListenerTls, Observed, ObservedMap, Origin, Owner, Place, PrivateKey, Problem,
+    SecretSpec, ServiceSpec, SlicePort, SliceSpec, SourceView, Spec, World, service_of, slice_key,
 };
 use proptest::prelude::*;
 use proptest::{collection, option, sample};
@@ -43,6 +45,11 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
+    /// With an API server from the beginning, as in a leader that has one: whether there is one decides for all objects.
+    pub(crate) fn with_cluster() -> Self {
+        Self { views: [(Owner::Kubernetes, ObservedMap::new())].into(), ..Self::default() }
+    }
+
     pub(crate) fn apply(&mut self, edit: Edit) {
         self.revision += 1;
         let generation = i64::try_from(self.revision).unwrap();
@@ -90,22 +97,38 @@ impl Sources {
     }
 }
 
-/// The Backends, certificates and secrets that an object names.
+/// What decides about `edited` for others: the Service for a slice, and for a grant all of its namespace.
+pub(crate) fn decides(edited: &Key) -> Key {
+    match edited.kind() {
+        Kind::Slice => service_of(edited),
+        Kind::Grant => Key::new(Kind::Grant, edited.namespace(), ""),
+        _ => edited.clone(),
+    }
+}
+
+/// The Backends, certificates, secrets and Services that an object names, and the grants that it needs.
 pub(crate) fn references(world: &World, object: &Key) -> Vec<Key> {
     let key = |kind, name: &str| Key::new(kind, object.namespace(), name);
+    let there = |kind, namespace: &Option<String>, name: &str| {
+        let namespace = namespace.as_deref().unwrap_or(object.namespace());
+        [Key::new(kind, namespace, name), Key::new(Kind::Grant, namespace, "")]
+    };
     let of_backend = |spec: &BackendSpec| {
+        let services = spec.targets.iter().filter_map(|target| target.service.as_ref());
+        let services = services.flat_map(|service| there(Kind::Service, &service.namespace, &service.name));
+        let services: Vec<_> = services.collect();
         let tls = spec.targets.iter().map(|target| &target.tls_config);
         let names = tls.flat_map(|tls| tls.certs.iter().chain(&tls.trusted_certs));
         let secret = spec.client.proxy.as_ref().and_then(|proxy| proxy.password_secret.as_ref());
         let secret = secret.map(|entry| key(Kind::Secret, &entry.name));
-        names.map(|name| key(Kind::Certificate, name)).chain(secret).collect::<Vec<_>>()
+        names.map(|name| key(Kind::Certificate, name)).chain(secret).chain(services).collect::<Vec<_>>()
     };
     let observed = world.routes.get(object).or_else(|| world.backends.get(object));
     match observed.map(|observed| &observed.spec) {
         Some(Spec::Backend(spec)) => of_backend(spec),
         Some(Spec::Route(spec)) => {
             let references = spec.backends.iter().filter_map(|backend| backend.reference.as_ref());
-            let backends = references.map(|reference| key(Kind::Backend, &reference.name));
+            let backends = references.flat_map(|to| there(Kind::Backend, &to.namespace, &to.name));
             let inline = spec.backends.iter().filter_map(|backend| backend.inline.as_ref());
             backends.chain(inline.flat_map(of_backend)).collect()
         }
@@ -126,6 +149,12 @@ pub(crate) fn edit() -> impl Strategy<Value = Edit> {
         2 => (owner(), certificate_key()).prop_map(|(owner, key)| Edit::Delete(owner, key)),
         2 => (owner(), secret_key(), secret()).prop_map(|(owner, key, spec)| Edit::Put(owner, key, spec)),
         1 => (owner(), secret_key()).prop_map(|(owner, key)| Edit::Delete(owner, key)),
+        3 => (key(Kind::Service), service()).prop_map(|(key, spec)| Edit::Put(Owner::Kubernetes, key, spec)),
+        1 => key(Kind::Service).prop_map(|key| Edit::Delete(Owner::Kubernetes, key)),
+        4 => (slice_of(), slice()).prop_map(|(key, spec)| Edit::Put(Owner::Kubernetes, key, spec)),
+        2 => slice_of().prop_map(|key| Edit::Delete(Owner::Kubernetes, key)),
+        3 => (key(Kind::Grant), grant()).prop_map(|(key, spec)| Edit::Put(Owner::Kubernetes, key, spec)),
+        2 => key(Kind::Grant).prop_map(|key| Edit::Delete(Owner::Kubernetes, key)),
         3 => (owner(), key(Kind::Backend)).prop_map(|(owner, key)| Edit::Delete(owner, key)),
         2 => (owner(), key(Kind::Route)).prop_map(|(owner, key)| Edit::Delete(owner, key)),
         1 => (owner(), key(Kind::Route), 0..3_u8).prop_map(|(owner, key, label)| Edit::Relabel(owner, key, label)),
@@ -180,6 +209,70 @@ fn proxy() -> impl Strategy<Value = Option<UpstreamProxy>> {
     option::weighted(0.4, sample::select(texts.to_vec()).prop_map(parse))
 }
 
+fn service() -> impl Strategy<Value = Spec> {
+    let texts = [
+        r#"{"ports": [{"port": 80}]}"#,
+        r#"{"ports": [{"name": "http", "port": 80}, {"name": "admin", "port": 90}]}"#,
+        r#"{"type": "ExternalName", "externalName": "a.test"}"#,
+    ];
+    let parse = |text: &str| Spec::Service(Arc::new(serde_json::from_str::<ServiceSpec>(text).unwrap()));
+    prop_oneof![8 => sample::select(texts.to_vec()).prop_map(parse), 1 => invalid()]
+}
+
+fn slice_of() -> impl Strategy<Value = Key> {
+    let names = (sample::select(vec!["a", "b", "c"]), sample::select(vec!["1", "2"]));
+    (sample::select(vec!["x", "y"]), names)
+        .prop_map(|(namespace, (service, name))| slice_key(namespace, service, name))
+}
+
+/// A few pods in every state, with and without names of ports.
+fn slice() -> impl Strategy<Value = Spec> {
+    let address = sample::select(vec!["10.0.0.1", "10.0.0.2", "fd00::1", "no address"]);
+    let state = || option::of(any::<bool>());
+    let endpoint =
+        (address, state(), state(), state()).prop_map(|(address, ready, serving, terminating)| Endpoint {
+            addresses: vec![address.to_owned()],
+            conditions: EndpointConditions { ready, serving, terminating },
+            zone: None,
+        });
+    let port = (option::of(sample::select(vec!["http", "admin"])), 0..3_u16).prop_map(|(name, port)| {
+        SlicePort { name: name.map(str::to_owned), port: Some(port), protocol: None }
+    });
+    let spec = (collection::vec(endpoint, 0..4), collection::vec(port, 0..3));
+    let spec = spec.prop_map(|(endpoints, ports)| Spec::Slice(Arc::new(SliceSpec { endpoints, ports })));
+    prop_oneof![8 => spec, 1 => invalid()]
+}
+
+fn grant() -> impl Strategy<Value = Spec> {
+    let from = (sample::select(vec!["Backend", "Route"]), sample::select(vec!["x", "y"]));
+    let to = (
+        sample::select(vec![("", "Service"), (crds::GROUP, "Backend")]),
+        option::of(sample::select(vec!["a", "b"])),
+    );
+    (from, to).prop_map(|((from, namespace), ((group, kind), name))| {
+        let from = GrantFrom {
+            group: crds::GROUP.to_owned(),
+            kind: from.to_owned(),
+            namespace: namespace.to_owned(),
+        };
+        let to = GrantTo { group: group.to_owned(), kind: kind.to_owned(), name: name.map(str::to_owned) };
+        Spec::Grant(Arc::new(GrantSpec { from: vec![from], to: vec![to] }))
+    })
+}
+
+/// A port of a Service, often one of the same namespace.
+fn service_reference() -> impl Strategy<Value = ServiceReference> {
+    let texts = [
+        r#"{"name": "a", "port": 80}"#,
+        r#"{"name": "a", "port": "http"}"#,
+        r#"{"name": "b", "port": 80}"#,
+        r#"{"name": "b", "namespace": "y", "port": "admin"}"#,
+        r#"{"name": "c", "namespace": "x", "port": 80}"#,
+        r#"{"name": "c", "namespace": "X", "port": 80}"#,
+    ];
+    sample::select(texts.to_vec()).prop_map(|text| serde_json::from_str(text).unwrap())
+}
+
 fn backend() -> impl Strategy<Value = Spec> {
     prop_oneof![
         5 => backend_spec().prop_map(|spec| Spec::Backend(Arc::new(spec))),
@@ -190,12 +283,26 @@ fn backend() -> impl Strategy<Value = Spec> {
 fn backend_spec() -> impl Strategy<Value = BackendSpec> {
     let targets = collection::vec((sample::select(vec!["one.test", "two.test"]), 0..3_u16, tls()), 0..3);
     let roots = sample::select(vec!["/", "/v1", "bad", "/${env.X}"]);
-    (targets, roots, health_check(), proxy()).prop_map(|(targets, root, health_check, proxy)| BackendSpec {
-        targets: targets.into_iter().map(|(host, port, tls)| target(host, port, tls)).collect(),
-        root: root.to_owned(),
-        health_check,
-        client: ClientSettings { proxy, ..ClientSettings::default() },
-        ..BackendSpec::default()
+    let services = collection::vec(service_reference(), 0..2);
+    let allowed = sample::select(vec![&[][..], &["x"], &["*"], &["no name"]]);
+    let rest = (health_check(), proxy(), allowed);
+    (targets, services, roots, rest).prop_map(|(targets, services, root, (health_check, proxy, allowed))| {
+        BackendSpec {
+            targets: targets
+                .into_iter()
+                .map(|(host, port, tls)| target(host, port, tls))
+                .chain(
+                    services
+                        .into_iter()
+                        .map(|service| Target { service: Some(service), ..Target::default() }),
+                )
+                .collect(),
+            allowed_namespaces: allowed.iter().map(|name| (*name).to_owned()).collect(),
+            root: root.to_owned(),
+            health_check,
+            client: ClientSettings { proxy, ..ClientSettings::default() },
+            ..BackendSpec::default()
+        }
     })
 }
 
@@ -273,8 +380,9 @@ fn filters() -> impl Strategy<Value = Option<RouteFilters>> {
 }
 
 fn route_backend() -> impl Strategy<Value = RouteBackend> {
-    let reference = sample::select(vec!["a", "b", "c"])
-        .prop_map(|name| BackendReference { name: name.to_owned(), namespace: None });
+    let namespace = option::weighted(0.3, sample::select(vec!["x", "y"]).prop_map(str::to_owned));
+    let reference = (sample::select(vec!["a", "b", "c"]), namespace)
+        .prop_map(|(name, namespace)| BackendReference { name: name.to_owned(), namespace });
     prop_oneof![
         4 => reference.prop_map(|reference| RouteBackend { reference: Some(reference), inline: None, weight: 1 }),
         2 => backend_spec().prop_map(|spec| RouteBackend { reference: None, inline: Some(spec), weight: 1 }),

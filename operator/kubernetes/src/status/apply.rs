@@ -24,7 +24,7 @@ pub(super) struct Applied {
 /// Writes a status by server-side apply, and says what the API server shows then.
 pub(super) async fn apply(client: Client, write: Write) -> Applied {
     let scope = Scope::new(write.key.kind(), Some(write.key.namespace().to_owned()));
-    let api = scope.api(&client);
+    let api = scope.api(&client, 0);
     // Nobody else is meant to write our conditions; whoever did once, by hand for instance, must not block them for ever.
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
     let patch = Patch::Apply(body(&write));
@@ -39,7 +39,7 @@ pub(super) async fn apply(client: Client, write: Write) -> Applied {
 
 /// With the uid, so that an object that was deleted and created anew meanwhile isn't told what was said about the old one.
 fn body(write: &Write) -> Value {
-    let resource = crate::scope::api_resource(write.key.kind());
+    let resource = crate::scope::api_resource(write.key.kind(), 0);
     json!({
         "apiVersion": resource.api_version,
         "kind": resource.kind,

@@ -22,9 +22,9 @@ pub(super) fn to_json(observed: &Observed) -> Value {
     let (mut json, problems) = match &observed.spec {
         Spec::Backend(spec) => (backend_to_json(&Entity { id, tenant, spec: (**spec).clone() }), None),
         Spec::Route(spec) => (route_to_json(&Entity { id, tenant, spec: (**spec).clone() }), None),
-        // Neither is written nor shown here; the owner of a certificate shows it.
-        Spec::Certificate(_) | Spec::Secret(_) => (json!({ "_loc": { "tenant": tenant }, "id": id }), None),
         Spec::Invalid(problems) => (json!({ "_loc": { "tenant": tenant }, "id": id }), Some(problems)),
+        // None of the others is written or shown here; their owners show them.
+        _ => (json!({ "_loc": { "tenant": tenant }, "id": id }), None),
     };
     if let Value::Object(fields) = &mut json {
         let extension = fields.entry(EXTENSION).or_insert_with(|| Value::Object(Map::new()));
@@ -55,8 +55,13 @@ pub(super) fn parse(body: &[u8]) -> Result<Map<String, Value>, Refused> {
     Ok(fields)
 }
 
-/// What to keep of an entity with the key `key`, if it is right in itself; what it refers to may be missing.
-pub(super) fn draft(key: &Key, fields: Map<String, Value>) -> Result<(Draft, Arc<Observed>), Refused> {
+/// What to keep of an entity with the key `key`, if it is right in itself; what it refers to may be missing. With a cluster,
+/// its Services can be targets.
+pub(super) fn draft(
+    key: &Key,
+    fields: Map<String, Value>,
+    has_cluster: bool,
+) -> Result<(Draft, Arc<Observed>), Refused> {
     let json = Value::Object(fields);
     let read = match key.kind() {
         Kind::Backend => backend_from_json(&json).map(|entity| Read::of(entity, Spec::Backend)),
@@ -81,7 +86,7 @@ pub(super) fn draft(key: &Key, fields: Map<String, Value>) -> Result<(Draft, Arc
         origin: Origin::Store,
     };
     let observed = Arc::new(observed);
-    validate(&observed)?;
+    validate(&observed, has_cluster)?;
     Ok((draft, observed))
 }
 
@@ -104,8 +109,9 @@ impl Read {
 }
 
 /// By the rules of planning, in a world that has nothing else.
-fn validate(observed: &Arc<Observed>) -> Result<(), Refused> {
+fn validate(observed: &Arc<Observed>, has_cluster: bool) -> Result<(), Refused> {
     let mut world = World::default();
+    world.has_cluster = has_cluster;
     let objects = match observed.key.kind() {
         Kind::Backend => &mut world.backends,
         _ => &mut world.routes,

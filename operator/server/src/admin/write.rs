@@ -88,7 +88,7 @@ async fn write(
     {
         fields.entry("_loc").or_insert_with(|| json!({ "tenant": tenant }));
     }
-    let (draft, mut observed) = draft(key, fields)?;
+    let (draft, mut observed) = draft(key, fields, planned.world.has_cluster)?;
     let stored = admin.store.put(key, expected, draft).await.map_err(|error| match error {
         StoreError::Exists { .. } => Refused::Exists,
         StoreError::NotFound { .. } => Refused::NotFound { deleting: false },

@@ -26,6 +26,7 @@ fn backends() -> Vec<Value> {
             "targets": [{ "service": service, "predicate": predicate, "ip_address": "10.0.0.7" }],
             "load_balancing": balancing,
             "panic_threshold": 1,
+            "allowed_namespaces": ["n"],
             "health_check": { "url": "/" },
             "client": {
                 "custom_timeouts": [{}], "proxy": proxy,

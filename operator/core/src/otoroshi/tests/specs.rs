@@ -225,7 +225,8 @@ fn client() -> impl Strategy<Value = ClientSettings> {
 pub(super) fn backend() -> impl Strategy<Value = BackendSpec> {
     let about = (option::of("[A-Z][a-z ]{0,8}"), option::of("[ -~]{1,8}"), words(), metadata());
     let balancing = (load_balancing(), option::of(0..=100_u32));
-    let rest = ("/[a-z/]{0,8}", any::<bool>(), balancing, option::of(health_check()), client());
+    let allowed = vec("[a-z]{1,3}", 0..3);
+    let rest = ("/[a-z/]{0,8}", any::<bool>(), balancing, option::of(health_check()), client(), allowed);
     (about, vec(target(), 0..4), rest).prop_map(|(about, mut targets, rest)| {
         // Two that are the same are one, for Otoroshi.
         let mut seen: Vec<Target> = Vec::new();
@@ -235,7 +236,8 @@ pub(super) fn backend() -> impl Strategy<Value = BackendSpec> {
             new
         });
         let (display_name, description, tags, metadata) = about;
-        let (root, rewrite, (load_balancing, panic_threshold), health_check, client) = rest;
+        let (root, rewrite, (load_balancing, panic_threshold), health_check, client, allowed_namespaces) =
+            rest;
         BackendSpec {
             display_name,
             description,
@@ -248,6 +250,7 @@ pub(super) fn backend() -> impl Strategy<Value = BackendSpec> {
             panic_threshold,
             health_check,
             client,
+            allowed_namespaces,
         }
     })
 }

@@ -1,11 +1,16 @@
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
+
 use dataplane_snapshot::wire::{self, LoadBalancingPolicy};
 use dataplane_snapshot::{Key, Kind};
 
 use super::route::conditions;
 use crate::plan::model::{
-    Balancing, Question, TargetProtocol, Timeouts, ValidBackend, ValidHealthCheck, ValidPredicate,
+    Balancing, Question, Server, TargetProtocol, Timeouts, ValidBackend, ValidHealthCheck, ValidPredicate,
     ValidProxy, ValidTarget, ValidTargetTls,
 };
+use crate::plan::services::{Members, Services};
 
 /// `key` is the backend's own.
 pub(in crate::plan) fn backend(backend: &ValidBackend<'_>, key: &Key) -> wire::Backend {
@@ -83,8 +88,47 @@ fn health_check(check: &ValidHealthCheck<'_>) -> wire::HealthCheck {
     }
 }
 
-pub(in crate::plan) fn endpoints(backend: &ValidBackend<'_>, namespace: &str) -> wire::Endpoints {
-    wire::Endpoints { targets: backend.targets.iter().map(|one| target(one, namespace)).collect() }
+/// `user` is the object that has the backend.
+pub(in crate::plan) fn endpoints(
+    backend: &ValidBackend<'_>,
+    user: &Key,
+    services: Services<'_>,
+) -> wire::Endpoints {
+    let mut targets: Vec<_> = backend.targets.iter().flat_map(|one| servers(one, user, services)).collect();
+    // Whoever gives a target the id of a pod has that pod once: workers refuse targets with one id.
+    let mut ids = HashSet::new();
+    targets.retain(|target| ids.insert(target.id.clone()));
+    wire::Endpoints { targets }
+}
+
+/// What a target stands for: itself, or the pods of its Service, of which each is a target.
+fn servers(target: &ValidTarget<'_>, user: &Key, services: Services<'_>) -> Vec<wire::Target> {
+    let at = |hostname: String, port: NonZeroU16| wire::Target {
+        hostname,
+        port: u32::from(port.get()),
+        ..self::target(target, user.namespace())
+    };
+    let (service, port) = match &target.server {
+        Server::Host { hostname, port, ip_address } => {
+            let ip_address = ip_address.map(|address| address.to_string()).unwrap_or_default();
+            return vec![wire::Target { ip_address, ..at((*hostname).to_owned(), *port) }];
+        }
+        Server::Service { service, port } => (service, *port),
+    };
+    match services.members(service, port, user) {
+        Err(_) => Vec::new(),
+        Ok(Members::Name(name, port)) => vec![at(name.to_owned(), port)],
+        Ok(Members::Pods(pods)) => {
+            // By this name it is called within the cluster, so certificates are made for it.
+            let hostname = format!("{}.{}.svc", service.name(), service.namespace());
+            let pod = |(address, port): (IpAddr, NonZeroU16)| wire::Target {
+                id: format!("{}/{}", target.id, SocketAddr::new(address, port.get())),
+                ip_address: address.to_string(),
+                ..at(hostname.clone(), port)
+            };
+            pods.into_iter().map(pod).collect()
+        }
+    }
 }
 
 const fn client(timeouts: Timeouts) -> wire::ClientSettings {
@@ -102,6 +146,7 @@ const fn client(timeouts: Timeouts) -> wire::ClientSettings {
     }
 }
 
+/// All but where it is.
 fn target(target: &ValidTarget<'_>, namespace: &str) -> wire::Target {
     let protocol = match target.protocol {
         TargetProtocol::Http10 => wire::Protocol::Http10,
@@ -110,14 +155,12 @@ fn target(target: &ValidTarget<'_>, namespace: &str) -> wire::Target {
     };
     wire::Target {
         id: target.id.clone().into_owned(),
-        hostname: target.hostname.to_owned(),
-        port: u32::from(target.port.get()),
         weight: target.weight,
-        ip_address: target.ip_address.map(|address| address.to_string()).unwrap_or_default(),
         protocol: protocol.into(),
         backup: target.backup,
         predicate: predicate(&target.predicate),
         tls: target.tls.as_ref().map(|tls| target_tls(tls, namespace)),
+        ..Default::default()
     }
 }
 

@@ -24,7 +24,8 @@ fn mirror(mirror: &ValidMirror) -> wire::Filter {
 fn destination(destination: &ValidDestination<'_>, key: &Key) -> wire::Destination {
     let backend = match &destination.backend {
         Destination::Reference(backend) => backend.to_string(),
-        Destination::Inline(_) => key.inline_backend(destination.index).to_string(),
+        // Of one that is withheld there is no such object.
+        Destination::Inline(_) | Destination::Withheld => key.inline_backend(destination.index).to_string(),
     };
     wire::Destination { backend, weight: destination.weight, filters: Vec::new() }
 }

@@ -1,20 +1,23 @@
 use std::collections::HashMap;
 
 use crds::BackendSpec;
+use crds::bounds::MAX_NAMESPACES;
+use dataplane_snapshot::Key;
 
 use super::{balancing, bounds, client, health, proxy, syntax, target};
 use crate::plan::findings::{Field, Findings};
 use crate::plan::model::{ValidBackend, ValidTarget};
 
-/// `None` only if something was found; `Some` doesn't mean that nothing was.
+/// `None` only if something was found; `Some` doesn't mean that nothing was. `user` is the object that has the backend.
 pub(in crate::plan) fn backend<'a>(
     spec: &'a BackendSpec,
-    name: &'a str,
+    user: &'a Key,
     at: &Field<'_>,
     findings: &mut Findings,
 ) -> Option<ValidBackend<'a>> {
     bounds::backend(spec, at, findings);
     root(spec, &at.name("root"), findings);
+    allowed_namespaces(&spec.allowed_namespaces, &at.name("allowedNamespaces"), findings);
     let load_balancing = balancing::load_balancing(&spec.load_balancing, &at.name("loadBalancing"), findings);
     if let Some(percent) = spec.panic_threshold.filter(|percent| *percent > 100) {
         let message = format!("{percent} is no share in percent: write 0 to 100");
@@ -33,11 +36,11 @@ pub(in crate::plan) fn backend<'a>(
     let at_targets = at.name("targets");
     let targets: Vec<_> = (0..)
         .zip(&spec.targets)
-        .map(|(index, spec)| target::target(spec, &at_targets.index(index), findings))
+        .map(|(index, spec)| target::target(spec, user.namespace(), &at_targets.index(index), findings))
         .collect();
     unique_ids(&targets, &at_targets, findings);
     Some(ValidBackend {
-        name: spec.display_name.as_deref().unwrap_or(name),
+        name: spec.display_name.as_deref().unwrap_or(user.name()),
         metadata: &spec.metadata,
         root: &spec.root,
         rewrite: spec.rewrite,
@@ -59,6 +62,13 @@ fn root(spec: &BackendSpec, at: &Field<'_>, findings: &mut Findings) {
         findings.invalid(at, format!("{:?} must start with '/', for instance /api", spec.root));
     }
     syntax::root(spec, at, findings);
+}
+
+fn allowed_namespaces(names: &[String], at: &Field<'_>, findings: &mut Findings) {
+    bounds::count(names.len(), MAX_NAMESPACES, at, findings);
+    for (index, name) in names.iter().enumerate().filter(|(_, name)| *name != "*") {
+        target::label(name, &at.index(index), findings);
+    }
 }
 
 /// Counters and health are kept per target id, so two targets mustn't share one.

@@ -1,7 +1,7 @@
 use crds::{BackendReference, RouteBackend, RouteFilters, RouteSpec};
 use dataplane_snapshot::{Key, Kind};
 
-use super::{backend, bounds, filters, matches, mirrors};
+use super::{backend, bounds, filters, matches, mirrors, target};
 use crate::plan::findings::{Field, Findings};
 use crate::plan::model::{Destination, ValidDestination, ValidRoute};
 
@@ -65,8 +65,15 @@ fn destination<'a>(
         (Some(reference), None) => {
             Some(Destination::Reference(self::reference(reference, key, &at.name("ref"), findings)))
         }
-        (None, Some(spec)) => backend(spec, key.name(), &at.name("inline"), findings)
-            .map(|backend| Destination::Inline(Box::new(backend))),
+        (None, Some(spec)) => {
+            let at = at.name("inline");
+            if !spec.allowed_namespaces.is_empty() {
+                let message =
+                    "only goes with a Backend of its own, as nobody else can name this one: leave it out";
+                findings.invalid(&at.name("allowedNamespaces"), message);
+            }
+            backend(spec, key, &at, findings).map(|backend| Destination::Inline(Box::new(backend)))
+        }
         (Some(_), Some(_)) => {
             findings.invalid(at, "has both ref and inline: write only one of them");
             None
@@ -88,9 +95,9 @@ pub(super) fn reference(
     if reference.name.is_empty() {
         findings.invalid(&at.name("name"), "write the name of a Backend");
     }
-    if reference.namespace.as_deref().is_some_and(|namespace| namespace != route.namespace()) {
-        let instead = format!("name a Backend in the route's own namespace, {}", route.namespace());
-        findings.unsupported(&at.name("namespace"), instead);
-    }
-    Key::new(Kind::Backend, route.namespace(), &*reference.name)
+    let namespace = match reference.namespace.as_deref().filter(|namespace| *namespace != route.namespace()) {
+        Some(other) => target::label(other, &at.name("namespace"), findings).unwrap_or_default(),
+        None => route.namespace(),
+    };
+    Key::new(Kind::Backend, namespace, &*reference.name)
 }

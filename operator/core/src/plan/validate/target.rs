@@ -3,32 +3,33 @@ use std::net::IpAddr;
 use std::num::NonZeroU16;
 
 use crds::bounds::{MAX_HOSTNAME, MAX_LABEL};
-use crds::{Protocol, Target, TlsConfig};
+use crds::{Protocol, ServiceReference, Target, TlsConfig};
+use dataplane_snapshot::{Key, Kind};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::{bounds, certificate, predicate};
 use crate::plan::findings::{Field, Findings};
-use crate::plan::model::{TargetProtocol, ValidTarget, ValidTargetTls};
+use crate::plan::model::{PortOfService, Server, TargetProtocol, ValidTarget, ValidTargetTls};
 
 pub(super) fn target<'a>(
     spec: &'a Target,
+    namespace: &str,
     at: &Field<'_>,
     findings: &mut Findings,
 ) -> Option<ValidTarget<'a>> {
     let tls = tls(spec, at, findings);
     let protocol = protocol(spec.protocol, &at.name("protocol"), findings);
-    let ip_address = ip_address(spec.ip_address.as_deref(), &at.name("ipAddress"), findings);
     let predicate = predicate::predicate(&spec.predicate, &at.name("predicate"), findings);
-    if spec.service.is_some() {
-        findings.unsupported(&at.name("service"), "write hostname and port");
-        if spec.hostname.is_some() || spec.port.is_some() || spec.ip_address.is_some() {
-            findings
-                .invalid(at, "hostname, port and ipAddress don't go with service: write only one of both");
+    let server = match &spec.service {
+        Some(service) => {
+            if spec.hostname.is_some() || spec.port.is_some() || spec.ip_address.is_some() {
+                let message = "hostname, port and ipAddress don't go with service: write only one of both";
+                findings.invalid(at, message);
+            }
+            self::service(service, namespace, &at.name("service"), findings)
         }
-        return None;
-    }
-    let hostname = hostname(spec.hostname.as_deref(), &at.name("hostname"), findings);
-    let port = port(spec.port, &at.name("port"), findings);
-    let (hostname, port) = (hostname?, port?);
+        None => host_and_port(spec, at, findings),
+    };
     let id = match spec.id.as_deref() {
         Some("") => {
             findings.invalid(&at.name("id"), "write at least one character, or leave it out");
@@ -39,15 +40,59 @@ pub(super) fn target<'a>(
     };
     Some(ValidTarget {
         id,
-        hostname,
-        port,
+        server: server?,
         weight: spec.weight,
-        ip_address: ip_address?,
         protocol: protocol?,
         backup: spec.backup,
         predicate: predicate?,
         tls,
     })
+}
+
+fn host_and_port<'a>(spec: &'a Target, at: &Field<'_>, findings: &mut Findings) -> Option<Server<'a>> {
+    let ip_address = ip_address(spec.ip_address.as_deref(), &at.name("ipAddress"), findings);
+    let hostname = hostname(spec.hostname.as_deref(), &at.name("hostname"), findings);
+    let port = port(spec.port, &at.name("port"), findings);
+    Some(Server::Host { hostname: hostname?, port: port?, ip_address: ip_address? })
+}
+
+/// `namespace` is that of who names it.
+fn service<'a>(
+    spec: &'a ServiceReference,
+    namespace: &str,
+    at: &Field<'_>,
+    findings: &mut Findings,
+) -> Option<Server<'a>> {
+    let name = label(&spec.name, &at.name("name"), findings);
+    let namespace = match &spec.namespace {
+        Some(other) => label(other, &at.name("namespace"), findings),
+        None => Some(namespace),
+    };
+    let port = match &spec.port {
+        IntOrString::Int(number) => {
+            let number = u16::try_from(*number).ok().and_then(NonZeroU16::new);
+            number.map(PortOfService::Number)
+        }
+        IntOrString::String(name) => {
+            (!name.is_empty() && bounds::fits(name.len(), MAX_LABEL)).then_some(PortOfService::Name(name))
+        }
+    };
+    if port.is_none() {
+        findings.invalid(&at.name("port"), "write the number of the Service's port, 1 to 65535, or its name");
+    }
+    Some(Server::Service { service: Key::new(Kind::Service, namespace?, name?), port: port? })
+}
+
+/// A name of Kubernetes without dots (RFC 1123 label).
+pub(super) fn label<'a>(text: &'a str, at: &Field<'_>, findings: &mut Findings) -> Option<&'a str> {
+    let is_good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_label = !text.is_empty() && bounds::fits(text.len(), MAX_LABEL) && text.bytes().all(is_good);
+    if is_label && !text.starts_with('-') && !text.ends_with('-') {
+        return Some(text);
+    }
+    findings
+        .invalid(at, format!("{text:?} is no name of Kubernetes: write lower-case letters, digits and '-'"));
+    None
 }
 
 /// `None`: clear text. What isn't enabled counts for nothing, but it must be well written all the same.
