@@ -32,7 +32,7 @@ pub struct CompiledBackend {
 #[derive(Debug)]
 pub(crate) struct Targets {
     list: Box<[CompiledTarget]>,
-    /// The turns of primaries, or of backups if there is nothing else.
+    /// The turns of primaries, or of backups if there is nothing else; only of those that are near, if some are.
     schedule: Schedule,
     cursor: Arc<Cursor>,
 }
@@ -136,7 +136,9 @@ impl Targets {
             list.push(CompiledTarget::compile(backend, index, target, states, lookup).map_err(at)?);
         }
         let backup = !list.iter().any(|target| !target.backup && target.weight > 0);
-        let turns = |target: &CompiledTarget| if target.backup == backup { target.weight } else { 0 };
+        let near = list.iter().any(|target| target.near && target.backup == backup && target.weight > 0);
+        let has_turns = |target: &CompiledTarget| target.backup == backup && (target.near || !near);
+        let turns = |target: &CompiledTarget| if has_turns(target) { target.weight } else { 0 };
         let schedule = Schedule::new(list.iter().map(turns));
         Ok(Self { list: list.into(), schedule, cursor: states.cursor(backend) })
     }

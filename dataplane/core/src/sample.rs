@@ -62,11 +62,18 @@ pub(crate) fn compiled_backend(
     backend: &wire::Backend,
     targets: Vec<wire::Target>,
 ) -> Result<CompiledBackend, String> {
+    compiled_backend_in(&BackendStates::new(), backend, targets)
+}
+
+pub(crate) fn compiled_backend_in(
+    states: &BackendStates,
+    backend: &wire::Backend,
+    targets: Vec<wire::Target>,
+) -> Result<CompiledBackend, String> {
     let key: Key = "backend/default/users".parse().unwrap();
-    let states = BackendStates::new();
     let (certificates, endpoints) = (Certificates::default(), wire::Endpoints { targets });
-    let targets = Targets::compile(&key, &endpoints, &states, &mut Lookup::new(&certificates))?;
-    CompiledBackend::compile(key, backend, Arc::new(targets), &states, &mut Passwords::default())
+    let targets = Targets::compile(&key, &endpoints, states, &mut Lookup::new(&certificates))?;
+    CompiledBackend::compile(key, backend, Arc::new(targets), states, &mut Passwords::default())
 }
 
 /// The target that the backend of `matched` gives a first try.

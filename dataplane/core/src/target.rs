@@ -27,6 +27,8 @@ pub struct CompiledTarget {
     pub(crate) weight: u32,
     /// Only for when no target without this is available.
     pub(crate) backup: bool,
+    /// It is in the worker's own zone, and goes before those that aren't.
+    pub(crate) near: bool,
     predicate: Predicate,
     /// Names it to clients that have to come back, and is what its share of keys goes by. Made of the backend's key and the
     /// target's id, so that all workers have the same.
@@ -97,6 +99,7 @@ impl CompiledTarget {
             tls,
             weight: target.weight,
             backup: target.backup,
+            near: !target.zone.is_empty() && target.zone == states.location().zone,
             predicate: Predicate::parse(target.predicate.as_ref(), states.location())?,
             token: token(backend, &target.id),
             place: connections::place(target),

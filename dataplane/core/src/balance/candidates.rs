@@ -31,6 +31,7 @@ impl Panic {
 /// 4. If no backup is eligible and too few primaries are healthy, as [`Panic`] says: primaries in spite of what health
 ///    checks found, so that a bad check can't take a whole backend away. An open breaker is respected nevertheless: it
 ///    goes by requests, and sees by itself when it has to close.
+/// 5. Of those that are left, the ones that are near, if there are any.
 #[derive(Debug)]
 pub(crate) struct Candidates<'t> {
     targets: &'t [CompiledTarget],
@@ -101,16 +102,20 @@ impl<'t> Candidates<'t> {
             let closed =
                 members(targets, first.backup, choice).filter(|target| target.state.is_closed(choice.now));
             let positions = closed.map(|target| target.position).collect();
-            return Self { targets, positions, sound: false }.untried(choice);
+            return Self { targets, positions, sound: false }.untried(choice).near();
         }
         let uses_second = !first.fresh && (second.fresh || first.eligible.is_empty());
         let positions = if uses_second { second.eligible } else { first.eligible };
-        Self { targets, positions, sound: true }.untried(choice)
+        Self { targets, positions, sound: true }.untried(choice).near()
     }
 
     /// Those that the request wasn't sent to yet; all of them if there is none.
     fn untried<H>(self, choice: &Choice<'_, H>) -> Self {
         if choice.tried.count() == 0 { self } else { self.prefer(|target| !choice.tried.contains(target)) }
+    }
+
+    fn near(self) -> Self {
+        self.prefer(|target| target.near)
     }
 
     /// Those that take the request although they came back not long ago; all of them if there is none.
@@ -134,9 +139,9 @@ impl<'t> Candidates<'t> {
         self.positions.binary_search(&target.position).is_ok()
     }
 
-    /// Whether they are primaries as `other` is one, or backups as it is one.
+    /// Whether they are primaries as `other` is one, or backups as it is one, and as near.
     pub(crate) fn are_like(&self, other: &CompiledTarget) -> bool {
-        self.iter().next().is_some_and(|target| target.backup == other.backup)
+        self.iter().next().is_some_and(|target| (target.backup, target.near) == (other.backup, other.near))
     }
 
     pub(crate) fn without(mut self, other: &CompiledTarget) -> Self {

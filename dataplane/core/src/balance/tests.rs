@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::spread;
 use crate::health::{Health, Standing};
 use crate::sample::{self, Head, target};
-use crate::{Choice, CompiledBackend, CompiledTarget, Moment, Tried};
+use crate::{BackendStates, Choice, CompiledBackend, CompiledTarget, Location, Moment, Tried};
 
 fn backend(targets: Vec<wire::Target>) -> CompiledBackend {
     sample::compiled_backend(&wire::Backend::default(), targets).unwrap()
@@ -104,6 +104,40 @@ fn a_request_reaches_backups_once_every_primary_was_tried() {
     assert!(["a", "b"].contains(&ids[3]), "all were tried: primaries again");
     let only = backend(vec![backup("x"), backup("y")]);
     assert_eq!(shares(&only, 10), BTreeMap::from([("x", 5), ("y", 5)]));
+}
+
+#[test]
+fn targets_of_the_own_zone_go_first_while_one_is_available() {
+    let states = BackendStates::at(Location { zone: "west-1".into(), ..Location::default() });
+    let zoned = |id: &str, weight, zone: &str| wire::Target { zone: zone.into(), ..target(id, weight) };
+    for policy in [wire::LoadBalancingPolicy::RoundRobin, wire::LoadBalancingPolicy::Random] {
+        let load_balancing = Some(wire::LoadBalancing { policy: policy.into(), ..Default::default() });
+        let wire = wire::Backend { load_balancing, ..wire::Backend::default() };
+        let spare = wire::Target { backup: true, ..zoned("spare", 1, "west-1") };
+        let targets = vec![
+            zoned("far", 1, "west-2"),
+            zoned("near", 1, "west-1"),
+            zoned("nowhere", 1, ""),
+            zoned("drained", 0, "west-1"),
+            zoned("close", 2, "west-1"),
+            spare,
+        ];
+        let backend = sample::compiled_backend_in(&states, &wire, targets).unwrap();
+        let picked = |backend: &CompiledBackend| {
+            shares(backend, 300).into_keys().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(picked(&backend), ["close", "near"]);
+        sick(&backend, &["near"]);
+        assert_eq!(picked(&backend), ["close"]);
+        open(&backend, &["close"]);
+        assert_eq!(picked(&backend), ["far", "nowhere"], "a primary of another zone goes before a backup");
+    }
+    let two = vec![zoned("far", 1, "west-2"), zoned("near", 1, "west-1")];
+    let two = sample::compiled_backend_in(&states, &wire::Backend::default(), two).unwrap();
+    assert_eq!(tries(&two, 3), ["near", "far", "near"]);
+    // Who doesn't know where it is prefers nothing.
+    let lost = backend(vec![zoned("a", 1, "west-1"), zoned("b", 1, "")]);
+    assert_eq!(shares(&lost, 10), BTreeMap::from([("a", 5), ("b", 5)]));
 }
 
 #[test]

@@ -211,6 +211,9 @@ pub struct Target {
     /// Absent: clear text.
     #[prost(message, optional, tag = "9")]
     pub tls: Option<TargetTls>,
+    /// Where it is, if workers in this zone prefer it; empty: nobody does.
+    #[prost(string, tag = "10")]
+    pub zone: String,
 }
 
 /// TLS towards a target. Certificates are named by their keys.

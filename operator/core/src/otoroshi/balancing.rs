@@ -26,7 +26,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> LoadBalancing {
         return LoadBalancing::default();
     };
     // A parameter of another type is left, and refused as unknown.
-    let mut balancing = LoadBalancing { type_, ..LoadBalancing::default() };
+    let prefer_own_zone = reader.bool("prefer_own_zone", false);
+    let mut balancing = LoadBalancing { type_, prefer_own_zone, ..LoadBalancing::default() };
     match type_ {
         Type::WeightedBestResponseTime => balancing.ratio = reader.float("ratio"),
         Type::Sticky => {
@@ -50,6 +51,7 @@ pub(super) fn write(balancing: &LoadBalancing) -> Value {
         ("header_name", balancing.header_name.as_ref().map(|name| json!(name))),
         ("cookie_name", balancing.cookie_name.as_ref().map(|name| json!(name))),
         ("cookie_ttl", balancing.cookie_ttl.map(|ttl| json!(ttl.as_millis()))),
+        ("prefer_own_zone", balancing.prefer_own_zone.then(|| json!(true))),
         ("query_name", balancing.query_name.as_ref().map(|name| json!(name))),
     ];
     for (name, value) in parameters {

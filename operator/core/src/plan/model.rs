@@ -24,6 +24,8 @@ pub(super) struct ValidBackend<'a> {
     /// `None`: targets are connected to directly.
     pub(super) proxy: Option<ValidProxy<'a>>,
     pub(super) load_balancing: Balancing<'a>,
+    /// Workers prefer pods of their own zone.
+    pub(super) prefer_own_zone: bool,
     /// In percent.
     pub(super) panic_threshold: Option<u32>,
     /// `None`: targets aren't checked.

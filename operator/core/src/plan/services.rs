@@ -11,19 +11,22 @@ use super::findings::{Field, Findings, problem};
 use super::grants::{self, Grants};
 use super::model::{PortOfService, Server, ValidBackend};
 use crate::{
-    Endpoint, EndpointConditions, Problem, ServicePort, ServiceSpec, SlicePort, SliceSpec, Spec,
-    UnresolvedReason, World, service_of, slice_key,
+    Endpoint, Problem, ServicePort, ServiceSpec, SlicePort, SliceSpec, Spec, UnresolvedReason, World,
+    service_of, slice_key,
 };
 
 /// All Services, for those who name them.
 #[derive(Clone, Copy)]
 pub(super) struct Services<'a>(pub(super) &'a World);
 
+/// Where pods take requests, and which zone each is in, if that is known.
+pub(super) type Pods<'a> = BTreeMap<(IpAddr, NonZeroU16), Option<&'a str>>;
+
 /// What a port of a Service leads to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Members<'a> {
     /// The pods that take requests.
-    Pods(BTreeSet<(IpAddr, NonZeroU16)>),
+    Pods(Pods<'a>),
     /// A name of elsewhere (type ExternalName), which workers look up.
     Name(&'a str, NonZeroU16),
 }
@@ -102,28 +105,25 @@ impl<'a> Services<'a> {
     /// The pods that take requests for a port, each once, though several slices may have it: those that are ready, or, if
     /// none is, those that end but still serve, as kube-proxy does (KEP-1669). One that ends gets nothing while another is
     /// ready, whatever else is said of it.
-    fn pods(self, service: &Key, port: &ServicePort) -> BTreeSet<(IpAddr, NonZeroU16)> {
-        let mut states = BTreeMap::<_, PodState>::new();
+    fn pods(self, service: &Key, port: &ServicePort) -> Pods<'a> {
+        let mut states = BTreeMap::<_, PodState<'a>>::new();
         for slice in self.slices(service) {
             let numbers = slice.ports.iter().filter(|of_slice| is_port(of_slice, port)).filter_map(number);
             for number in numbers {
-                let addresses =
-                    slice.endpoints.iter().filter_map(|one| Some((address(one)?, one.conditions)));
-                addresses.for_each(|(ip, now)| states.entry((ip, number)).or_default().see(now));
+                for endpoint in &slice.endpoints {
+                    let Some(address) = address(endpoint) else { continue };
+                    states.entry((address, number)).or_default().see(endpoint);
+                }
             }
         }
-        let those = |takes: fn(PodState) -> bool| {
-            states
-                .iter()
-                .filter(move |(_, state)| takes(**state))
-                .map(|(pod, _)| *pod)
-                .collect::<BTreeSet<_>>()
+        let those = |takes: fn(&PodState<'_>) -> bool| -> Pods<'a> {
+            states.iter().filter(|(_, state)| takes(state)).map(|(pod, state)| (*pod, state.zone)).collect()
         };
         let ready = those(|state| state.ready && !state.terminating);
         if ready.is_empty() { those(|state| state.serving && state.terminating) } else { ready }
     }
 
-    fn slices(self, service: &'a Key) -> impl Iterator<Item = &'a SliceSpec> {
+    fn slices<'k>(self, service: &'k Key) -> impl Iterator<Item = &'a SliceSpec> + use<'a, 'k> {
         let first = slice_key(service.namespace(), service.name(), "");
         let slices = self.0.slices.range_from(&first);
         let its = slices.take_while(move |(key, _)| key.kind() == Kind::Slice && service_of(key) == *service);
@@ -136,18 +136,21 @@ impl<'a> Services<'a> {
 
 /// What all slices together say of a pod.
 #[derive(Clone, Copy, Default)]
-struct PodState {
+struct PodState<'a> {
     ready: bool,
     serving: bool,
     terminating: bool,
+    zone: Option<&'a str>,
 }
 
-impl PodState {
+impl<'a> PodState<'a> {
     /// While a pod moves from one slice to another, one of them may tell an older state: a pod never comes back from its end.
-    fn see(&mut self, now: EndpointConditions) {
-        self.ready |= now.is_ready();
-        self.serving |= now.is_serving();
-        self.terminating |= now.is_terminating();
+    fn see(&mut self, endpoint: &'a Endpoint) {
+        let conditions = endpoint.conditions;
+        self.ready |= conditions.is_ready();
+        self.serving |= conditions.is_serving();
+        self.terminating |= conditions.is_terminating();
+        self.zone = self.zone.or(endpoint.zone.as_deref());
     }
 }
 

@@ -157,7 +157,7 @@ fn target(it: &wire::Target) -> Value {
         "id": it.id, "hostname": it.hostname, "port": it.port, "weight": format!("{}", it.weight),
         "ipAddress": it.ip_address, "protocol": format!("{:?}", it.protocol()), "backup": it.backup,
         "predicate": it.predicate.as_ref().and_then(|predicate| predicate.kind.as_ref()).map(predicate),
-        "tls": it.tls.as_ref().map(target_tls),
+        "tls": it.tls.as_ref().map(target_tls), "zone": it.zone,
     })
 }
 

@@ -19,7 +19,7 @@ fn backends() -> Vec<Value> {
         json!({ "type": "WeightedBestResponseTime", "ratio": 0.1 }),
         json!({ "type": "HeaderHash", "header_name": "h" }),
         json!({ "type": "Sticky", "cookie_name": "c", "cookie_ttl": 1 }),
-        json!({ "type": "QueryHash", "query_name": "q" }),
+        json!({ "type": "QueryHash", "query_name": "q", "prefer_own_zone": true }),
     ];
     let written = |(balancing, predicate): (Value, &Value)| {
         let backend = json!({

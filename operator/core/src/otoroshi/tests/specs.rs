@@ -134,7 +134,8 @@ fn load_balancing() -> impl Strategy<Value = LoadBalancing> {
     let sticky = (option::of(word()), option::of(duration())).prop_map(|(cookie_name, cookie_ttl)| {
         LoadBalancing { type_: Sticky, cookie_name, cookie_ttl, ..LoadBalancing::default() }
     });
-    prop_oneof![plain, ratio, hash, sticky]
+    (prop_oneof![plain, ratio, hash, sticky], any::<bool>())
+        .prop_map(|(balancing, prefer_own_zone)| LoadBalancing { prefer_own_zone, ..balancing })
 }
 
 fn health_check() -> impl Strategy<Value = HealthCheck> {

@@ -95,6 +95,9 @@ pub(in crate::plan) fn endpoints(
     services: Services<'_>,
 ) -> wire::Endpoints {
     let mut targets: Vec<_> = backend.targets.iter().flat_map(|one| servers(one, user, services)).collect();
+    if !backend.prefer_own_zone {
+        targets.iter_mut().for_each(|target| target.zone.clear());
+    }
     // Whoever gives a target the id of a pod has that pod once: workers refuse targets with one id.
     let mut ids = HashSet::new();
     targets.retain(|target| ids.insert(target.id.clone()));
@@ -121,9 +124,10 @@ fn servers(target: &ValidTarget<'_>, user: &Key, services: Services<'_>) -> Vec<
         Ok(Members::Pods(pods)) => {
             // By this name it is called within the cluster, so certificates are made for it.
             let hostname = format!("{}.{}.svc", service.name(), service.namespace());
-            let pod = |(address, port): (IpAddr, NonZeroU16)| wire::Target {
+            let pod = |((address, port), zone): ((IpAddr, NonZeroU16), Option<&str>)| wire::Target {
                 id: format!("{}/{}", target.id, SocketAddr::new(address, port.get())),
                 ip_address: address.to_string(),
+                zone: zone.unwrap_or_default().to_owned(),
                 ..at(hostname.clone(), port)
             };
             pods.into_iter().map(pod).collect()

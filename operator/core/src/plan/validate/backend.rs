@@ -52,6 +52,7 @@ pub(in crate::plan) fn backend<'a>(
         proxy,
         health_check,
         load_balancing,
+        prefer_own_zone: spec.load_balancing.prefer_own_zone,
         panic_threshold: spec.panic_threshold,
         targets: targets.into_iter().collect::<Option<_>>()?,
     })
