@@ -219,13 +219,13 @@ pub struct TlsConfig {
     /// Take any certificate of the target, also a self-signed one or one for another name. Default: false.
     #[serde(default)]
     pub trust_all: bool,
-    /// Client certificates shown to a target that asks for one, the first that fits: names of files `certificates/NAME.crt`
-    /// with their `NAME.key`. Secrets of a cluster are not read yet.
+    /// Client certificates shown to a target that asks for one, the first that fits: names of Secrets of type
+    /// kubernetes.io/tls in the namespace of the object, or of files `certificates/NAME.crt` with their `NAME.key`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "crate::bounds::certificates")]
     pub certs: Vec<String>,
-    /// Certificates that the target's one has to be, or to be signed by: names of files `certificates/NAME.crt`. Empty: what
-    /// the worker's system trusts.
+    /// Certificates that the target's one has to be, or to be signed by: names of Secrets with `ca.crt` or `tls.crt`, or of
+    /// files `certificates/NAME.crt`. Empty: what the worker's system trusts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "crate::bounds::certificates")]
     pub trusted_certs: Vec<String>,

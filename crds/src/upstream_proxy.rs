@@ -43,10 +43,10 @@ pub struct UpstreamProxy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SecretEntry {
-    /// The secret: the folder `secrets/NAME` of the resources. Secrets of a cluster are not supported yet.
+    /// The Secret, of any type but kubernetes.io/tls; outside a cluster the folder `secrets/NAME` of the resources.
     #[schemars(length(min = 1, max = MAX_HOSTNAME), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,
-    /// The entry: a file in that folder.
+    /// The entry of its `data`, or the file in that folder.
     #[schemars(length(min = 1, max = MAX_HOSTNAME), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
     pub key: String,
 }

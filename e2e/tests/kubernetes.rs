@@ -9,6 +9,8 @@ mod definitions;
 mod fixture;
 #[path = "kubernetes/mirror.rs"]
 mod mirror;
+#[path = "kubernetes/secrets.rs"]
+mod secrets;
 #[path = "kubernetes/services.rs"]
 mod services;
 #[path = "kubernetes/source.rs"]

@@ -1,12 +1,17 @@
 //! Leader and worker as processes, with a real API server: what is applied is served, and keeps being served without it.
 #![expect(clippy::indexing_slicing, reason = "a field that JSON lacks is null")]
 
+#[path = "kubernetes/pod.rs"]
+mod pod;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::time::{Duration, Instant};
 
-use e2e::kube::{ApiServer, User};
-use e2e::process::{CREDENTIALS, Gateway, Program, get, until};
+use e2e::kube::{ApiServer, Kubectl, User};
+use e2e::process::{CREDENTIALS, Gateway, Load, Program, figure, get, until};
+use pod::Pod;
 
 const HELLO: &str = include_str!("../../examples/quickstart/hello.yaml");
 const REFUSED: &str = include_str!("../../examples/quickstart/refused.yaml");
@@ -57,13 +62,18 @@ fn serves(worker: &Gateway) -> Option<()> {
     (name == "one" || name == "two").then_some(())
 }
 
+fn define(kubectl: &Kubectl) -> anyhow::Result<()> {
+    kubectl.must_with(&crds::to_yaml(), &["apply", "--server-side", "-f", "-"])?;
+    kubectl.must(&["wait", "--for=condition=Established", "--timeout=30s", "crd/backends.komainu.dev"])?;
+    kubectl.must(&["wait", "--for=condition=Established", "--timeout=30s", "crd/routes.komainu.dev"])?;
+    Ok(())
+}
+
 #[test]
 fn what_is_applied_is_served_also_without_the_api_server() -> anyhow::Result<()> {
     let mut server = ApiServer::start()?;
     let kubectl = server.kubectl();
-    kubectl.must_with(&crds::to_yaml(), &["apply", "--server-side", "-f", "-"])?;
-    kubectl.must(&["wait", "--for=condition=Established", "--timeout=30s", "crd/backends.komainu.dev"])?;
-    kubectl.must(&["wait", "--for=condition=Established", "--timeout=30s", "crd/routes.komainu.dev"])?;
+    define(&kubectl)?;
     let folder = tempfile::tempdir()?;
     let (_first, one) = Program::echo("one", folder.path());
     let (_second, two) = Program::echo("two", folder.path());
@@ -87,5 +97,71 @@ fn what_is_applied_is_served_also_without_the_api_server() -> anyhow::Result<()>
     let _fresh = fresh.start_ready();
     until("a fresh worker serves", || serves(&fresh));
     assert_eq!(serves(&worker), Some(()));
+    Ok(())
+}
+
+const PODS: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: pods}
+spec: {ports: [{port: 80}]}
+---
+apiVersion: komainu.dev/v1alpha1
+kind: Backend
+metadata: {name: pods}
+spec: {targets: [{service: {name: pods, port: 80}}]}
+---
+apiVersion: komainu.dev/v1alpha1
+kind: Route
+metadata: {name: pods}
+spec: {matches: [{paths: [{value: /pods}]}], backends: [{ref: {name: pods}}]}
+";
+
+/// From the request that writes the slice to the last request at a pod, with traffic all the time.
+#[test]
+fn a_pod_that_ends_gets_no_request_after_100_ms() -> anyhow::Result<()> {
+    let server = ApiServer::start()?;
+    let kubectl = server.kubectl();
+    define(&kubectl)?;
+    let folder = tempfile::tempdir()?;
+    let (ends, stays) = (Pod::start()?, Pod::start()?);
+    kubectl.apply(&[PODS, &ends.slice("ends"), &stays.slice("stays")].concat())?;
+    let gateway = Gateway::bare_leader(folder.path());
+    let kubeconfig = server.kubeconfig(User::Admin);
+    let _leader = Leader::start(&gateway, &kubeconfig, folder.path())?;
+    let worker = Gateway::worker(folder.path(), "worker", &gateway);
+    let _worker = worker.start_ready();
+    kubectl.must(&["wait", "--for=condition=Programmed", "--timeout=30s", "backend/pods", "route/pods"])?;
+
+    operator_kubernetes::install_crypto_provider();
+    let runtime = tokio::runtime::Runtime::new()?;
+    let client = runtime.block_on(operator_kubernetes::connect(Some(&kubeconfig)))?;
+    let load = Load::start(worker.port, &["/pods"], 4, Duration::from_millis(1));
+    let mut took = Vec::new();
+    for _ in 0..10 {
+        let before = (ends.requests(), stays.requests());
+        until("both get requests", || {
+            (ends.requests() > before.0 + 20 && stays.requests() > before.1 + 20).then_some(())
+        });
+        let written = Instant::now();
+        runtime.block_on(
+            client.request_text(ends.conditions("ends", "ready: false, serving: true, terminating: true")?),
+        )?;
+        let seen = load.served();
+        until("many requests later", || (load.served() > seen + 500).then_some(()));
+        let last = ends.last_request().unwrap_or(written);
+        took.push(last.saturating_duration_since(written));
+        runtime.block_on(
+            client.request_text(ends.conditions("ends", "ready: true, serving: true, terminating: false")?),
+        )?;
+    }
+    let report = load.stop();
+    assert_eq!(report.failures, Vec::<String>::new(), "{report:?}");
+    took.sort_unstable();
+    let [median, most] =
+        [took.len() / 2, took.len() - 1].map(|index| took.get(index).copied().unwrap_or_default());
+    figure("slice_to_last_request_ms_median", median.as_millis());
+    figure("slice_to_last_request_ms_most", most.as_millis());
+    assert!(most <= Duration::from_millis(100), "{took:?}");
     Ok(())
 }

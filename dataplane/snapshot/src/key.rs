@@ -129,6 +129,11 @@ impl Key {
         Self::new(Kind::Backend, self.namespace(), format!("{}~{index}", self.name()))
     }
 
+    /// The key of the certificates that this one comes with to be trusted in its place.
+    pub fn authorities(&self) -> Self {
+        Self::new(Kind::Certificate, self.namespace(), format!("{}~authorities", self.name()))
+    }
+
     /// The key of the secret with the password that this backend shows to its forward proxy.
     pub fn proxy_password(&self) -> Self {
         Self::new(Kind::Secret, self.namespace(), format!("{}~proxy", self.name()))

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use dataplane_snapshot::Key;
+use dataplane_snapshot::{Key, Kind};
 use e2e::kube::{ApiServer, Kubectl, User};
 use operator_core::programmed::{Applied, Counted, Ledger, Share, Verdicts};
 use operator_core::{ListenerSettings, Memo, SourceView, World, plan};
@@ -99,9 +99,11 @@ impl Leader {
         self.views.borrow().clone()
     }
 
-    /// The names of all objects, once there is a view.
+    /// The names of all Backends and Routes, once there is a view.
     pub(crate) fn names(&self) -> Option<Vec<String>> {
-        Some(self.view()?.objects.keys().map(|key| format!("{}/{}", key.kind(), key.name())).collect())
+        let view = self.view()?;
+        let ours = view.objects.keys().filter(|key| matches!(key.kind(), Kind::Backend | Kind::Route));
+        Some(ours.map(|key| format!("{}/{}", key.kind(), key.name())).collect())
     }
 }
 

@@ -6,7 +6,8 @@ use e2e::kube::{ApiServer, User};
 use e2e::process::{until, within};
 use operator_core::Owner;
 
-use crate::fixture::{Leader, backend, define, route};
+use crate::fixture::{Leader, backend, define, key, route};
+use crate::services::{service, slice};
 
 #[test]
 fn a_leader_without_its_api_server_serves_from_the_mirror() -> anyhow::Result<()> {
@@ -16,11 +17,18 @@ fn a_leader_without_its_api_server_serves_from_the_mirror() -> anyhow::Result<()
     let start = |server: &ApiServer| Leader::start(server, User::Admin, &[], folder.path());
 
     let leader = start(&server)?;
-    server.kubectl().apply(&[backend("users", "one.test"), route("shop", "/shop", "users")].concat())?;
-    until("both are seen", || (leader.names()? == ["route/shop", "backend/users"]).then_some(()));
-    until("both are mirrored", || {
+    let pods =
+        [service("users", "{ports: [{port: 80}]}"), slice("users", "users", "[{port: 8080}]", &["10.0.0.1"])];
+    let objects = [backend("users", "one.test"), route("shop", "/shop", "users"), pods.concat()];
+    server.kubectl().apply(&objects.concat())?;
+    let users = key("slice/default/users/users")?;
+    until("both are seen, and the pods", || {
+        (leader.names()? == ["route/shop", "backend/users"]).then_some(())?;
+        leader.view()?.objects.contains_key(&users).then_some(())
+    });
+    until("all are mirrored", || {
         let listing = leader.runtime.block_on(leader.store.list(Owner::Kubernetes)).ok()?;
-        (listing.objects.len() == 2).then_some(())
+        (listing.objects.len() == leader.view()?.objects.len()).then_some(())
     });
     let seen = leader.view().unwrap();
 

@@ -27,12 +27,13 @@ spec:
       schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
 "#;
 
-fn service(name: &str, spec: &str) -> String {
+/// A Service with this spec.
+pub(crate) fn service(name: &str, spec: &str) -> String {
     format!("---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {spec}\n")
 }
 
 /// A slice of `service` whose endpoints are `address` or `address!`, of which the latter end.
-fn slice(name: &str, service: &str, ports: &str, endpoints: &[&str]) -> String {
+pub(crate) fn slice(name: &str, service: &str, ports: &str, endpoints: &[&str]) -> String {
     let family = if endpoints.iter().any(|address| address.contains(':')) { "IPv6" } else { "IPv4" };
     let endpoint = |address: &&str| {
         let ends = address.ends_with('!');

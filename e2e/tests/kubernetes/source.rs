@@ -97,21 +97,52 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: komainu-
 subjects: [{kind: User, apiGroup: rbac.authorization.k8s.io, name: leader}]
 ";
 
+/// A Backend that names a Service and a Secret, with both.
+const NAMING: &str = "---
+apiVersion: komainu.dev/v1alpha1
+kind: Backend
+metadata: {name: naming}
+spec:
+  targets: [{service: {name: users, port: 80}}]
+  client: {proxy: {host: p.test, port: 80, principal: u, passwordSecret: {name: proxy, key: password}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: users}
+spec: {ports: [{port: 80}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: users, labels: {kubernetes.io/service-name: users}}
+addressType: IPv4
+ports: [{port: 8080}]
+endpoints: [{addresses: [10.0.0.1]}]
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: proxy}
+stringData: {password: hush}
+";
+
 #[test]
 fn the_documented_rules_are_all_that_a_leader_needs() -> anyhow::Result<()> {
     let server = ApiServer::start()?;
     let kubectl = server.kubectl();
     define(&kubectl)?;
-    kubectl.apply(&[backend("users", "a.test"), route("shop", "/shop", "users")].concat())?;
+    kubectl
+        .apply(&[backend("users", "a.test"), route("shop", "/shop", "users"), NAMING.to_owned()].concat())?;
     let folder = tempfile::tempdir()?;
     let leader = Leader::start(&server, User::Leader, &[], folder.path())?;
     let rules =
         DOCUMENTATION.split("```").find_map(|block| block.strip_prefix("yaml\n")).context("no rules")?;
     kubectl.apply(&[rules, BINDING].concat())?;
     until("it sees what it may see now", || {
-        (leader.names()? == ["route/shop", "backend/users"]).then_some(())
+        let view = leader.view()?;
+        let named = ["service/default/users", "slice/default/users/users", "secret/default/proxy"];
+        (leader.names()? == ["route/shop", "backend/naming", "backend/users"]).then_some(())?;
+        named.iter().all(|name| name.parse().is_ok_and(|key| view.objects.contains_key(&key))).then_some(())
     });
-    for object in ["backend/users", "route/shop"] {
+    for object in ["backend/users", "backend/naming", "route/shop"] {
         kubectl.must(&["wait", "--for=condition=Programmed", "--timeout=30s", object])?;
     }
     Ok(())

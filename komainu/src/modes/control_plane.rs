@@ -8,7 +8,7 @@ use operator_core::Owner;
 use operator_core::programmed::{Counted, Verdicts};
 use operator_core::session::Identity;
 use operator_files::{Numbering, Watching};
-use operator_kubernetes::{KubernetesSettings, Links};
+use operator_kubernetes::{KubernetesSettings, Links, SecretName};
 use operator_server::admin::{self, Admin};
 use operator_server::cluster::{Client, Cluster, ClusterSettings, Compression, Introduction};
 use operator_server::leader::{self, Leader, LeaderHandle, Metrics, Source};
@@ -63,7 +63,7 @@ pub(super) async fn start(
     let verdicts = leader::judge(planning.planned.clone(), counted);
     if settings.kubernetes.enabled {
         let links = Links { store: store.clone(), views: kubernetes, verdicts: verdicts.clone() };
-        watch_kubernetes(settings, links, stop).await?;
+        watch_kubernetes(settings, listeners::secrets(settings)?, links, stop).await?;
     }
     let router = router(&cluster, server_credentials, store, &planning, verdicts);
     Ok(ControlPlane { snapshot: planning.snapshot, cluster, router, _folder: folder })
@@ -199,13 +199,14 @@ async fn numbering(store: Arc<dyn StateStore>) -> anyhow::Result<Numbering> {
 
 async fn watch_kubernetes(
     settings: &Settings,
+    secrets: Vec<SecretName>,
     links: Links,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     operator_kubernetes::install_crypto_provider();
     let client = operator_kubernetes::connect(None).await.context("setting kubernetes.enabled")?;
     let namespaces = settings.kubernetes.namespaces.clone();
-    let kubernetes = KubernetesSettings { namespaces, ..KubernetesSettings::default() };
+    let kubernetes = KubernetesSettings { namespaces, secrets, ..KubernetesSettings::default() };
     tokio::spawn(operator_kubernetes::run(client, kubernetes, links, shutdown::asked(stop)));
     Ok(())
 }

@@ -6,6 +6,7 @@ use anyhow::ensure;
 use operator_core::{
     ClientCertificates, ClientTrust, ListenerProtocol, ListenerSettings, ListenerTls, check_listeners,
 };
+use operator_kubernetes::SecretName;
 
 use crate::settings::{self, Settings};
 
@@ -18,6 +19,25 @@ pub(super) fn of(settings: &Settings) -> anyhow::Result<Vec<ListenerSettings>> {
     let problems: Vec<_> = check_listeners(&listeners).iter().map(ToString::to_string).collect();
     ensure!(problems.is_empty(), "setting listeners: {}", problems.join("; "));
     Ok(listeners)
+}
+
+/// The Secrets of a cluster that listeners name, as `namespace/name`.
+pub(super) fn secrets(settings: &Settings) -> anyhow::Result<Vec<SecretName>> {
+    let listeners = of(settings)?;
+    let tls = listeners.iter().filter_map(|listener| match &listener.protocol {
+        ListenerProtocol::Http => None,
+        ListenerProtocol::Https(tls) => Some(tls),
+    });
+    let names = tls.flat_map(|tls| {
+        let trusted = match &tls.clients {
+            ClientCertificates::Ignored => &[][..],
+            ClientCertificates::Optional(trust) | ClientCertificates::Required(trust) => &trust.authorities,
+        };
+        tls.certificates.iter().chain(trusted)
+    });
+    let secret =
+        |(namespace, name): (&str, &str)| SecretName { namespace: namespace.into(), name: name.into() };
+    Ok(names.filter_map(|name| name.split_once('/')).map(secret).collect())
 }
 
 fn listener(written: settings::Listener) -> anyhow::Result<ListenerSettings> {
@@ -88,6 +108,16 @@ mod tests {
         let certificates = vec!["b".to_owned(), "a".to_owned()];
         let expected = ListenerTls { certificates, clients: ClientCertificates::Required(trust) };
         assert_eq!(listeners[0].protocol, ListenerProtocol::Https(Arc::new(expected)));
+    }
+
+    #[test]
+    fn names_with_a_namespace_are_secrets_of_the_cluster() {
+        let tls =
+            "{certificates: [site, edge/site], clientCertificates: Optional, clientAuthorities: [edge/ca]}";
+        let yaml = format!("listeners: [{{protocol: HTTPS, tls: {tls}}}, {{}}]");
+        let named = secrets(&serde_saphyr::from_str(&yaml).unwrap()).unwrap();
+        let names: Vec<_> = named.iter().map(|of| format!("{}/{}", of.namespace, of.name)).collect();
+        assert_eq!(names, ["edge/site", "edge/ca"]);
     }
 
     #[test]

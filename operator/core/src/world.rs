@@ -71,6 +71,8 @@ pub struct CertificateSpec {
     pub chain: Vec<Bytes>,
     /// The one that the first certificate was made for: the source has compared them.
     pub key: Option<PrivateKey>,
+    /// DER of those that are to be trusted in its place; empty: itself.
+    pub authorities: Vec<Bytes>,
     /// What the source says of it, which has a clock: that it is expired, for instance.
     pub warnings: Vec<Problem>,
 }

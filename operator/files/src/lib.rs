@@ -18,7 +18,7 @@ mod schema;
 mod secret;
 mod watch;
 
-pub use certificate::{CertificateFile, CertificateFiles};
+pub use certificate::{CertificateFile, CertificateFiles, certificate_of_pem};
 pub use check::{Report, check};
 pub use folder::{FolderError, FolderSource, Loaded};
 pub use locate::{locate, place_of};

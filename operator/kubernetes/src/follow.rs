@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::collection::Listed;
 use crate::error::{Asked, SourceError};
+use crate::named::SecretName;
 use crate::read::{lighten, revision};
 use crate::scope::Scope;
 
@@ -54,12 +55,20 @@ pub(crate) enum Heard {
     Failed(SourceError),
 }
 
+/// Who heard something.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Ear {
+    /// The place among all scopes.
+    Scope(usize),
+    Secret(SecretName),
+}
+
 pub(crate) struct Follower {
-    /// Its place among all scopes, told with whatever it hears.
-    pub(crate) index: usize,
+    /// Told with whatever it hears.
+    pub(crate) ear: Ear,
     pub(crate) scope: Scope,
     pub(crate) client: Client,
-    pub(crate) heard: mpsc::Sender<(usize, Heard)>,
+    pub(crate) heard: mpsc::Sender<(Ear, Heard)>,
     /// Asks for a new list.
     pub(crate) again: Arc<Notify>,
     /// Which version of the API the cluster has; see [`Scope::versions`].
@@ -127,6 +136,7 @@ impl Follower {
         let epoch = self.epoch().await?;
         let api = self.scope.api(&self.client, self.version);
         let mut parameters = ListParams::default().limit(PAGE);
+        parameters.field_selector = self.scope.fields();
         let mut objects = Vec::new();
         loop {
             let page = self.ask(Asked::ListOrWatch, api.list(&parameters)).await?;
@@ -192,6 +202,7 @@ impl Follower {
     async fn watch_once(&self, version: &mut String, pause: &mut Duration) -> Result<Ended, SourceError> {
         let api = self.scope.api(&self.client, self.version);
         let parameters = WatchParams::default().timeout(WATCH_SECONDS);
+        let parameters = WatchParams { field_selector: self.scope.fields(), ..parameters };
         let end = Instant::now() + Duration::from_secs(WATCH_SECONDS.into()) + WATCH_GRACE;
         let events = match self.ask(Asked::ListOrWatch, api.watch(&parameters, version)).await {
             Err(SourceError::Refused { code: GONE, .. }) => return Ok(Ended::TooOld),
@@ -238,7 +249,7 @@ impl Follower {
 
     async fn tell(&self, heard: Heard) {
         // Nobody listens only when this loop is about to be dropped too.
-        let _ = self.heard.send((self.index, heard)).await;
+        let _ = self.heard.send((self.ear.clone(), heard)).await;
     }
 
     /// Tells the error and waits before the next try.

@@ -63,6 +63,10 @@ pub(crate) fn lighten(kind: Kind, object: &mut DynamicObject) {
             object.data = json!({ "spec": light(kind, &spec) });
         }
         Kind::Slice => object.data = light(kind, &object.data),
+        Kind::Secret => {
+            let mut part = |name| object.data.get_mut(name).map(Value::take).unwrap_or_default();
+            object.data = json!({ "data": part("data"), "type": part("type") });
+        }
         _ => {}
     }
 }

@@ -1,10 +1,12 @@
 use std::fmt;
 
 use dataplane_snapshot::Kind;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::{ApiResource, DynamicObject};
 use kube::{Api, Client};
+
+use crate::named::SecretName;
 
 /// The kinds that are watched.
 const KINDS: [Kind; 5] = [Kind::Backend, Kind::Route, Kind::Service, Kind::Slice, Kind::Grant];
@@ -12,16 +14,22 @@ const KINDS: [Kind; 5] = [Kind::Backend, Kind::Route, Kind::Service, Kind::Slice
 /// Of ReferenceGrant, the newest first: clusters have what their definitions of the Gateway API have.
 const GRANT_VERSIONS: &[&str] = &["v1", "v1beta1"];
 
-/// What one watch covers: a kind, in one namespace or in all.
+/// What one watch covers: a kind, in one namespace or in all, or one Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Scope {
     kind: Kind,
     namespace: Option<String>,
+    name: Option<String>,
 }
 
 impl Scope {
     pub(crate) const fn new(kind: Kind, namespace: Option<String>) -> Self {
-        Self { kind, namespace }
+        Self { kind, namespace, name: None }
+    }
+
+    /// A Secret is watched by itself: a leader need not read others.
+    pub(crate) fn of_secret(SecretName { namespace, name }: &SecretName) -> Self {
+        Self { kind: Kind::Secret, namespace: Some(namespace.clone()), name: Some(name.clone()) }
     }
 
     /// Every kind in all namespaces, or in each of those listed.
@@ -38,6 +46,11 @@ impl Scope {
 
     pub(crate) const fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// The field selector of lists and watches.
+    pub(crate) fn fields(&self) -> Option<String> {
+        self.name.as_ref().map(|name| format!("metadata.name={name}"))
     }
 
     pub(crate) fn namespace(&self) -> Option<&str> {
@@ -92,9 +105,10 @@ impl Scope {
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.namespace {
-            Some(namespace) => write!(f, "{} in {namespace}", self.plural()),
-            None => f.write_str(&self.plural()),
+        match (&self.namespace, &self.name) {
+            (Some(namespace), Some(name)) => write!(f, "{} {name} in {namespace}", self.plural()),
+            (Some(namespace), None) => write!(f, "{} in {namespace}", self.plural()),
+            (None, _) => f.write_str(&self.plural()),
         }
     }
 }
@@ -104,6 +118,7 @@ pub(crate) fn api_resource(kind: Kind, version: usize) -> ApiResource {
     match kind {
         Kind::Backend => ApiResource::erase::<crds::Backend>(&()),
         Kind::Service => ApiResource::erase::<Service>(&()),
+        Kind::Secret => ApiResource::erase::<Secret>(&()),
         Kind::Slice => ApiResource::erase::<EndpointSlice>(&()),
         Kind::Grant => {
             let (group, version) =

@@ -3,7 +3,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dataplane_snapshot::Epoch;
+use jiff::Timestamp;
 use kube::Client;
+use kube::api::DynamicObject;
 use operator_core::SourceView;
 use operator_core::programmed::Verdicts;
 use operator_store::StateStore;
@@ -11,12 +13,15 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
-use crate::collection::{Collection, Outcome};
+use crate::collection::{Collection, Listed, Outcome};
 use crate::error::SourceError;
-use crate::follow::{Follower, Heard};
+use crate::follow::{Ear, Follower, Heard};
 use crate::mirror::{self, Mirrored};
-use crate::read::{key_of, present};
+use crate::named::SecretName;
+use crate::read::{key_of, present, revision};
 use crate::scope::Scope;
+use crate::secret;
+use crate::secrets::Secrets;
 use crate::status::{Told, show};
 use crate::watched::{View, Watched};
 
@@ -27,13 +32,15 @@ const WAITING_EVENTS: usize = 1024;
 pub struct KubernetesSettings {
     /// The namespaces to watch; empty: all.
     pub namespaces: Vec<String>,
+    /// Secrets that are read whatever Backends and Routes name: those of settings.
+    pub secrets: Vec<SecretName>,
     /// How long the API server may be silent at the start before the mirror is served. Default 2 s.
     pub mirror_after: Duration,
 }
 
 impl Default for KubernetesSettings {
     fn default() -> Self {
-        Self { namespaces: Vec::new(), mirror_after: Duration::from_secs(2) }
+        Self { namespaces: Vec::new(), secrets: Vec::new(), mirror_after: Duration::from_secs(2) }
     }
 }
 
@@ -65,7 +72,7 @@ pub async fn run(client: Client, settings: KubernetesSettings, links: Links, sto
         let notify = Arc::new(Notify::new());
         again.push(notify.clone());
         let follower = Follower {
-            index,
+            ear: Ear::Scope(index),
             scope: scope.clone(),
             client: client.clone(),
             heard: heard.clone(),
@@ -79,7 +86,8 @@ pub async fn run(client: Client, settings: KubernetesSettings, links: Links, sto
     let objects = mirrored.as_ref().map_or(&empty, |mirrored| &mirrored.objects);
     let epoch = mirrored.as_ref().map(|mirrored| &mirrored.as_of.epoch);
     let source = Source {
-        watched: Watched::new(scopes, objects, epoch),
+        watched: Watched::new(scopes, objects, epoch, &settings.secrets),
+        secrets: Secrets::new(client, heard),
         views: links.views,
         to_mirror,
         told,
@@ -97,6 +105,7 @@ pub async fn run(client: Client, settings: KubernetesSettings, links: Links, sto
 
 struct Source {
     watched: Watched,
+    secrets: Secrets,
     views: watch::Sender<Option<Arc<SourceView>>>,
     to_mirror: watch::Sender<Option<Arc<View>>>,
     told: mpsc::UnboundedSender<Told>,
@@ -104,28 +113,29 @@ struct Source {
     again: Vec<Arc<Notify>>,
     /// Per scope: when to ask.
     list_again: BTreeMap<usize, Instant>,
-    /// Per scope: what was last said to be wrong, so that it is said once.
-    troubles: BTreeMap<usize, SourceError>,
+    /// What was last said to be wrong, so that it is said once.
+    troubles: BTreeMap<Ear, SourceError>,
     is_published: bool,
 }
 
 impl Source {
     async fn run(
         mut self,
-        mut events: mpsc::Receiver<(usize, Heard)>,
+        mut events: mpsc::Receiver<(Ear, Heard)>,
         mut mirrored: Option<Mirrored>,
         mirror_after: Duration,
     ) {
         let give_up = Instant::now() + mirror_after;
         loop {
+            self.secrets.follow(self.watched.named());
             let list_again = self.list_again.values().min().copied();
             tokio::select! {
                 event = events.recv() => {
-                    let Some((index, heard)) = event else { return };
-                    let mut changed = self.take(index, heard);
+                    let Some((ear, heard)) = event else { return };
+                    let mut changed = self.hear(ear, heard);
                     // What has come meanwhile becomes one view.
-                    while let Ok((index, heard)) = events.try_recv() {
-                        changed |= self.take(index, heard);
+                    while let Ok((ear, heard)) = events.try_recv() {
+                        changed |= self.hear(ear, heard);
                     }
                     if changed {
                         self.publish();
@@ -142,12 +152,47 @@ impl Source {
     }
 
     /// Whether there may be another view.
+    fn hear(&mut self, ear: Ear, heard: Heard) -> bool {
+        match ear {
+            Ear::Scope(index) => self.take(index, heard),
+            Ear::Secret(name) => self.take_secret(&name, heard),
+        }
+    }
+
+    /// Whether there may be another view.
+    fn take_secret(&mut self, name: &SecretName, heard: Heard) -> bool {
+        let read = |object: &DynamicObject| secret::read(&name.namespace, &name.name, object, &now());
+        let of = |object: &DynamicObject| {
+            revision(object.metadata.resource_version.as_deref()).unwrap_or_default()
+        };
+        let changed = match heard {
+            Heard::Listed(Listed { revision, objects, .. }) => {
+                let objects = objects.first().map(read).unwrap_or_default();
+                self.watched.secret(name, objects, revision)
+            }
+            Heard::Applied(object) => self.watched.secret(name, read(&object), of(&object)),
+            Heard::Deleted(object) => self.watched.secret(name, Vec::new(), of(&object)),
+            Heard::Reached(revision) => {
+                self.watched.secret_reached(name, revision);
+                false
+            }
+            Heard::Failed(error) | Heard::Absent { reason: error, .. } => {
+                let is_answer = !matches!(error, SourceError::Unreachable(_) | SourceError::Slow(_));
+                self.failed(Ear::Secret(name.clone()), error);
+                return is_answer && self.watched.secret_failed(name);
+            }
+        };
+        self.recovered(&Ear::Secret(name.clone()));
+        changed
+    }
+
+    /// Whether there may be another view.
     fn take(&mut self, index: usize, heard: Heard) -> bool {
         let Some(scope) = self.watched.scope(index).cloned() else { return false };
         let kind = scope.kind();
         let (outcome, told) = match heard {
             Heard::Failed(error) => {
-                self.failed(index, error);
+                self.failed(Ear::Scope(index), error);
                 return false;
             }
             Heard::Reached(revision) => {
@@ -178,7 +223,7 @@ impl Source {
                 (outcome, Some(told))
             }
         };
-        self.recovered(index);
+        self.recovered(&Ear::Scope(index));
         // The status writer ends only together with this loop.
         let _ = told.filter(|_| scope.has_status()).map(|told| self.told.send(told));
         outcome.changed
@@ -190,9 +235,9 @@ impl Source {
         let outcome = self.watched.update(index, |of| of.absent(epoch, revision, is_known, Instant::now()));
         self.schedule(index, outcome.list_again);
         if is_known {
-            self.failed(index, reason);
+            self.failed(Ear::Scope(index), reason);
         } else {
-            self.troubles.remove(&index);
+            self.troubles.remove(&Ear::Scope(index));
         }
         outcome.changed
     }
@@ -239,19 +284,31 @@ impl Source {
         self.views.send_replace(Some(Arc::new(mirrored.source_view())));
     }
 
-    fn failed(&mut self, index: usize, error: SourceError) {
-        let Some(scope) = self.watched.scope(index) else { return };
-        if self.troubles.get(&index) != Some(&error) {
+    fn failed(&mut self, ear: Ear, error: SourceError) {
+        let Some(scope) = self.scope(&ear) else { return };
+        if self.troubles.get(&ear) != Some(&error) {
             tracing::warn!(%scope, %error, "Kubernetes: no news; what was last known stays");
         }
-        self.troubles.insert(index, error);
+        self.troubles.insert(ear, error);
     }
 
-    fn recovered(&mut self, index: usize) {
-        if self.troubles.remove(&index).is_some()
-            && let Some(scope) = self.watched.scope(index)
+    fn recovered(&mut self, ear: &Ear) {
+        if self.troubles.remove(ear).is_some()
+            && let Some(scope) = self.scope(ear)
         {
             tracing::info!(%scope, "Kubernetes: watching again");
         }
     }
+
+    fn scope(&self, ear: &Ear) -> Option<Scope> {
+        match ear {
+            Ear::Scope(index) => self.watched.scope(*index).cloned(),
+            Ear::Secret(name) => Some(Scope::of_secret(name)),
+        }
+    }
+}
+
+/// As in certificates: see [`secret::read`].
+fn now() -> String {
+    Timestamp::now().strftime("%Y%m%d%H%M%SZ").to_string()
 }

@@ -30,6 +30,7 @@ impl Authority {
         CertificateSpec {
             chain: vec![Bytes::copy_from_slice(certificate.der())],
             key: Some(PrivateKey(key.serialize_der().into())),
+            authorities: Vec::new(),
             warnings: Vec::new(),
         }
     }

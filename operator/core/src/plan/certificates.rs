@@ -10,7 +10,8 @@ use super::objects::{sized, status, unreadable};
 use super::planned::{Pass, Planned};
 use super::resolve::Standing;
 use super::{translate, validate};
-use crate::{Acceptance, CertificateSpec, ObjectStatus, Observed, Problem, Spec, UnresolvedReason};
+use crate::conditions::joined;
+use crate::{Acceptance, CertificateSpec, ObjectStatus, Observed, Owner, Problem, Spec, UnresolvedReason};
 
 pub(super) fn certificate(key: &Key, observed: &Arc<Observed>) -> Planned {
     let spec = match &observed.spec {
@@ -41,7 +42,7 @@ pub(super) fn certificate(key: &Key, observed: &Arc<Observed>) -> Planned {
     }
 }
 
-/// The private key is an object of its own: not every worker is sent it.
+/// The private key is an object of its own: not every worker is sent it. So are authorities, as only who trusts needs them.
 fn objects(key: &Key, observed: &Observed, spec: &CertificateSpec) -> Vec<Object> {
     let certificate = wire::Payload::Certificate(wire::Certificate { chain: spec.chain.clone() });
     let secret = spec.key.as_ref().map(|private| {
@@ -49,7 +50,13 @@ fn objects(key: &Key, observed: &Observed, spec: &CertificateSpec) -> Vec<Object
         let secret = wire::Payload::Secret(wire::Secret { kind });
         translate::object(key.with_kind(Kind::Secret), &observed.labels, secret)
     });
-    std::iter::once(translate::object(key.clone(), &observed.labels, certificate)).chain(secret).collect()
+    let authorities = (!spec.authorities.is_empty()).then(|| {
+        let authorities = wire::Certificate { chain: spec.authorities.clone() };
+        let authorities = wire::Payload::Certificate(authorities);
+        translate::object(key.authorities(), &observed.labels, authorities)
+    });
+    let certificate = translate::object(key.clone(), &observed.labels, certificate);
+    std::iter::once(certificate).chain(secret).chain(authorities).collect()
 }
 
 /// All certificates, for those who name them.
@@ -96,29 +103,51 @@ impl Certificates<'_> {
             Some(Standing::Keyless) if !needs_key => return None,
             Some(Standing::Keyless) => (
                 UnresolvedReason::CertificateNotFound,
-                format!("certificate {name} has no private key: put the file {name}.key beside {name}.crt"),
+                format!(
+                    "certificate {name} has no private key: put the file {name}.key beside {name}.crt, or make the Secret \
+                     one of type kubernetes.io/tls"
+                ),
             ),
-            Some(Standing::Refused) => (
-                UnresolvedReason::CertificateNotAccepted,
-                format!("certificate {name} isn't accepted: its own status says why"),
-            ),
+            Some(Standing::Refused) => {
+                let why = self.0.get(&key).and_then(|planned| planned.status.accepted.as_ref().err());
+                let why = why.map(|refusal| joined(&refusal.problems)).unwrap_or_default();
+                let message = format!("certificate {name} isn't accepted: {why}");
+                (UnresolvedReason::CertificateNotAccepted, message)
+            }
             None => (
                 UnresolvedReason::CertificateNotFound,
                 format!(
-                    "there is no certificate {name} in namespace {namespace}: put the file {name}.crt into the folder \
-                     certificates of the resources (Secrets of a cluster are not read yet)"
+                    "there is no certificate {name} in namespace {namespace}: create a Secret with tls.crt or ca.crt, or \
+                     put the file {name}.crt into the folder certificates of the resources"
                 ),
             ),
         };
         Some((reason, problem(at, message)))
     }
 
-    /// The keys of the certificates in `namespace` that have a private key, in the order of their names.
+    /// The key of what is trusted for the certificate of this key.
+    pub(super) fn trusted(self, key: Key) -> Key {
+        let planned = self.0.get(&key);
+        if planned.is_some_and(|planned| has_authorities(planned)) { key.authorities() } else { key }
+    }
+
+    /// The keys of the certificates in `namespace` that have a private key, in the order of their names. A Secret of a cluster
+    /// is none of them: it is read because somebody names it for something else.
     pub(super) fn certified(self, namespace: &str) -> Vec<Key> {
         let is_certified = |planned: &&Arc<Planned>| {
-            planned.key().namespace() == namespace && Standing::of(planned) == Standing::Good
+            planned.key().namespace() == namespace
+                && planned.observed.origin.owner() != Owner::Kubernetes
+                && Standing::of(planned) == Standing::Good
         };
         self.0.values().filter(is_certified).map(|planned| planned.key().clone()).collect()
+    }
+}
+
+/// Whether others are to be trusted in its place.
+pub(super) fn has_authorities(planned: &Planned) -> bool {
+    match &planned.observed.spec {
+        Spec::Certificate(certificate) => !certificate.authorities.is_empty(),
+        _ => false,
     }
 }
 

@@ -42,6 +42,11 @@ fn permits(grant: &GrantSpec, from: &Key, to: &Key) -> bool {
     grant.from.iter().any(is_from) && grant.to.iter().any(is_to)
 }
 
+/// What Kubernetes calls the kind of an object.
+pub(super) const fn kind(key: &Key) -> &'static str {
+    resource(key).1
+}
+
 /// Group and kind, as grants tell them.
 const fn resource(key: &Key) -> (&'static str, &'static str) {
     match key.kind() {

@@ -13,7 +13,7 @@ use crate::{ClientCertificates, ClientTrust, ListenerProtocol, ListenerSettings,
 /// The namespace of what comes from settings.
 const NAMESPACE: &str = "settings";
 
-/// The namespace of the certificates that settings name.
+/// The namespace of the certificates that settings name without one.
 const CERTIFICATES: &str = "default";
 
 /// The listeners of the settings as objects.
@@ -21,38 +21,31 @@ const CERTIFICATES: &str = "default";
 pub(super) struct Listeners {
     settings: Arc<Vec<ListenerSettings>>,
     certificates: Pass,
-    /// The certificates that are used where none is named.
-    certified: Vec<Key>,
     pub(super) names: Arc<BTreeSet<String>>,
     pub(super) objects: Arc<Vec<Object>>,
 }
 
 impl Listeners {
     pub(super) fn plan(settings: &Arc<Vec<ListenerSettings>>, certificates: &Pass, earlier: &Self) -> Self {
-        let is_same = Arc::ptr_eq(settings, &earlier.settings);
-        if is_same && certificates.is_copy_of(&earlier.certificates) {
+        if Arc::ptr_eq(settings, &earlier.settings) && certificates.is_copy_of(&earlier.certificates) {
             return earlier.clone();
         }
-        let certified = Certificates(certificates).certified(CERTIFICATES);
-        let certificates = certificates.clone();
-        if is_same && certified == earlier.certified {
-            return Self { certificates, ..earlier.clone() };
-        }
+        let named = Certificates(certificates);
         let names = Arc::new(settings.iter().map(|listener| listener.name.clone()).collect::<BTreeSet<_>>());
         // Equal names keep their address, so that routes needn't be resolved again.
         let names = if names == earlier.names { earlier.names.clone() } else { names };
         // Of several with one name the last one counts, as in a snapshot.
         let objects: BTreeMap<_, _> =
-            settings.iter().map(|listener| (&listener.name, object(listener, &certified))).collect();
-        let objects = Arc::new(objects.into_values().collect());
-        Self { settings: settings.clone(), certificates, certified, names, objects }
+            settings.iter().map(|listener| (&listener.name, object(listener, named))).collect();
+        let objects: Arc<Vec<_>> = Arc::new(objects.into_values().collect());
+        Self { settings: settings.clone(), certificates: certificates.clone(), names, objects }
     }
 }
 
-fn object(listener: &ListenerSettings, certified: &[Key]) -> Object {
+fn object(listener: &ListenerSettings, certificates: Certificates<'_>) -> Object {
     let (protocol, tls) = match &listener.protocol {
         ListenerProtocol::Http => (wire::ListenerProtocol::Http, None),
-        ListenerProtocol::Https(tls) => (wire::ListenerProtocol::Https, Some(self::tls(tls, certified))),
+        ListenerProtocol::Https(tls) => (wire::ListenerProtocol::Https, Some(self::tls(tls, certificates))),
     };
     let payload = wire::Payload::Listener(wire::Listener {
         address: listener.address.clone(),
@@ -66,13 +59,13 @@ fn object(listener: &ListenerSettings, certified: &[Key]) -> Object {
     Object::encode(Key::new(Kind::Listener, NAMESPACE, &*listener.name), &payload.into())
 }
 
-fn tls(tls: &ListenerTls, certified: &[Key]) -> wire::ListenerTls {
-    let keys = |names: &[String]| -> Vec<String> {
-        names.iter().map(|name| Key::new(Kind::Certificate, CERTIFICATES, &**name).to_string()).collect()
+fn tls(tls: &ListenerTls, certificates: Certificates<'_>) -> wire::ListenerTls {
+    let named: Vec<_> = match tls.certificates.as_slice() {
+        [] => certificates.certified(CERTIFICATES),
+        names => names.iter().map(|name| key(name)).collect(),
     };
-    let certificates = match tls.certificates.as_slice() {
-        [] => certified.iter().map(Key::to_string).collect(),
-        names => keys(names),
+    let trusted = |names: &[String]| -> Vec<String> {
+        names.iter().map(|name| certificates.trusted(key(name)).to_string()).collect()
     };
     let (asked, trust) = match &tls.clients {
         ClientCertificates::Ignored => (wire::ClientCertificates::Ignored, None),
@@ -80,11 +73,17 @@ fn tls(tls: &ListenerTls, certified: &[Key]) -> wire::ListenerTls {
         ClientCertificates::Required(trust) => (wire::ClientCertificates::Required, Some(trust)),
     };
     wire::ListenerTls {
-        certificates,
+        certificates: named.iter().map(Key::to_string).collect(),
         client_certificates: asked.into(),
-        client_authorities: trust.map(|trust| keys(&trust.authorities)).unwrap_or_default(),
+        client_authorities: trust.map(|trust| trusted(&trust.authorities)).unwrap_or_default(),
         forward_client_certificate: trust.is_some_and(|trust| trust.forwarded),
     }
+}
+
+/// `name`, or `namespace/name` for a Secret of the cluster.
+fn key(name: &str) -> Key {
+    let (namespace, name) = name.split_once('/').unwrap_or((CERTIFICATES, name));
+    Key::new(Kind::Certificate, namespace, name)
 }
 
 /// What is wrong with listeners. Settings are read at start, and a program with wrong ones doesn't start: so `plan` takes
@@ -121,12 +120,12 @@ pub fn check_listeners(settings: &[ListenerSettings]) -> Vec<Problem> {
 }
 
 fn check_tls(tls: &ListenerTls, at: &Field<'_>, findings: &mut Findings) {
-    validate::certificate_names(&tls.certificates, &at.name("certificates"), findings);
+    validate::listener_certificates(&tls.certificates, &at.name("certificates"), findings);
     if let ClientCertificates::Optional(ClientTrust { authorities, .. })
     | ClientCertificates::Required(ClientTrust { authorities, .. }) = &tls.clients
     {
         let at = at.name("clientAuthorities");
-        validate::certificate_names(authorities, &at, findings);
+        validate::listener_certificates(authorities, &at, findings);
         if authorities.is_empty() {
             findings.invalid(&at, "write at least one: who signed the certificates of clients");
         }

@@ -109,7 +109,7 @@ fn backend_objects<'a>(
     nameable: Nameable<'a>,
 ) -> Vec<Object> {
     let backend = wire::Payload::Backend(translate::backend(valid, key));
-    let endpoints = wire::Payload::Endpoints(translate::endpoints(valid, user, nameable.services));
+    let endpoints = wire::Payload::Endpoints(translate::endpoints(valid, user, nameable));
     let mut objects = vec![
         translate::object(key.clone(), &observed.labels, backend),
         translate::object(key.with_kind(Kind::Endpoints), &observed.labels, endpoints),

@@ -80,10 +80,13 @@ impl Standing {
     }
 }
 
-/// Those that came, went, stand otherwise than before, or let others use them: who names them is resolved anew.
+/// Those that came, went, stand otherwise than before, or are used by others or otherwise: who names them is planned anew.
 pub(super) fn restood(changes: &[Change]) -> impl Iterator<Item = Key> {
     let standing = |planned: &Option<Arc<Planned>>| {
-        planned.as_deref().map(|planned| (Standing::of(planned), allowed_namespaces(planned).to_vec()))
+        planned.as_deref().map(|planned| {
+            let allowed = allowed_namespaces(planned).to_vec();
+            (Standing::of(planned), certificates::has_authorities(planned), allowed)
+        })
     };
     let changes = changes.iter().filter(move |change| standing(&change.old) != standing(&change.new));
     changes.map(|change| change.key.clone())
@@ -120,7 +123,9 @@ impl Resolver<'_> {
         if found.iter().filter(missing).count() < destinations.len() {
             // The others get their share of the requests all the same.
             for (reason, _) in &mut found {
-                *reason = (*reason).max(UnresolvedReason::SomeBackendNotFound);
+                if *reason == UnresolvedReason::BackendNotFound {
+                    *reason = UnresolvedReason::SomeBackendNotFound;
+                }
             }
         }
         found.extend(destinations.iter().flat_map(|one| self.inline(one, key)));

@@ -44,14 +44,15 @@ impl<'a> Secrets<'a> {
             |field, message| Some((UnresolvedReason::SecretNotFound, problem(&at.name(field), message)));
         let Some(entries) = self.entry(namespace, name) else {
             let message = format!(
-                "there is no secret {name} in namespace {namespace}: put the file secrets/{name}/{key} into the folder of \
-                 the resources (Secrets of a cluster are not read yet)"
+                "there is no secret {name} in namespace {namespace}: create a Secret of type Opaque with the entry {key}, \
+                 or put the file secrets/{name}/{key} into the folder of the resources"
             );
             return missing("name", message);
         };
         let Some(password) = entries.get(key) else {
             let message = format!(
-                "secret {name} has no entry {key}: put the file {key} into the folder secrets/{name}"
+                "secret {name} has no entry {key} that is text: put it into the Secret, or the file {key} into the folder \
+                 secrets/{name}"
             );
             return missing("key", message);
         };

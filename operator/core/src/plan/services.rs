@@ -84,8 +84,9 @@ impl<'a> Services<'a> {
         let (namespace, name) = (key.namespace(), key.name());
         if !Grants(&self.0.grants).permit(user, key) {
             let message = format!(
-                "a {} of namespace {} may not use Services of namespace {namespace}: a ReferenceGrant there has to allow it",
-                user.kind(),
+                "{}s of namespace {} may not use Service {name} of namespace {namespace}: a ReferenceGrant there has to \
+                 allow it",
+                grants::kind(user),
                 user.namespace()
             );
             return Err((UnresolvedReason::RefNotPermitted, Some("namespace"), message));

@@ -70,6 +70,7 @@ fn certificate(spec: &Value) -> CertificateSpec {
     CertificateSpec {
         chain: chain.into_iter().map(Into::into).collect(),
         key: spec["key"].as_str().map(|key| PrivateKey(key.to_owned().into())),
+        authorities: texts(&spec["authorities"]).into_iter().map(Into::into).collect(),
         warnings: spec["warning"].as_str().map(warning).into_iter().collect(),
     }
 }
@@ -119,6 +120,10 @@ fn observed(document: &Value) -> Observed {
         generation: metadata["generation"].as_i64().unwrap_or(1),
         origin,
     }
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    serde_json::from_value(value.clone()).unwrap_or_default()
 }
 
 fn text(value: &Value) -> String {

@@ -175,10 +175,13 @@ fn certificate_key() -> impl Strategy<Value = Key> {
 }
 
 fn certificate() -> impl Strategy<Value = Spec> {
-    let spec = (0..3_u8, any::<bool>()).prop_map(|(text, has_key)| CertificateSpec {
-        chain: vec![vec![text].into()],
-        key: has_key.then(|| PrivateKey(vec![text].into())),
-        warnings: Vec::new(),
+    let spec = (0..3_u8, any::<bool>(), any::<bool>()).prop_map(|(text, has_key, has_authorities)| {
+        CertificateSpec {
+            chain: vec![vec![text].into()],
+            authorities: has_authorities.then(|| vec![text].into()).into_iter().collect(),
+            key: has_key.then(|| PrivateKey(vec![text].into())),
+            warnings: Vec::new(),
+        }
     });
     prop_oneof![5 => spec.prop_map(|spec| Spec::Certificate(Arc::new(spec))), 1 => invalid()]
 }

@@ -2,6 +2,7 @@
 
 mod pair;
 mod pem;
+mod secret;
 mod single;
 mod validity;
 
@@ -12,6 +13,7 @@ use operator_core::{PrivateKey, Problem};
 
 pub(crate) use pair::{File, Files, Pairs, stem};
 pub(crate) use pem::read;
+pub use secret::certificate_of_pem;
 pub use single::{CertificateFile, CertificateFiles};
 
 /// The folder in which they are read.

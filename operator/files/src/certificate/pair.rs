@@ -144,6 +144,7 @@ pub(super) fn spec(
     Ok(Some(CertificateSpec {
         chain: chain.clone(),
         key: key.map(|(key, _)| key.clone()),
+        authorities: Vec::new(),
         warnings: of_chain.iter().chain(of_key).cloned().collect(),
     }))
 }

@@ -56,7 +56,12 @@ impl Identity {
 
     pub(crate) fn spec(&self) -> CertificateSpec {
         let key = Some(PrivateKey(self.key.clone().into()));
-        CertificateSpec { chain: vec![self.certificate.clone()], key, warnings: Vec::new() }
+        CertificateSpec {
+            chain: vec![self.certificate.clone()],
+            key,
+            authorities: Vec::new(),
+            warnings: Vec::new(),
+        }
     }
 }
 

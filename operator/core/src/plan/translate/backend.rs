@@ -6,11 +6,13 @@ use dataplane_snapshot::wire::{self, LoadBalancingPolicy};
 use dataplane_snapshot::{Key, Kind};
 
 use super::route::conditions;
+use crate::plan::certificates::Certificates;
 use crate::plan::model::{
     Balancing, Question, Server, TargetProtocol, Timeouts, ValidBackend, ValidHealthCheck, ValidPredicate,
     ValidProxy, ValidTarget, ValidTargetTls,
 };
-use crate::plan::services::{Members, Services};
+use crate::plan::resolve::Nameable;
+use crate::plan::services::Members;
 
 /// `key` is the backend's own.
 pub(in crate::plan) fn backend(backend: &ValidBackend<'_>, key: &Key) -> wire::Backend {
@@ -92,9 +94,9 @@ fn health_check(check: &ValidHealthCheck<'_>) -> wire::HealthCheck {
 pub(in crate::plan) fn endpoints(
     backend: &ValidBackend<'_>,
     user: &Key,
-    services: Services<'_>,
+    nameable: Nameable<'_>,
 ) -> wire::Endpoints {
-    let mut targets: Vec<_> = backend.targets.iter().flat_map(|one| servers(one, user, services)).collect();
+    let mut targets: Vec<_> = backend.targets.iter().flat_map(|one| servers(one, user, nameable)).collect();
     if !backend.prefer_own_zone {
         targets.iter_mut().for_each(|target| target.zone.clear());
     }
@@ -105,11 +107,11 @@ pub(in crate::plan) fn endpoints(
 }
 
 /// What a target stands for: itself, or the pods of its Service, of which each is a target.
-fn servers(target: &ValidTarget<'_>, user: &Key, services: Services<'_>) -> Vec<wire::Target> {
+fn servers(target: &ValidTarget<'_>, user: &Key, nameable: Nameable<'_>) -> Vec<wire::Target> {
     let at = |hostname: String, port: NonZeroU16| wire::Target {
         hostname,
         port: u32::from(port.get()),
-        ..self::target(target, user.namespace())
+        ..self::target(target, user.namespace(), nameable.certificates)
     };
     let (service, port) = match &target.server {
         Server::Host { hostname, port, ip_address } => {
@@ -118,7 +120,7 @@ fn servers(target: &ValidTarget<'_>, user: &Key, services: Services<'_>) -> Vec<
         }
         Server::Service { service, port } => (service, *port),
     };
-    match services.members(service, port, user) {
+    match nameable.services.members(service, port, user) {
         Err(_) => Vec::new(),
         Ok(Members::Name(name, port)) => vec![at(name.to_owned(), port)],
         Ok(Members::Pods(pods)) => {
@@ -151,7 +153,7 @@ const fn client(timeouts: Timeouts) -> wire::ClientSettings {
 }
 
 /// All but where it is.
-fn target(target: &ValidTarget<'_>, namespace: &str) -> wire::Target {
+fn target(target: &ValidTarget<'_>, namespace: &str, certificates: Certificates<'_>) -> wire::Target {
     let protocol = match target.protocol {
         TargetProtocol::Http10 => wire::Protocol::Http10,
         TargetProtocol::Http11 => wire::Protocol::Http11,
@@ -163,16 +165,16 @@ fn target(target: &ValidTarget<'_>, namespace: &str) -> wire::Target {
         protocol: protocol.into(),
         backup: target.backup,
         predicate: predicate(&target.predicate),
-        tls: target.tls.as_ref().map(|tls| target_tls(tls, namespace)),
+        tls: target.tls.as_ref().map(|tls| target_tls(tls, namespace, certificates)),
         ..Default::default()
     }
 }
 
-fn target_tls(tls: &ValidTargetTls<'_>, namespace: &str) -> wire::TargetTls {
-    let key = |name: &String| Key::new(Kind::Certificate, namespace, &**name).to_string();
+fn target_tls(tls: &ValidTargetTls<'_>, namespace: &str, certificates: Certificates<'_>) -> wire::TargetTls {
+    let key = |name: &String| Key::new(Kind::Certificate, namespace, &**name);
     wire::TargetTls {
-        client_certificates: tls.certs.iter().map(key).collect(),
-        trusted: tls.trusted_certs.iter().map(key).collect(),
+        client_certificates: tls.certs.iter().map(|name| key(name).to_string()).collect(),
+        trusted: tls.trusted_certs.iter().map(|name| certificates.trusted(key(name)).to_string()).collect(),
         trust_all: tls.trust_all,
     }
 }

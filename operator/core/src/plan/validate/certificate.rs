@@ -9,7 +9,20 @@ use crate::plan::findings::{Field, Findings};
 const MAX_NAMES: usize = 16;
 
 /// Names of certificates: those of files, or of Secrets in a cluster.
-pub(in crate::plan) fn names(names: &[String], at: &Field<'_>, findings: &mut Findings) {
+pub(super) fn names(names: &[String], at: &Field<'_>, findings: &mut Findings) {
+    check(names, is_name, at, findings);
+}
+
+/// The same, or with a namespace in front: `namespace/name`.
+pub(in crate::plan) fn of_listener(names: &[String], at: &Field<'_>, findings: &mut Findings) {
+    let is_good = |text: &str| match text.split_once('/') {
+        Some((namespace, name)) => is_name(namespace) && is_name(name),
+        None => is_name(text),
+    };
+    check(names, is_good, at, findings);
+}
+
+fn check(names: &[String], is_name: impl Fn(&str) -> bool, at: &Field<'_>, findings: &mut Findings) {
     if names.len() > MAX_NAMES {
         findings.invalid(at, format!("has {} entries: write at most {MAX_NAMES}", names.len()));
     }

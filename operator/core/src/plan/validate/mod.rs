@@ -21,7 +21,7 @@ use super::findings::{Field, Findings};
 
 pub(super) use backend::backend;
 pub(super) use bounds::MAX_PAIRS;
-pub(super) use certificate::names as certificate_names;
+pub(super) use certificate::of_listener as listener_certificates;
 pub(super) use route::route;
 pub(super) use syntax::credentials;
 
