@@ -135,6 +135,53 @@ fn an_edit_leaves_the_others_alone() {
     );
 }
 
+const SERVICE: &str = "
+kind: Backend
+metadata: {name: b}
+spec: {targets: [{service: {name: pods, port: 80}}]}
+---
+kind: Backend
+metadata: {name: c}
+spec: {targets: [{service: {name: pods-2, port: 80}}]}
+---
+kind: Route
+metadata: {name: first}
+spec: {matches: [{hostnames: [a.test]}], backends: [{ref: {name: b}}]}
+---
+kind: Service
+metadata: {name: pods}
+spec: {ports: [{port: 80}]}
+---
+kind: EndpointSlice
+metadata: {name: pods-1, labels: {kubernetes.io/service-name: pods}}
+ports: [{port: 8080}]
+endpoints: [{addresses: [10.0.0.1]}, {addresses: [10.0.0.2]}]
+";
+
+/// A pod that moves is one small object for workers, and nothing else is planned anew.
+#[test]
+fn a_pod_that_moves_changes_the_targets_alone() {
+    let world = manifests::world(SERVICE);
+    let (before, memo) = plan(&world, &Memo::default());
+    let mut moved = world.clone();
+    let slice = key("slice/default/pods/pods-1");
+    let mut observed = moved.slices.get(&slice).unwrap().clone();
+    let Spec::Slice(spec) = &mut Arc::make_mut(&mut observed).spec else { panic!("no slice") };
+    Arc::make_mut(spec).endpoints[0].addresses = vec!["10.0.0.3".to_owned()];
+    moved.slices.insert(slice, observed);
+    let (after, _) = plan(&moved, &memo);
+    let changed = dataplane_snapshot::diff(&before.snapshot, &after.snapshot);
+    assert_eq!(changed.removals, vec![]);
+    assert_eq!(
+        changed.upserts.iter().map(|object| object.key().to_string()).collect::<Vec<_>>(),
+        ["endpoints/default/b"]
+    );
+    for other in ["route/default/first", "backend/default/c"] {
+        let status = |plan: &Plan| plan.statuses.get(&key(other)).unwrap().clone();
+        assert!(Arc::ptr_eq(&status(&before), &status(&after)), "{other}");
+    }
+}
+
 /// A worker refuses a whole state for one object that is too long, so none may be planned.
 #[test]
 fn what_is_too_long_is_held_without_its_load() {

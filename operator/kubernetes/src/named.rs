@@ -14,26 +14,41 @@ pub struct SecretName {
 
 /// How often each Secret is named.
 #[derive(Debug, Default)]
-pub(crate) struct Named(BTreeMap<SecretName, usize>);
+pub(crate) struct Named {
+    counts: BTreeMap<SecretName, usize>,
+    /// Raised whenever there is another name, or one less.
+    edition: u64,
+}
 
 impl Named {
     pub(crate) fn add(&mut self, name: SecretName) {
-        *self.0.entry(name).or_default() += 1;
+        let count = self.counts.entry(name).or_default();
+        self.edition += u64::from(*count == 0);
+        *count += 1;
     }
 
     /// Whether nobody names it any more.
     pub(crate) fn remove(&mut self, name: &SecretName) -> bool {
-        let Some(count) = self.0.get_mut(name) else { return false };
+        let Some(count) = self.counts.get_mut(name) else { return false };
         *count = count.saturating_sub(1);
-        *count == 0 && self.0.remove(name).is_some()
+        let is_gone = *count == 0;
+        if is_gone {
+            self.counts.remove(name);
+            self.edition += 1;
+        }
+        is_gone
     }
 
     pub(crate) fn contains(&self, name: &SecretName) -> bool {
-        self.0.contains_key(name)
+        self.counts.contains_key(name)
+    }
+
+    pub(crate) const fn edition(&self) -> u64 {
+        self.edition
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &SecretName> {
-        self.0.keys()
+        self.counts.keys()
     }
 }
 

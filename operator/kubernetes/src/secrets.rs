@@ -15,17 +15,22 @@ pub(crate) struct Secrets {
     client: Client,
     heard: mpsc::Sender<(Ear, Heard)>,
     followed: BTreeMap<SecretName, AbortHandle>,
+    /// Of the names that are followed.
+    edition: u64,
     /// Ends them all when it is dropped.
     tasks: JoinSet<()>,
 }
 
 impl Secrets {
     pub(crate) fn new(client: Client, heard: mpsc::Sender<(Ear, Heard)>) -> Self {
-        Self { client, heard, followed: BTreeMap::new(), tasks: JoinSet::new() }
+        Self { client, heard, followed: BTreeMap::new(), edition: 0, tasks: JoinSet::new() }
     }
 
     /// Follows those that are named, and lets go of others.
     pub(crate) fn follow(&mut self, named: &Named) {
+        if std::mem::replace(&mut self.edition, named.edition()) == named.edition() {
+            return;
+        }
         self.followed.retain(|name, task| {
             let stays = named.contains(name);
             if !stays {
