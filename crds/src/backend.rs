@@ -19,12 +19,15 @@ use crate::{BackendStatus, ClientSettings, HealthCheck, LoadBalancing, Target};
     category = "komainu",
     derive = "PartialEq",
     doc = "A list of target servers and how requests are sent to them. Routes refer to it by name.",
-    printcolumn = r#"{"name":"Accepted","type":"string","description":"Whether the leader takes the Backend as it is.","jsonPath":".status.conditions[?(@.type==\"Accepted\")].status"}"#,
-    printcolumn = r#"{"name":"Programmed","type":"string","description":"Whether every worker serves by this generation.","jsonPath":".status.conditions[?(@.type==\"Programmed\")].status"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","description":"How many targets are ready of how many there are.","jsonPath":".status.ready"}"#,
+    printcolumn = r#"{"name":"Health","type":"string","description":"How the targets are.","jsonPath":".status.conditions[?(@.type==\"Healthy\")].reason"}"#,
     printcolumn = r#"{"name":"Policy","type":"string","description":"How a target is chosen.","jsonPath":".spec.loadBalancing.type"}"#,
-    printcolumn = r#"{"name":"Target","type":"string","description":"The host name of the first target.","jsonPath":".spec.targets[0].hostname"}"#,
+    printcolumn = r#"{"name":"Routes","type":"integer","description":"How many Routes use the Backend.","jsonPath":".status.routes"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
-    printcolumn = r#"{"name":"Reason","type":"string","priority":1,"description":"Why it is accepted or not.","jsonPath":".status.conditions[?(@.type==\"Accepted\")].reason"}"#
+    printcolumn = r#"{"name":"Accepted","type":"string","priority":1,"description":"Whether the Backend is used as it is written.","jsonPath":".status.conditions[?(@.type==\"Accepted\")].status"}"#,
+    printcolumn = r#"{"name":"Programmed","type":"string","priority":1,"description":"Whether every worker serves by this generation.","jsonPath":".status.conditions[?(@.type==\"Programmed\")].status"}"#,
+    printcolumn = r#"{"name":"Ejected","type":"integer","priority":1,"description":"How many targets a circuit breaker keeps requests from.","jsonPath":".status.targets.ejected"}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","priority":1,"description":"Why it is ready or not.","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason"}"#
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BackendSpec {

@@ -79,6 +79,12 @@ pub const MAX_MIRRORS: u32 = 4;
 pub const MAX_NAMESPACES: u32 = 64;
 /// Of a fraction.
 pub const MAX_DENOMINATOR: u32 = 1_000_000;
+/// Targets that a status names.
+pub const MAX_WORST: u32 = 16;
+/// A text that a status has from workers, in characters.
+pub const MAX_TOLD: u32 = 512;
+/// The most that a number in a status can be.
+pub const MAX_COUNT: u32 = i32::MAX.unsigned_abs();
 
 const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 const HOSTNAME: &str = r"^(\\*\\.)?([a-z0-9_]([-a-z0-9_]*[a-z0-9_])?\\.)*[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?$";
@@ -286,7 +292,7 @@ pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
             "required": ["lastTransitionTime", "message", "reason", "status", "type"],
             "properties": {
                 "type": {
-                    "description": "What the condition is about: Accepted or Programmed.",
+                    "description": "What the condition is about, for instance Ready.",
                     "type": "string",
                     "maxLength": 316,
                     "pattern": "^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$",

@@ -38,7 +38,7 @@ pub use redirect::{RedirectPath, RedirectScheme, RequestRedirect};
 pub use request_mirror::{Fraction, RequestMirror};
 pub use route::{BackendReference, InlineBackend, Route, RouteBackend, RouteSpec};
 pub use route_match::{Condition, ConditionType, PathMatch, PathType, RouteMatch};
-pub use status::{BackendStatus, RouteStatus};
+pub use status::{BackendStatus, RouteStatus, TargetCounts, TargetState, WorstTarget};
 pub use target::{Predicate, PredicateType, Protocol, ServiceReference, Target, TlsConfig};
 pub use upstream_proxy::{ProxyProtocol, SecretEntry, UpstreamProxy};
 

@@ -24,10 +24,13 @@ use crate::{BackendSpec, RouteFilters, RouteMatch, RouteStatus};
     printcolumn = r#"{"name":"Hosts","type":"string","description":"The hostnames of the first match.","jsonPath":".spec.matches[0].hostnames"}"#,
     printcolumn = r#"{"name":"Path","type":"string","description":"The first path of the first match.","jsonPath":".spec.matches[0].paths[0].value"}"#,
     printcolumn = r#"{"name":"Backend","type":"string","description":"The first Backend referred to.","jsonPath":".spec.backends[0].ref.name"}"#,
-    printcolumn = r#"{"name":"Accepted","type":"string","description":"Whether the leader takes the Route as it is.","jsonPath":".status.conditions[?(@.type==\"Accepted\")].status"}"#,
     printcolumn = r#"{"name":"Programmed","type":"string","description":"Whether every worker serves by this generation.","jsonPath":".status.conditions[?(@.type==\"Programmed\")].status"}"#,
+    printcolumn = r#"{"name":"Ready","type":"string","description":"Whether a backend can take its requests.","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
-    printcolumn = r#"{"name":"Reason","type":"string","priority":1,"description":"Why it is accepted or not.","jsonPath":".status.conditions[?(@.type==\"Accepted\")].reason"}"#
+    printcolumn = r#"{"name":"Accepted","type":"string","priority":1,"description":"Whether the Route is used as it is written.","jsonPath":".status.conditions[?(@.type==\"Accepted\")].status"}"#,
+    printcolumn = r#"{"name":"Targets","type":"string","priority":1,"description":"How many targets of inline backends are ready.","jsonPath":".status.ready"}"#,
+    printcolumn = r#"{"name":"Overlapping","type":"string","priority":1,"description":"Whether another Route takes requests that it would match.","jsonPath":".status.conditions[?(@.type==\"Overlapping\")].status"}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","priority":1,"description":"Why it is ready or not.","jsonPath":".status.conditions[?(@.type==\"Ready\")].reason"}"#
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(

@@ -62,18 +62,19 @@ fn serves(worker: &Gateway) -> Option<()> {
     (name == "one" || name == "two").then_some(())
 }
 
-fn define(kubectl: &Kubectl) -> anyhow::Result<()> {
+/// An API server with the definitions.
+fn server() -> anyhow::Result<(ApiServer, Kubectl)> {
+    let server = ApiServer::start()?;
+    let kubectl = server.kubectl();
     kubectl.must_with(&crds::to_yaml(), &["apply", "--server-side", "-f", "-"])?;
     kubectl.must(&["wait", "--for=condition=Established", "--timeout=30s", "crd/backends.komainu.dev"])?;
     kubectl.must(&["wait", "--for=condition=Established", "--timeout=30s", "crd/routes.komainu.dev"])?;
-    Ok(())
+    Ok((server, kubectl))
 }
 
 #[test]
 fn what_is_applied_is_served_also_without_the_api_server() -> anyhow::Result<()> {
-    let mut server = ApiServer::start()?;
-    let kubectl = server.kubectl();
-    define(&kubectl)?;
+    let (mut server, kubectl) = server()?;
     let folder = tempfile::tempdir()?;
     let (_first, one) = Program::echo("one", folder.path());
     let (_second, two) = Program::echo("two", folder.path());
@@ -120,9 +121,7 @@ spec: {matches: [{paths: [{value: /pods}]}], backends: [{ref: {name: pods}}]}
 /// From the request that writes the slice to the last request at a pod, with traffic all the time.
 #[test]
 fn a_pod_that_ends_gets_no_request_after_100_ms() -> anyhow::Result<()> {
-    let server = ApiServer::start()?;
-    let kubectl = server.kubectl();
-    define(&kubectl)?;
+    let (server, kubectl) = server()?;
     let folder = tempfile::tempdir()?;
     let (ends, stays) = (Pod::start()?, Pod::start()?);
     kubectl.apply(&[PODS, &ends.slice("ends"), &stays.slice("stays")].concat())?;
@@ -163,5 +162,86 @@ fn a_pod_that_ends_gets_no_request_after_100_ms() -> anyhow::Result<()> {
     figure("slice_to_last_request_ms_median", median.as_millis());
     figure("slice_to_last_request_ms_most", most.as_millis());
     assert!(most <= Duration::from_millis(100), "{took:?}");
+    Ok(())
+}
+
+/// Checked ten times a second.
+fn checked(ports: &[u16]) -> String {
+    let target = |port: &u16| format!("{{hostname: 127.0.0.1, port: {port}}}");
+    let targets = ports.iter().map(target).collect::<Vec<_>>().join(", ");
+    format!(
+        "
+apiVersion: komainu.dev/v1alpha1
+kind: Backend
+metadata: {{name: users}}
+spec:
+  targets: [{targets}]
+  healthCheck: {{enabled: true, url: /status/200, interval: 100ms, timeout: 1s}}
+---
+apiVersion: komainu.dev/v1alpha1
+kind: Route
+metadata: {{name: users}}
+spec:
+  matches: [{{paths: [{{value: /users}}]}}]
+  backends: [{{ref: {{name: users}}}}]
+"
+    )
+}
+
+/// Waits until `kubectl get` prints a row that begins so; how long that took.
+fn prints(kubectl: &Kubectl, kind: &str, expected: &[&str]) -> Duration {
+    let ((), took) = until(&format!("{kind} are printed as {expected:?}"), || {
+        let printed = kubectl.must(&["get", kind, "--no-headers"]).ok()?;
+        let words: Vec<_> = printed.split_whitespace().collect();
+        words.get(..expected.len()).is_some_and(|words| words == expected).then_some(())
+    });
+    took
+}
+
+/// By a worker that checks targets, and processes as targets that come and go.
+#[test]
+fn targets_that_go_and_come_back_are_seen_by_kubectl() -> anyhow::Result<()> {
+    let (server, kubectl) = server()?;
+    let folder = tempfile::tempdir()?;
+    let (mut first, one) = Program::echo("one", folder.path());
+    let (mut second, two) = Program::echo("two", folder.path());
+    let gateway = Gateway::bare_leader(folder.path());
+    let _leader = Leader::start(&gateway, &server.kubeconfig(User::Admin), folder.path())?;
+    let _worker = Gateway::worker(folder.path(), "worker", &gateway).start_ready();
+
+    kubectl.apply(&checked(&[one, two]))?;
+    kubectl.must(&["wait", "--for=condition=Ready", "--timeout=30s", "backend/users", "route/users"])?;
+    prints(&kubectl, "backends", &["users", "2/2", "AllTargetsHealthy", "RoundRobin", "1"]);
+    first.kill();
+    prints(&kubectl, "backends", &["users", "1/2", "Degraded"]);
+    second.kill();
+    prints(&kubectl, "backends", &["users", "0/2", "NoHealthyTargets"]);
+    prints(&kubectl, "routes", &["users", "/users", "users", "True", "False"]);
+    let _first = Program::echo_at("one", one, folder.path());
+    let _second = Program::echo_at("two", two, folder.path());
+    prints(&kubectl, "backends", &["users", "2/2", "AllTargetsHealthy"]);
+    prints(&kubectl, "routes", &["users", "/users", "users", "True", "True"]);
+    Ok(())
+}
+
+/// As when a Deployment is scaled to nothing and back: what is shown follows what the spec says within two seconds.
+#[test]
+fn targets_that_are_taken_away_and_put_back_are_shown_within_two_seconds() -> anyhow::Result<()> {
+    let (server, kubectl) = server()?;
+    let folder = tempfile::tempdir()?;
+    let echoes: Vec<_> = ["one", "two", "three"].map(|name| Program::echo(name, folder.path())).into();
+    let ports: Vec<u16> = echoes.iter().map(|(_, port)| *port).collect();
+    let gateway = Gateway::bare_leader(folder.path());
+    let _leader = Leader::start(&gateway, &server.kubeconfig(User::Admin), folder.path())?;
+    let _worker = Gateway::worker(folder.path(), "worker", &gateway).start_ready();
+    kubectl.apply(&checked(&ports))?;
+    prints(&kubectl, "backends", &["users", "3/3", "AllTargetsHealthy"]);
+    let mut longest = Duration::ZERO;
+    for (count, health) in [(1, "AllTargetsHealthy"), (0, "NoHealthyTargets"), (3, "AllTargetsHealthy")] {
+        kubectl.apply(&checked(ports.get(..count).unwrap_or_default()))?;
+        let ready = format!("{count}/{count}");
+        longest = longest.max(prints(&kubectl, "backends", &["users", &ready, health]));
+    }
+    assert!(longest < Duration::from_secs(2), "it took {longest:?}");
     Ok(())
 }

@@ -134,6 +134,12 @@ impl Key {
         Self::new(Kind::Certificate, self.namespace(), format!("{}~authorities", self.name()))
     }
 
+    /// The route that defines the backend with this key inline, and its index there.
+    pub fn inline_in(&self) -> Option<(Self, usize)> {
+        let (route, index) = self.name().rsplit_once('~').filter(|_| self.kind == Kind::Backend)?;
+        Some((Self::new(Kind::Route, self.namespace(), route), index.parse().ok()?))
+    }
+
     /// The key of the secret with the password that this backend shows to its forward proxy.
     pub fn proxy_password(&self) -> Self {
         Self::new(Kind::Secret, self.namespace(), format!("{}~proxy", self.name()))
@@ -230,6 +236,15 @@ mod tests {
             assert_eq!(Key::of_any_kind(text), Err(KeyError(text.to_owned())), "{text}");
         }
         assert!("unknown".parse::<Kind>().is_err());
+    }
+
+    #[test]
+    fn an_inline_backend_leads_back_to_its_route() {
+        let route: Key = "route/default/users".parse().unwrap();
+        assert_eq!(route.inline_backend(3).inline_in(), Some((route.clone(), 3)));
+        for other in ["backend/default/users", "secret/default/users~0", "backend/default/users~proxy"] {
+            assert_eq!(other.parse::<Key>().unwrap().inline_in(), None, "{other}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Lines, Write as _};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, ensure};
@@ -28,6 +28,34 @@ pub struct Ran {
     pub stderr: String,
 }
 
+/// The versions of an object, as `kubectl get --watch` tells them; ends when it is dropped.
+pub struct Watch {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Watch {
+    fn next(&mut self) -> anyhow::Result<String> {
+        Ok(self.lines.next().context("kubectl ended")??)
+    }
+
+    /// The versions up to this one.
+    pub fn until(&mut self, last: &str) -> anyhow::Result<Vec<String>> {
+        let mut versions = Vec::new();
+        while versions.last().is_none_or(|version| version != last) {
+            versions.push(self.next()?);
+        }
+        Ok(versions)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 impl Kubectl {
     /// The same in a namespace.
     pub fn within(self, namespace: &str) -> Self {
@@ -41,13 +69,8 @@ impl Kubectl {
 
     /// As [`Self::run`], with `input` to read from `-f -`.
     pub fn run_with(&self, input: &str, arguments: &[&str]) -> anyhow::Result<Ran> {
-        let mut child = Command::new(tools::program("kubectl")?)
-            .arg("--kubeconfig")
-            .arg(&self.kubeconfig)
-            .arg("--cache-dir")
-            .arg(self.caches.join(COMMANDS.fetch_add(1, Ordering::Relaxed).to_string()))
-            .args(self.namespace.iter().flat_map(|namespace| ["--namespace", namespace.as_str()]))
-            .args(arguments)
+        let mut child = self
+            .command(arguments)?
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -75,6 +98,32 @@ impl Kubectl {
         let ran = self.run_with(input, arguments)?;
         ensure!(ran.is_success, "kubectl {}: {}{}", arguments.join(" "), ran.stdout, ran.stderr);
         Ok(ran.stdout)
+    }
+
+    /// Follows the versions of an object from now on.
+    pub fn watch(&self, name: &str) -> anyhow::Result<Watch> {
+        let mut child = self
+            .command(&["get", name, "--watch", "-o", r#"jsonpath={.metadata.resourceVersion}{"\n"}"#])?
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("can't start kubectl")?;
+        let printed = child.stdout.take().context("kubectl has no output")?;
+        let mut watch = Watch { child, lines: BufReader::new(printed).lines() };
+        // The version that there is: from then on each one is told.
+        watch.next()?;
+        Ok(watch)
+    }
+
+    fn command(&self, arguments: &[&str]) -> anyhow::Result<Command> {
+        let mut command = Command::new(tools::program("kubectl")?);
+        command
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .arg("--cache-dir")
+            .arg(self.caches.join(COMMANDS.fetch_add(1, Ordering::Relaxed).to_string()))
+            .args(self.namespace.iter().flat_map(|namespace| ["--namespace", namespace.as_str()]))
+            .args(arguments);
+        Ok(command)
     }
 
     /// `kubectl apply -f -`, which must succeed.

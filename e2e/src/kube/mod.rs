@@ -6,5 +6,5 @@ mod process;
 mod server;
 mod tools;
 
-pub use kubectl::{Kubectl, Ran};
+pub use kubectl::{Kubectl, Ran, Watch};
 pub use server::{ApiServer, User};

@@ -49,12 +49,14 @@ fn columns_show_what_an_object_is() -> anyhow::Result<()> {
     let backends = kubectl.must(&["get", "backends"])?;
     let routes = kubectl.must(&["get", "krt"])?;
     let head = |printed: &str| printed.lines().next().unwrap_or_default().to_owned();
-    for column in ["NAME", "ACCEPTED", "PROGRAMMED", "AGE"] {
-        assert!(head(&backends).contains(column), "{backends}");
-        assert!(head(&routes).contains(column), "{routes}");
-    }
+    let columns = |printed: &str| head(printed).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(columns(&backends), "NAME READY HEALTH POLICY ROUTES AGE");
+    assert_eq!(columns(&routes), "NAME HOSTS PATH BACKEND PROGRAMMED READY AGE");
     assert!(routes.contains("/shop"), "{routes}");
-    assert!(kubectl.must(&["get", "kbe", "-o", "wide"])?.contains("REASON"));
+    let wide = columns(&kubectl.must(&["get", "kbe", "-o", "wide"])?);
+    assert_eq!(wide, "NAME READY HEALTH POLICY ROUTES AGE ACCEPTED PROGRAMMED EJECTED REASON");
+    let wide = columns(&kubectl.must(&["get", "krt", "-o", "wide"])?);
+    assert_eq!(wide, "NAME HOSTS PATH BACKEND PROGRAMMED READY AGE ACCEPTED TARGETS OVERLAPPING REASON");
     Ok(())
 }
 

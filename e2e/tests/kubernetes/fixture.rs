@@ -5,7 +5,9 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use dataplane_snapshot::{Key, Kind};
 use e2e::kube::{ApiServer, Kubectl, User};
-use operator_core::programmed::{Applied, Counted, Ledger, Share, Verdicts};
+use operator_core::overview::{Overviews, Survey};
+use operator_core::programmed::{Applied, Counted, Ledger, Share};
+use operator_core::reports::{BackendHealth, TargetHealth};
 use operator_core::{ListenerSettings, Memo, SourceView, World, plan};
 use operator_kubernetes::{KubernetesSettings, Links};
 use operator_store::{EmbeddedSettings, EmbeddedStore, StateStore};
@@ -58,10 +60,17 @@ pub(crate) enum Worker {
     Stuck,
 }
 
+/// By the name of a Backend: its targets, and whether each gets requests.
+pub(crate) type Told = BTreeMap<&'static str, Vec<(&'static str, bool)>>;
+
 /// A leader in this process: the real source and the real planning, with made-up workers.
 pub(crate) struct Leader {
     pub(crate) views: watch::Receiver<Option<Arc<SourceView>>>,
     pub(crate) workers: watch::Sender<Vec<Worker>>,
+    /// What the workers say of targets, by the names of Backends.
+    pub(crate) health: watch::Sender<Told>,
+    /// Whether it holds the lease.
+    pub(crate) may_write: watch::Sender<bool>,
     pub(crate) store: Arc<dyn StateStore>,
     pub(crate) runtime: Runtime,
     // After the runtime, whose tasks end with it.
@@ -86,12 +95,14 @@ impl Leader {
             ..KubernetesSettings::default()
         };
         let (views_in, views) = watch::channel(None);
-        let (verdicts_in, verdicts) = watch::channel(Verdicts::default());
+        let (overviews_in, overviews) = watch::channel(Overviews::default());
         let workers = watch::Sender::new(vec![Worker::Prompt]);
-        let links = Links { store: store.clone(), views: views_in, verdicts };
+        let (health, may_write) = (watch::Sender::default(), watch::Sender::new(true));
+        let links =
+            Links { store: store.clone(), views: views_in, overviews, may_write: may_write.subscribe() };
         runtime.spawn(operator_kubernetes::run(client, settings, links, std::future::pending()));
-        runtime.spawn(judge(views.clone(), workers.subscribe(), verdicts_in));
-        Ok(Self { views, workers, store, runtime, folder: None })
+        runtime.spawn(judge(views.clone(), workers.subscribe(), health.subscribe(), overviews_in));
+        Ok(Self { views, workers, health, may_write, store, runtime, folder: None })
     }
 
     /// What the source says now; nothing before its first view.
@@ -110,14 +121,16 @@ impl Leader {
 async fn judge(
     mut views: watch::Receiver<Option<Arc<SourceView>>>,
     mut workers: watch::Receiver<Vec<Worker>>,
-    verdicts: watch::Sender<Verdicts>,
+    mut health: watch::Receiver<Told>,
+    overviews: watch::Sender<Overviews>,
 ) {
     let listener = ListenerSettings::http("http", 8080);
     let listeners = Arc::new(vec![listener]);
-    let (mut memo, mut ledger) = (Memo::default(), Ledger::default());
+    let (mut memo, mut ledger, mut survey) = (Memo::default(), Ledger::default(), Survey::default());
     loop {
         let view = views.borrow_and_update().clone();
         let behaviours = workers.borrow_and_update().clone();
+        let told = health.borrow_and_update().clone();
         if let Some(view) = view {
             let (planned, next) = plan(&World::join(listeners.clone(), [&*view]), &memo);
             memo = next;
@@ -139,16 +152,33 @@ async fn judge(
                     share: Share::Whole,
                 })
                 .collect();
-            verdicts.send_replace(ledger.verdicts(&counted, root).clone());
+            let verdicts = ledger.verdicts(&counted, root);
+            let backends = verdicts.keys().filter(|key| told.contains_key(key.name())).cloned().collect();
+            let shown = survey.update(verdicts, backends, |backend| merged(told.get(backend.name())));
+            overviews.send_replace(shown.clone());
         }
         let alive = tokio::select! {
             alive = views.changed() => alive,
             alive = workers.changed() => alive,
+            alive = health.changed() => alive,
         };
         if alive.is_err() {
             return;
         }
     }
+}
+
+/// As one worker says.
+fn merged(told: Option<&Vec<(&'static str, bool)>>) -> BackendHealth {
+    let target = |(id, is_ready): &(&'static str, bool)| TargetHealth {
+        target: (*id).into(),
+        ready: usize::from(*is_ready),
+        out: usize::from(!is_ready),
+        open_breakers: 0,
+        since: None,
+        reason: (!is_ready).then(|| "status 503".into()),
+    };
+    BackendHealth { targets: told.into_iter().flatten().map(target).collect() }
 }
 
 /// A key, written out.

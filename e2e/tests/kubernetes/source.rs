@@ -145,5 +145,9 @@ fn the_documented_rules_are_all_that_a_leader_needs() -> anyhow::Result<()> {
     for object in ["backend/users", "backend/naming", "route/shop"] {
         kubectl.must(&["wait", "--for=condition=Programmed", "--timeout=30s", object])?;
     }
+    until("it makes events", || {
+        let told = kubectl.must(&["get", "events.v1.events.k8s.io", "-o", "name"]).ok()?;
+        (told.lines().count() >= 2).then_some(())
+    });
     Ok(())
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use dataplane_snapshot::{Scope, Snapshot};
 use operator_core::Owner;
-use operator_core::programmed::{Counted, Verdicts};
+use operator_core::overview::Overviews;
+use operator_core::programmed::Counted;
 use operator_core::session::Identity;
 use operator_files::{Numbering, Watching};
 use operator_kubernetes::{KubernetesSettings, Links, SecretName};
@@ -60,12 +61,15 @@ pub(super) async fn start(
     memory::give_back_after(planning.snapshot.clone());
     let counted = workers(&cluster);
     leader::measure(planning.planned.clone(), counted.clone(), &metrics);
-    let verdicts = leader::judge(planning.planned.clone(), counted);
+    let overviews = leader::survey(leader::judge(planning.planned.clone(), counted), cluster.clone());
     if settings.kubernetes.enabled {
-        let links = Links { store: store.clone(), views: kubernetes, verdicts: verdicts.clone() };
+        // There is no lease yet: each leader writes.
+        let (_, may_write) = watch::channel(true);
+        let links =
+            Links { store: store.clone(), views: kubernetes, overviews: overviews.clone(), may_write };
         watch_kubernetes(settings, listeners::secrets(settings)?, links, stop).await?;
     }
-    let router = router(&cluster, server_credentials, store, &planning, verdicts);
+    let router = router(&cluster, server_credentials, store, &planning, overviews);
     Ok(ControlPlane { snapshot: planning.snapshot, cluster, router, _folder: folder })
 }
 
@@ -206,7 +210,8 @@ async fn watch_kubernetes(
     operator_kubernetes::install_crypto_provider();
     let client = operator_kubernetes::connect(None).await.context("setting kubernetes.enabled")?;
     let namespaces = settings.kubernetes.namespaces.clone();
-    let kubernetes = KubernetesSettings { namespaces, secrets, ..KubernetesSettings::default() };
+    let instance = leader_name(settings);
+    let kubernetes = KubernetesSettings { namespaces, secrets, instance, ..KubernetesSettings::default() };
     tokio::spawn(operator_kubernetes::run(client, kubernetes, links, shutdown::asked(stop)));
     Ok(())
 }
@@ -216,12 +221,10 @@ fn router(
     credentials: operator_server::Credentials,
     store: Arc<dyn StateStore>,
     planning: &LeaderHandle,
-    verdicts: watch::Receiver<Verdicts>,
+    overviews: watch::Receiver<Overviews>,
 ) -> axum::Router {
-    let cluster = cluster.clone();
-    let router = cluster.router();
-    let admin = Admin { store, planned: planning.planned.clone(), verdicts, cluster, credentials };
-    router.merge(admin::router(admin))
+    let admin = Admin { store, planned: planning.planned.clone(), overviews, credentials };
+    cluster.router().merge(admin::router(admin))
 }
 
 /// The workers that Programmed counts, told anew whenever one changes.

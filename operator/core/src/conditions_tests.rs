@@ -1,7 +1,11 @@
+use std::sync::Arc;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition as Written, Time};
 use k8s_openapi::jiff::Timestamp;
 
 use super::*;
+use crate::healthy::{Healthy, Tally};
+use crate::programmed::Verdict;
 use crate::{Owner, Refusal, RefusalReason, Unresolved, UnresolvedReason};
 
 fn status(generation: i64) -> ObjectStatus {
@@ -12,8 +16,28 @@ fn status(generation: i64) -> ObjectStatus {
         accepted: Ok(Acceptance::Active),
         resolved_refs: Ok(()),
         warnings: Vec::new(),
+        overlaps: Vec::new(),
         objects: Vec::new(),
+        targets: Vec::new(),
+        destinations: Vec::new(),
+        backends: Vec::new(),
     }
+}
+
+fn of(status: ObjectStatus, programmed: &Programmed) -> Vec<Condition> {
+    let verdict = Verdict { status: Arc::new(status), programmed: programmed.clone() };
+    let overview = Overview {
+        verdict,
+        healthy: None,
+        tally: Tally::default(),
+        lacking: Vec::new(),
+        awaits_reports: false,
+    };
+    conditions(&overview, programmed)
+}
+
+fn find<'a>(written: &'a [Written], type_: &str) -> &'a Written {
+    written.iter().find(|one| one.type_ == type_).unwrap()
 }
 
 fn problem(message: &str) -> Problem {
@@ -27,7 +51,12 @@ fn at(second: i64) -> Time {
 const WAITING: Programmed = Programmed::Propagating { applied: 1, counted: 2 };
 
 fn line(condition: &Condition) -> String {
-    format!("{} {} {} {}", condition.type_.as_str(), condition.status, condition.reason, condition.message)
+    let Condition { type_, status, reason, message, .. } = condition;
+    format!("{} {} {reason} {message}", type_.as_str(), status.as_str())
+}
+
+fn lines(conditions: &[Condition]) -> Vec<String> {
+    conditions.iter().map(line).collect()
 }
 
 #[test]
@@ -43,85 +72,126 @@ fn tell_what_became_of_an_object() {
         }),
         ..status(4)
     };
-    let told = conditions(&refused, &Programmed::NotAccepted);
+    let told = of(refused, &Programmed::NotAccepted);
     assert!(told.iter().all(|condition| condition.observed_generation == 4));
     assert_eq!(
-        told.each_ref().map(line),
+        lines(&told),
         [
-            "Accepted false NotSupportedYet spec.root: one; spec.root: two",
-            "ResolvedRefs false BackendNotFound spec.root: three",
-            "Programmed false NotAccepted not accepted, see the Accepted condition",
+            "Accepted False NotSupportedYet spec.root: one; spec.root: two",
+            "ResolvedRefs False BackendNotFound spec.root: three",
+            "Programmed False NotAccepted not accepted, see the Accepted condition",
+            "Ready False NotAccepted see the Accepted condition",
         ]
     );
-    let told = conditions(&status(1), &Programmed::True);
     assert_eq!(
-        told.each_ref().map(line),
-        ["Accepted true Accepted ", "ResolvedRefs true ResolvedRefs ", "Programmed true Programmed "]
+        lines(&of(status(1), &Programmed::True)),
+        [
+            "Accepted True Accepted ",
+            "ResolvedRefs True ResolvedRefs ",
+            "Programmed True Programmed ",
+            "Ready True Ready ",
+        ]
     );
+}
+
+#[test]
+fn what_is_on_its_way_is_not_ready() {
+    let told = lines(&of(status(1), &WAITING));
+    assert_eq!(
+        told[2..],
+        ["Programmed False Propagating 1/2", "Ready False NotProgrammed see the Programmed condition"]
+    );
+}
+
+#[test]
+fn health_is_told_as_it_is() {
+    let healthy = Healthy { reason: crate::healthy::HealthyReason::NotReported, message: "0/1".to_owned() };
+    let verdict = Verdict { status: Arc::new(status(1)), programmed: Programmed::True };
+    let overview = Overview {
+        verdict,
+        healthy: Some(healthy),
+        tally: Tally::default(),
+        lacking: Vec::new(),
+        awaits_reports: false,
+    };
+    assert_eq!(lines(&conditions(&overview, &Programmed::True))[2], "Healthy Unknown NotReported 0/1");
 }
 
 #[test]
 fn warnings_and_disabled_are_accepted() {
     let warned = ObjectStatus { warnings: vec![problem("hm")], ..status(1) };
     let disabled = ObjectStatus { accepted: Ok(Acceptance::Disabled), ..status(1) };
-    let reason = |status: &ObjectStatus| line(&conditions(status, &WAITING)[0]);
-    assert_eq!(reason(&warned), "Accepted true AcceptedWithWarnings spec.root: hm");
-    assert_eq!(reason(&disabled), "Accepted true Disabled switched off by enabled: false");
+    assert_eq!(line(&of(warned, &WAITING)[0]), "Accepted True AcceptedWithWarnings spec.root: hm");
+    let told = lines(&of(disabled, &Programmed::True));
+    assert_eq!(told[0], "Accepted True Disabled switched off by enabled: false");
+    assert_eq!(told[3], "Ready True Disabled switched off by enabled: false");
+}
+
+#[test]
+fn an_overlap_is_a_condition_only_while_there_is_one() {
+    let overlapping = of(ObjectStatus { overlaps: vec![problem("hm")], ..status(1) }, &Programmed::True);
+    assert_eq!(lines(&overlapping)[0], "Accepted True Accepted ", "it is used all the same");
+    assert_eq!(lines(&overlapping)[4], "Overlapping True Shadowed spec.root: hm");
+    let written = settle(&[], &overlapping, &at(10));
+    assert_eq!(written.len(), 5);
+    let free = settle(&written, &of(status(1), &Programmed::True), &at(20));
+    assert_eq!(free, written[..4], "it is taken away");
 }
 
 #[test]
 fn messages_are_cut_between_characters() {
     let long = problem(&"é".repeat(MAX_MESSAGE));
     let accepted = Err(Refusal { reason: RefusalReason::Invalid, problems: vec![long] });
-    let [accepted, ..] = conditions(&ObjectStatus { accepted, ..status(1) }, &WAITING);
-    assert!(accepted.message.len() <= MAX_MESSAGE && accepted.message.len() > MAX_MESSAGE - 4);
-    assert!(accepted.message.ends_with("é…"));
+    let told = of(ObjectStatus { accepted, ..status(1) }, &WAITING);
+    let message = &told[0].message;
+    assert!(message.len() <= MAX_MESSAGE && message.len() > MAX_MESSAGE - 4);
+    assert!(message.ends_with("é…"));
     assert_eq!(shortened("short".into(), 5), "short");
 }
 
 #[test]
 fn time_moves_on_flips_only() {
-    let first = settle(&[], &conditions(&status(1), &WAITING), &at(10));
+    let first = settle(&[], &of(status(1), &WAITING), &at(10));
     assert!(first.iter().all(|one| one.last_transition_time == at(10)));
 
     // Another message and generation, the same status: the time stays.
     let all = Programmed::Propagating { applied: 0, counted: 2 };
-    let second = settle(&first, &conditions(&status(2), &all), &at(20));
+    let second = settle(&first, &of(status(2), &all), &at(20));
     assert!(
         second.iter().all(|one| one.last_transition_time == at(10) && one.observed_generation == Some(2))
     );
-    assert_eq!(second[2].message, "0/2");
+    assert_eq!(find(&second, "Programmed").message, "0/2");
 
-    let third = settle(&second, &conditions(&status(2), &Programmed::True), &at(30));
-    assert_eq!((&third[2].status[..], &third[2].last_transition_time), ("True", &at(30)));
-    assert_eq!(third[0].last_transition_time, at(10));
-    assert_eq!(settle(&third, &conditions(&status(2), &Programmed::True), &at(40)), third);
+    let third = settle(&second, &of(status(2), &Programmed::True), &at(30));
+    let programmed = find(&third, "Programmed");
+    assert_eq!((&programmed.status[..], &programmed.last_transition_time), ("True", &at(30)));
+    assert_eq!(find(&third, "Accepted").last_transition_time, at(10));
+    assert_eq!(settle(&third, &of(status(2), &Programmed::True), &at(40)), third);
 }
 
 #[test]
-fn programmed_is_latched_for_its_generation() {
-    let written = settle(&[], &conditions(&status(1), &Programmed::True), &at(10));
-    for later in [WAITING, Programmed::NoWorkers, Programmed::Held] {
-        let next = settle(&written, &conditions(&status(1), &later), &at(20));
-        assert_eq!(next[2], written[2], "{later:?} withdraws nothing");
-        let next = settle(&written, &conditions(&status(2), &later), &at(20));
-        assert_eq!((&next[2].status[..], next[2].observed_generation), ("False", Some(2)), "{later:?}");
-    }
-    let refused = settle(&written, &conditions(&status(1), &Programmed::NotAccepted), &at(20));
-    assert_eq!(refused[2].status, "False", "what is refused now isn't programmed");
+fn programmed_is_kept_for_its_generation() {
+    let written = settle(&[], &of(status(1), &Programmed::True), &at(10));
+    assert!(has_been_programmed(&written, &status(1)));
+    assert!(!has_been_programmed(&written, &status(2)), "another generation");
+    let accepted = Err(Refusal { reason: RefusalReason::Conflict, problems: Vec::new() });
+    let refused = ObjectStatus { accepted, ..status(1) };
+    assert!(!has_been_programmed(&written, &refused), "what is refused now isn't programmed");
+    let waiting = settle(&[], &of(status(1), &WAITING), &at(10));
+    assert!(!has_been_programmed(&waiting, &status(1)));
 }
 
 #[test]
 fn conditions_of_others_are_kept() {
     let foreign = Written {
-        type_: "Degraded".into(),
+        type_: "Audited".into(),
         status: "False".into(),
-        reason: "Healthy".into(),
+        reason: "Seen".into(),
         message: String::new(),
         observed_generation: None,
         last_transition_time: at(5),
     };
-    let next = settle(std::slice::from_ref(&foreign), &conditions(&status(1), &WAITING), &at(10));
-    assert_eq!(next.len(), 4);
-    assert_eq!(next[3], foreign);
+    let next = settle(std::slice::from_ref(&foreign), &of(status(1), &WAITING), &at(10));
+    assert_eq!(next.len(), 5);
+    assert_eq!(next[4], foreign);
 }

@@ -1,65 +1,145 @@
-//! Whether the targets of a backend get traffic: the `Healthy` condition.
+//! Whether the targets of backends get traffic: the `Healthy` condition, and the figures that go with it.
 
+mod tally;
+
+use crate::conditions::Status;
 use crate::reports::{BackendHealth, TargetHealth};
+use crate::{ObjectStatus, Targets};
+
+pub use tally::Tally;
+pub(crate) use tally::number;
 
 /// The longest list of targets in a message.
 const MAX_NAMED: usize = 10;
 
-/// A verdict on the targets of one backend.
+/// The targets of one backend, and what the workers say of them.
+#[derive(Clone, Debug)]
+pub struct Pool<'a> {
+    pub targets: &'a Targets,
+    pub health: BackendHealth,
+    /// In front of the ids of its targets.
+    pub prefix: String,
+}
+
+impl Pool<'_> {
+    /// Workers lag behind: what they say of targets that it doesn't have any more is left out.
+    fn told(&self) -> impl Iterator<Item = &TargetHealth> {
+        self.health.targets.iter().filter(|target| self.targets.has(&target.target))
+    }
+
+    /// How many get requests, where the workers of each say so.
+    fn ready(&self) -> usize {
+        if !self.targets.are_checked {
+            return self.targets.ids.len();
+        }
+        self.told().filter(|target| target.is_ready() == Some(true)).count()
+    }
+
+    fn wrong(&self) -> impl Iterator<Item = &TargetHealth> {
+        let is_wrong = |target: &&TargetHealth| target.is_ready() == Some(false) || target.is_disputed();
+        self.told().filter(move |target| self.targets.are_checked && is_wrong(target))
+    }
+
+    /// Those of which no worker has told yet.
+    fn unknown(&self) -> usize {
+        if !self.targets.are_checked {
+            return 0;
+        }
+        let known = self.told().filter(|target| target.is_ready().is_some()).count();
+        self.targets.ids.len().saturating_sub(known)
+    }
+}
+
+/// A verdict on the targets of one backend, or of several together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Healthy {
-    /// `None`: nobody knows.
-    pub status: Option<bool>,
-    /// One CamelCase word.
-    pub reason: &'static str,
+    pub reason: HealthyReason,
     /// For people.
     pub message: String,
 }
 
-impl Healthy {
-    /// As Kubernetes writes it.
-    pub const fn status(&self) -> &'static str {
-        match self.status {
-            Some(true) => "True",
-            Some(false) => "False",
-            None => "Unknown",
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HealthyReason {
+    AllTargetsHealthy,
+    /// Some target isn't ready, or workers disagree about one.
+    Degraded,
+    NoHealthyTargets,
+    /// There is no health check that is switched on.
+    NotChecked,
+    /// No worker has told of some target yet.
+    NotReported,
+    /// It isn't planned as it is written, so nobody knows which targets workers have.
+    NotAccepted,
+    Held,
+}
+
+impl HealthyReason {
+    /// The `reason` of the condition.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AllTargetsHealthy => "AllTargetsHealthy",
+            Self::Degraded => "Degraded",
+            Self::NoHealthyTargets => "NoHealthyTargets",
+            Self::NotChecked => "NotChecked",
+            Self::NotReported => "NotReported",
+            Self::NotAccepted => "NotAccepted",
+            Self::Held => "Held",
         }
     }
 
-    /// The verdict on a backend with so many targets. `is_checked`: it has a health check that is switched on. Reports about
-    /// targets that it doesn't have any more may be among `health`, as workers lag behind; `has` tells.
-    pub fn of(is_checked: bool, targets: usize, health: &BackendHealth, has: impl Fn(&str) -> bool) -> Self {
-        if !is_checked {
-            let message = "it has no health check that is switched on".to_owned();
-            return Self { status: None, reason: "NotChecked", message };
+    /// The `status` of the condition.
+    pub const fn status(self) -> Status {
+        match self {
+            Self::AllTargetsHealthy => Status::True,
+            Self::Degraded | Self::NoHealthyTargets => Status::False,
+            Self::NotChecked | Self::NotReported | Self::NotAccepted | Self::Held => Status::Unknown,
         }
-        let told: Vec<_> = health.targets.iter().filter(|target| has(&target.target)).collect();
-        let with = |verdict| told.iter().filter(move |target| target.is_ready() == Some(verdict)).count();
-        let (ready, out) = (with(true), with(false));
-        let unknown = targets.saturating_sub(ready + out);
+    }
+}
+
+impl Healthy {
+    /// The verdict on backends that workers have as they are written.
+    pub fn of(pools: &[Pool<'_>]) -> Self {
+        let sum = |count: fn(&Pool<'_>) -> usize| pools.iter().map(count).sum::<usize>();
+        let (total, ready, unknown) =
+            (sum(|pool| pool.targets.ids.len()), sum(|pool| pool.ready()), sum(|pool| pool.unknown()));
         let wrong: Vec<_> =
-            told.iter().filter(|it| it.is_ready() == Some(false) || it.is_disputed()).collect();
-        let counts = format!("{ready}/{targets} targets are ready");
-        let (status, reason, message) = match (ready, wrong.is_empty()) {
-            (0, false) => (Some(false), "NoHealthyTargets", format!("{counts}{}", named(&wrong))),
-            (_, false) => (Some(false), "Degraded", format!("{counts}{}", named(&wrong))),
-            _ if unknown > 0 => {
-                (None, "NotReported", format!("{counts}, and no worker has told of {unknown} yet"))
+            pools.iter().flat_map(|pool| pool.wrong().map(|target| (&*pool.prefix, target))).collect();
+        let counts = format!("{ready}/{total} targets are ready");
+        let (reason, message) = match (ready, wrong.is_empty()) {
+            _ if total == 0 => (HealthyReason::NoHealthyTargets, "there are no targets".to_owned()),
+            _ if pools.iter().all(|pool| !pool.targets.are_checked) => {
+                (HealthyReason::NotChecked, "there is no health check that is switched on".to_owned())
             }
-            _ if targets == 0 => (Some(false), "NoHealthyTargets", "it has no targets".to_owned()),
-            _ => (Some(true), "AllTargetsHealthy", counts),
+            (0, false) => (HealthyReason::NoHealthyTargets, format!("{counts}{}", named(&wrong))),
+            (_, false) => (HealthyReason::Degraded, format!("{counts}{}", named(&wrong))),
+            _ if unknown > 0 => {
+                let message = format!("{counts}, and no worker has told of {unknown} yet");
+                (HealthyReason::NotReported, message)
+            }
+            _ => (HealthyReason::AllTargetsHealthy, counts),
         };
-        Self { status, reason, message }
+        Self { reason, message }
+    }
+
+    /// The verdict on what isn't planned as it is written.
+    pub fn of_unplanned(status: &ObjectStatus) -> Self {
+        if status.accepted.is_err() {
+            let message = "not accepted, see the Accepted condition".to_owned();
+            return Self { reason: HealthyReason::NotAccepted, message };
+        }
+        let message = "held, see the ResolvedRefs condition".to_owned();
+        Self { reason: HealthyReason::Held, message }
     }
 }
 
 /// The first of them, with what is wrong.
-fn named(wrong: &[&&TargetHealth]) -> String {
+fn named(wrong: &[(&str, &TargetHealth)]) -> String {
     let mut text = String::new();
-    for target in wrong.iter().take(MAX_NAMED) {
+    for (prefix, target) in wrong.iter().take(MAX_NAMED) {
         let TargetHealth { target, ready, out, reason, .. } = target;
-        let reason = reason.as_deref().unwrap_or("its check fails");
-        text.push_str(&format!("; {target}: {reason} ({out} of {} workers)", ready + out));
+        let reason = reason.as_deref().unwrap_or(UNTOLD);
+        text.push_str(&format!("; {prefix}{target}: {reason} ({out} of {} workers)", ready + out));
     }
     if let Some(more) = wrong.len().checked_sub(MAX_NAMED).filter(|more| *more > 0) {
         text.push_str(&format!("; and {more} more"));
@@ -67,57 +147,9 @@ fn named(wrong: &[&&TargetHealth]) -> String {
     text
 }
 
+/// For workers that don't say why a target is out.
+const UNTOLD: &str = "its check fails";
+
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Ids, workers for which each is ready, and for which it is out.
-    fn health(targets: &[(&str, usize, usize)]) -> BackendHealth {
-        let target = |(id, ready, out): &(&str, usize, usize)| TargetHealth {
-            target: (*id).into(),
-            ready: *ready,
-            out: *out,
-            open_breakers: 0,
-            since: None,
-            reason: (*out > 0).then(|| "status 503".into()),
-        };
-        BackendHealth { targets: targets.iter().map(target).collect() }
-    }
-
-    fn of(targets: usize, told: &[(&str, usize, usize)]) -> (&'static str, &'static str, String) {
-        let healthy = Healthy::of(true, targets, &health(told), |id| id != "gone");
-        (healthy.status(), healthy.reason, healthy.message)
-    }
-
-    #[test]
-    fn a_backend_is_healthy_when_all_workers_say_so_of_all_targets() {
-        let all = of(2, &[("a", 3, 0), ("b", 3, 0)]);
-        assert_eq!(all, ("True", "AllTargetsHealthy", "2/2 targets are ready".to_owned()));
-        let gone = of(1, &[("a", 3, 0), ("gone", 0, 3)]);
-        assert_eq!(gone.1, "AllTargetsHealthy", "what it doesn't have any more doesn't count");
-    }
-
-    #[test]
-    fn disagreement_and_a_target_that_is_out_are_told_with_counts() {
-        let disputed = of(2, &[("a", 2, 1), ("b", 3, 0)]);
-        let message = "2/2 targets are ready; a: status 503 (1 of 3 workers)".to_owned();
-        assert_eq!(disputed, ("False", "Degraded", message));
-        let out = of(2, &[("a", 0, 3), ("b", 3, 0)]);
-        assert_eq!((out.1, &*out.2), ("Degraded", "1/2 targets are ready; a: status 503 (3 of 3 workers)"));
-        let none = of(2, &[("a", 0, 3), ("b", 1, 1)]);
-        assert_eq!((none.0, none.1), ("False", "NoHealthyTargets"));
-        let many: Vec<_> = (0..12).map(|id| (["a", "b"][id % 2], 0, 1)).collect();
-        assert!(of(12, &many).2.ends_with("; and 2 more"));
-    }
-
-    #[test]
-    fn what_nobody_told_is_unknown() {
-        let unknown = of(2, &[]);
-        let message = "0/2 targets are ready, and no worker has told of 2 yet".to_owned();
-        assert_eq!(unknown, ("Unknown", "NotReported", message));
-        assert_eq!(of(2, &[("a", 1, 0)]).1, "NotReported");
-        assert_eq!(of(0, &[]).1, "NoHealthyTargets");
-        let unchecked = Healthy::of(false, 2, &health(&[]), |_| true);
-        assert_eq!((unchecked.status(), unchecked.reason), ("Unknown", "NotChecked"));
-    }
-}
+#[path = "healthy_tests.rs"]
+mod tests;

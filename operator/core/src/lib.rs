@@ -5,6 +5,7 @@ pub mod absence;
 pub mod conditions;
 pub mod healthy;
 pub mod otoroshi;
+pub mod overview;
 mod plan;
 pub mod programmed;
 pub mod propagation;
@@ -21,7 +22,9 @@ pub use service::{
     Endpoint, EndpointConditions, GrantFrom, GrantSpec, GrantTo, ServicePort, ServiceSpec, SlicePort,
     SliceSpec, service_of, slice_key,
 };
-pub use status::{Acceptance, ObjectStatus, Refusal, RefusalReason, Statuses, Unresolved, UnresolvedReason};
+pub use status::{
+    Acceptance, ObjectStatus, Refusal, RefusalReason, Statuses, Targets, Unresolved, UnresolvedReason,
+};
 pub use world::{
     CertificateSpec, Claim, ClientCertificates, ClientTrust, ListenerProtocol, ListenerSettings, ListenerTls,
     Observed, ObservedMap, Origin, Owner, Place, PrivateKey, Problem, SecretSpec, SourceView, Spec, World,

@@ -25,6 +25,10 @@ fn status(generation: i64) -> ObjectStatus {
         accepted: Ok(Acceptance::Active),
         resolved_refs: Ok(()),
         warnings: Vec::new(),
+        overlaps: Vec::new(),
+        targets: Vec::new(),
+        destinations: Vec::new(),
+        backends: Vec::new(),
         objects: vec![key()],
     }
 }

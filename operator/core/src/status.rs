@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
+use dataplane_snapshot::wire::Endpoints;
 use dataplane_snapshot::{Key, SharedMap};
 
+use crate::reports::as_told;
 use crate::{Owner, Problem};
 
 /// The status of every object by its key. An unchanged status keeps its `Arc` from pass to pass.
@@ -16,10 +18,41 @@ pub struct ObjectStatus {
     pub generation: i64,
     pub accepted: Result<Acceptance, Refusal>,
     pub resolved_refs: Result<(), Unresolved>,
-    /// What works but is hardly meant, for instance a match that another route shadows.
+    /// What works but is hardly meant.
     pub warnings: Vec<Problem>,
+    /// Routes: the matches whose requests another route takes first.
+    pub overlaps: Vec<Problem>,
     /// The keys that it gave to the snapshot, also when they are held.
     pub objects: Vec<Key>,
+    /// Of each backend that it gave to the snapshot as it is written: a Backend of itself, a Route of its inline ones.
+    pub targets: Vec<Targets>,
+    /// Routes that are planned as they are written: where requests go. What gets none of them, for its weight of 0, isn't here.
+    pub destinations: Vec<Key>,
+    /// The Backends that such a Route names, for requests or for copies of them.
+    pub backends: Vec<Key>,
+}
+
+/// The targets of one backend as workers get them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Targets {
+    pub backend: Key,
+    /// It has a health check that is switched on.
+    pub are_checked: bool,
+    /// As workers name them in reports, in order.
+    pub ids: Vec<Box<str>>,
+}
+
+impl Targets {
+    pub(crate) fn new(backend: Key, are_checked: bool, endpoints: &Endpoints) -> Self {
+        let mut ids: Vec<Box<str>> =
+            endpoints.targets.iter().map(|target| as_told(&target.id).into()).collect();
+        ids.sort_unstable();
+        Self { backend, are_checked, ids }
+    }
+
+    pub fn has(&self, id: &str) -> bool {
+        self.ids.binary_search_by(|own| (**own).cmp(id)).is_ok()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

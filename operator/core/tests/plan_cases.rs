@@ -110,10 +110,10 @@ fn the_status_of_a_shadowed_route_is_the_newest() {
     let world = manifests::world(GOOD);
     let (before, memo) = plan(&world, &Memo::default());
     let second = key("route/default/second");
-    assert_eq!(before.statuses.get(&second).unwrap().warnings.len(), 1);
+    assert_eq!(before.statuses.get(&second).unwrap().overlaps.len(), 1);
     let (after, _) = plan(&edited(&world, "route/default/second", |route| route.generation = 9), &memo);
     assert_eq!(after.statuses.get(&second).unwrap().generation, 9);
-    assert_eq!(after.statuses.get(&second).unwrap().warnings.len(), 1);
+    assert_eq!(after.statuses.get(&second).unwrap().overlaps.len(), 1);
 }
 
 /// What didn't change isn't made again: a status keeps its `Arc`.

@@ -88,6 +88,7 @@ pub fn check(paths: &[PathBuf], listeners: Option<Arc<Vec<ListenerSettings>>>) -
         if let Some(status) = plan.statuses.get(key) {
             problems.extend(told(&source, observed, of_status(status)));
             report.warnings.extend(told(&source, observed, &status.warnings));
+            report.warnings.extend(told(&source, observed, &status.overlaps));
         }
     }
     problems.sort_by(|one, other| one.place.cmp(&other.place));

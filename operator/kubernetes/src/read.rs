@@ -7,8 +7,10 @@ use crds::{BackendSpec, RouteSpec};
 use dataplane_snapshot::{Key, Kind};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::DynamicObject;
+use operator_core::healthy::Tally;
 use operator_core::{GrantSpec, Observed, Origin, Problem, ServiceSpec, SliceSpec, Spec, slice_key};
 use operator_store::StoredObject;
+use serde::Deserialize as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -36,6 +38,7 @@ pub(crate) struct Present {
     /// `metadata.generation`.
     pub(crate) generation: i64,
     pub(crate) observed_generation: Option<i64>,
+    pub(crate) tally: Tally,
     pub(crate) conditions: Vec<Condition>,
 }
 
@@ -148,6 +151,7 @@ pub(crate) fn present(object: &DynamicObject) -> Present {
         observed_generation: status
             .and_then(|status| status.get("observedGeneration"))
             .and_then(Value::as_i64),
+        tally: status.and_then(|status| Tally::deserialize(status).ok()).unwrap_or_default(),
         conditions: conditions.filter_map(|one| serde_json::from_value(one.clone()).ok()).collect(),
     }
 }

@@ -100,10 +100,14 @@ fn a_condition_that_is_none_is_as_good_as_absent() {
             { "type": "Accepted", "status": "True", "reason": "Accepted", "message": "",
               "observedGeneration": 2, "lastTransitionTime": "2026-01-02T03:04:05Z" },
             { "type": "Odd" },
-        ]});
+        ], "ready": "3/4", "routes": 2, "worst": [{ "id": "a", "state": "Out", "reason": "", "workers": 1 }] });
     }));
     assert_eq!((shown.uid.as_str(), shown.revision, shown.generation), ("u1", 17, 3));
     assert_eq!(shown.observed_generation, Some(2));
     let types: Vec<_> = shown.conditions.iter().map(|condition| condition.type_.as_str()).collect();
     assert_eq!(types, ["Accepted"]);
+    assert_eq!((shown.tally.ready.as_deref(), shown.tally.routes), (Some("3/4"), Some(2)));
+    assert_eq!(shown.tally.worst.first().unwrap().id, "a");
+    let odd = present(&backend(|it| it["status"] = json!({ "worst": "all of them" })));
+    assert_eq!(odd.tally, Tally::default());
 }

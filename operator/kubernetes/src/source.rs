@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use kube::Client;
 use kube::api::DynamicObject;
 use operator_core::SourceView;
-use operator_core::programmed::Verdicts;
+use operator_core::overview::Overviews;
 use operator_store::StateStore;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
@@ -22,7 +22,7 @@ use crate::read::{key_of, present, revision};
 use crate::scope::Scope;
 use crate::secret;
 use crate::secrets::Secrets;
-use crate::status::{Told, show};
+use crate::status::{Shows, Told, show};
 use crate::watched::{View, Watched};
 
 /// Events that wait to be taken; more make the watches wait.
@@ -36,11 +36,18 @@ pub struct KubernetesSettings {
     pub secrets: Vec<SecretName>,
     /// How long the API server may be silent at the start before the mirror is served. Default 2 s.
     pub mirror_after: Duration,
+    /// Tells this leader from others, in the events that it makes.
+    pub instance: String,
 }
 
 impl Default for KubernetesSettings {
     fn default() -> Self {
-        Self { namespaces: Vec::new(), secrets: Vec::new(), mirror_after: Duration::from_secs(2) }
+        Self {
+            namespaces: Vec::new(),
+            secrets: Vec::new(),
+            mirror_after: Duration::from_secs(2),
+            instance: String::new(),
+        }
     }
 }
 
@@ -51,7 +58,9 @@ pub struct Links {
     /// Gets every complete view, and nothing before the first.
     pub views: watch::Sender<Option<Arc<SourceView>>>,
     /// What there is to say about the objects.
-    pub verdicts: watch::Receiver<Verdicts>,
+    pub overviews: watch::Receiver<Overviews>,
+    /// Whether this leader writes statuses, or another one.
+    pub may_write: watch::Receiver<bool>,
 }
 
 /// Watches the API server, publishes what there is, mirrors it, and writes statuses, until `stop` resolves. The API server
@@ -66,7 +75,9 @@ pub async fn run(client: Client, settings: KubernetesSettings, links: Links, sto
 
     let mut tasks = JoinSet::new();
     tasks.spawn(mirror::keep(links.store, to_be_mirrored));
-    tasks.spawn(show(client.clone(), news, links.verdicts));
+    let Links { overviews, may_write, .. } = links;
+    let shows = Shows { overviews, may_write, instance: settings.instance };
+    tasks.spawn(show(client.clone(), news, shows));
     let mut again = Vec::new();
     for (index, scope) in scopes.iter().enumerate() {
         let notify = Arc::new(Notify::new());

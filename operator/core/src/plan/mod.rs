@@ -147,11 +147,11 @@ impl Memo {
     fn settle_shadowed(&mut self, affected: &BTreeSet<Key>) {
         let status = |key: &Key| {
             let planned = self.routes.get(key)?;
-            let warnings = self.claims.warnings(planned, &self.routes, &self.listeners.names);
-            if warnings.is_empty() {
+            let overlaps = self.claims.overlaps(planned, &self.routes, &self.listeners.names);
+            if overlaps.is_empty() {
                 return None;
             }
-            let status = ObjectStatus { warnings, ..ObjectStatus::clone(&planned.status) };
+            let status = ObjectStatus { overlaps, ..ObjectStatus::clone(&planned.status) };
             let earlier = self.shadowed.get(key).filter(|earlier| ***earlier == status);
             Some(earlier.cloned().unwrap_or_else(|| Arc::new(status)))
         };

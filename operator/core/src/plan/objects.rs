@@ -1,5 +1,6 @@
 //! One object: its spec validated, resolved and translated, or held.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crds::BackendSpec;
@@ -11,7 +12,7 @@ use super::overlap::footprints;
 use super::planned::Planned;
 use super::resolve::{Nameable, Resolver, named_backend, references, unresolved};
 use super::{translate, validate};
-use crate::{Acceptance, ObjectStatus, Observed, Problem, Refusal, RefusalReason, Spec, Unresolved};
+use crate::{Acceptance, ObjectStatus, Observed, Problem, Refusal, RefusalReason, Spec, Targets, Unresolved};
 
 pub(super) fn backend(key: &Key, observed: &Arc<Observed>, nameable: Nameable<'_>) -> Planned {
     let spec = match &observed.spec {
@@ -27,20 +28,21 @@ pub(super) fn backend(key: &Key, observed: &Arc<Observed>, nameable: Nameable<'_
     }
     let resolved_refs = unresolved(valid.iter().flat_map(|valid| nameable.resolve(valid, key, &Field::SPEC)));
     let references = valid.as_ref().map(|valid| references(valid, key)).unwrap_or_default();
-    let objects =
-        valid.map(|valid| backend_objects(key, key, observed, &valid, nameable)).unwrap_or_default();
-    sized(&objects, &mut findings);
+    let given = valid.map(|valid| backend_objects(key, key, observed, &valid, nameable));
+    let given = given.map(|(objects, targets)| Given { objects, targets: vec![targets] }).unwrap_or_default();
+    sized(&given.objects, &mut findings);
     let refusal = findings.into_refusal();
-    let hold = |problems: &[Problem]| vec![translate::held(key, &observed.labels, problems, None)];
-    let objects = match (&refusal, without_reference(&resolved_refs)) {
-        _ if !is_key_good => Vec::new(),
+    let hold = |problems: &[Problem]| Given::only(translate::held(key, &observed.labels, problems, None));
+    let Given { objects, targets } = match (&refusal, without_reference(&resolved_refs)) {
+        _ if !is_key_good => Given::default(),
         (Some(refusal), _) => hold(&refusal.problems),
         (None, Some(unresolved)) => hold(&unresolved.problems),
-        (None, None) => objects,
+        (None, None) => given,
     };
     let warnings = if refusal.is_none() { warnings(spec) } else { Vec::new() };
     let accepted = refusal.map_or(Ok(Acceptance::Active), Err);
-    let status = ObjectStatus { warnings, resolved_refs, ..status(key, observed, accepted, &objects) };
+    let status =
+        ObjectStatus { warnings, resolved_refs, targets, ..status(key, observed, accepted, &objects) };
     Planned {
         observed: observed.clone(),
         objects,
@@ -64,26 +66,30 @@ pub(super) fn route(key: &Key, observed: &Arc<Observed>, resolver: &Resolver<'_>
     let references = named_by(&valid, key);
     resolver.withhold(&mut valid, key);
     let nameable = resolver.nameable;
-    let objects =
-        if findings.is_empty() { route_objects(key, observed, &valid, nameable) } else { Vec::new() };
-    sized(&objects, &mut findings);
+    let given =
+        if findings.is_empty() { route_objects(key, observed, &valid, nameable) } else { Given::default() };
+    sized(&given.objects, &mut findings);
     let refusal = findings.into_refusal();
     let matches = translate::matches_only(&valid, key);
     let footprints = footprints(&matches);
     let is_placeable = footprints.len() <= validate::MAX_PAIRS;
     let hold = |problems: &[Problem]| {
         let matches = is_placeable.then_some(matches);
-        vec![translate::held(key, &observed.labels, problems, matches)]
+        Given::only(translate::held(key, &observed.labels, problems, matches))
     };
-    let objects = match (&refusal, without_reference(&resolved_refs)) {
-        _ if !spec.enabled || !is_key_good => Vec::new(),
+    let Given { objects, targets } = match (&refusal, without_reference(&resolved_refs)) {
+        _ if !spec.enabled || !is_key_good => Given::default(),
         (Some(refusal), _) => hold(&refusal.problems),
         (None, Some(unresolved)) => hold(&unresolved.problems),
-        (None, None) => objects,
+        (None, None) => given,
     };
     let active = if spec.enabled { Acceptance::Active } else { Acceptance::Disabled };
     let accepted = refusal.map_or(Ok(active), Err);
-    let status = ObjectStatus { resolved_refs, ..status(key, observed, accepted, &objects) };
+    let mut status = ObjectStatus { resolved_refs, targets, ..status(key, observed, accepted, &objects) };
+    if !objects.is_empty() && !status.is_held() {
+        status.destinations = destinations(&valid, key);
+        status.backends = backends(&valid);
+    }
     let footprints = if objects.is_empty() || !is_placeable { Vec::new() } else { footprints };
     Planned { observed: observed.clone(), objects, status: Arc::new(status), references, footprints }
 }
@@ -100,6 +106,19 @@ pub(super) fn conflict(claim: &crate::Claim) -> ObjectStatus {
     status(&loser.key, loser, Err(Refusal { reason: RefusalReason::Conflict, problems }), &[])
 }
 
+/// What an object gives to the snapshot.
+#[derive(Default)]
+struct Given {
+    objects: Vec<Object>,
+    targets: Vec<Targets>,
+}
+
+impl Given {
+    fn only(object: Object) -> Self {
+        Self { objects: vec![object], targets: Vec::new() }
+    }
+}
+
 /// The password is an object of its own, as a private key is. `user` is the object that has the backend.
 fn backend_objects<'a>(
     key: &Key,
@@ -107,9 +126,11 @@ fn backend_objects<'a>(
     observed: &Observed,
     valid: &ValidBackend<'a>,
     nameable: Nameable<'a>,
-) -> Vec<Object> {
+) -> (Vec<Object>, Targets) {
     let backend = wire::Payload::Backend(translate::backend(valid, key));
-    let endpoints = wire::Payload::Endpoints(translate::endpoints(valid, user, nameable));
+    let endpoints = translate::endpoints(valid, user, nameable);
+    let targets = Targets::new(key.clone(), valid.health_check.is_some(), &endpoints);
+    let endpoints = wire::Payload::Endpoints(endpoints);
     let mut objects = vec![
         translate::object(key.clone(), &observed.labels, backend),
         translate::object(key.with_kind(Kind::Endpoints), &observed.labels, endpoints),
@@ -119,7 +140,7 @@ fn backend_objects<'a>(
         let secret = wire::Payload::Secret(wire::Secret { kind });
         translate::object(key.proxy_password(), &observed.labels, secret)
     }));
-    objects
+    (objects, targets)
 }
 
 fn route_objects<'a>(
@@ -127,16 +148,37 @@ fn route_objects<'a>(
     observed: &Observed,
     valid: &ValidRoute<'a>,
     nameable: Nameable<'a>,
-) -> Vec<Object> {
+) -> Given {
     let route = wire::Payload::Route(translate::route(valid, key));
-    let mut objects = vec![translate::object(key.clone(), &observed.labels, route)];
+    let mut given = Given::only(translate::object(key.clone(), &observed.labels, route));
     for destination in &valid.destinations {
         if let Destination::Inline(backend) = &destination.backend {
             let its = key.inline_backend(destination.index);
-            objects.extend(backend_objects(&its, key, observed, backend, nameable));
+            let (objects, targets) = backend_objects(&its, key, observed, backend, nameable);
+            given.objects.extend(objects);
+            given.targets.push(targets);
         }
     }
-    objects
+    given
+}
+
+/// Where the requests of a route go.
+fn destinations(valid: &ValidRoute<'_>, route: &Key) -> Vec<Key> {
+    let with_share = valid.destinations.iter().filter(|destination| destination.weight > 0);
+    let backend = |destination: &ValidDestination<'_>| match &destination.backend {
+        Destination::Reference(backend) => Some(backend.clone()),
+        Destination::Inline(_) => Some(route.inline_backend(destination.index)),
+        Destination::Withheld => None,
+    };
+    with_share.filter_map(backend).collect()
+}
+
+/// The Backends that a route names, each once.
+fn backends(valid: &ValidRoute<'_>) -> Vec<Key> {
+    let named = valid.destinations.iter().filter_map(ValidDestination::reference);
+    let copied_to = valid.mirrors.iter().map(|mirror| &mirror.backend);
+    let all: BTreeSet<&Key> = named.chain(copied_to).collect();
+    all.into_iter().cloned().collect()
 }
 
 /// The keys of all that a route names, and of what it depends on besides.
@@ -185,7 +227,11 @@ pub(super) fn status(
         accepted,
         resolved_refs: Ok(()),
         warnings: Vec::new(),
+        overlaps: Vec::new(),
         objects: objects.iter().map(|object| object.key().clone()).collect(),
+        targets: Vec::new(),
+        destinations: Vec::new(),
+        backends: Vec::new(),
     }
 }
 

@@ -9,7 +9,7 @@ use super::findings::{Field, problem};
 use super::planned::{Change, Pass, Planned};
 use crate::Problem;
 
-/// One host and path of a match with its conditions, as a hash. A hash that two share by chance costs a wrong warning,
+/// One host and path of a match with its conditions, as a hash. A hash that two share by chance costs a wrong word of an overlap,
 /// nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Footprint {
@@ -58,7 +58,7 @@ fn hash_of(value: &impl Hash) -> u64 {
 pub(super) struct Claims(SharedMap<(u64, Key), ()>);
 
 impl Claims {
-    /// Brings it up to what has changed. Gives the routes whose warnings may be others now, those that went included.
+    /// Brings it up to what has changed. Gives the routes whose overlaps may be others now, those that went included.
     pub(super) fn update(&mut self, changes: &[Change]) -> BTreeSet<Key> {
         let is_first = self.0.is_empty();
         let hashes = |planned: &Planned| {
@@ -88,7 +88,7 @@ impl Claims {
     }
 
     /// What the author of this route should know: which of its matches are shadowed by which route.
-    pub(super) fn warnings(
+    pub(super) fn overlaps(
         &self,
         planned: &Planned,
         routes: &Pass,
@@ -96,7 +96,7 @@ impl Claims {
     ) -> Vec<Problem> {
         let mut footprints = planned.footprints.clone();
         footprints.sort_unstable();
-        let (mut warnings, mut told) = (Vec::new(), BTreeSet::new());
+        let (mut overlaps, mut told) = (Vec::new(), BTreeSet::new());
         for same in footprints.chunk_by(|a, b| a.hash == b.hash) {
             let Some(first) = same.first() else { continue };
             // The usual case: nobody else wants these requests.
@@ -108,12 +108,12 @@ impl Claims {
                 let Some(winner) = claimants.find(|route| takes_from(route, listener)) else { continue };
                 for Footprint { place, .. } in same.iter().filter(|_| winner.key() != planned.key()) {
                     if told.insert((*place, winner.key())) {
-                        warnings.push(shadowed(*place, winner));
+                        overlaps.push(shadowed(*place, winner));
                     }
                 }
             }
         }
-        warnings
+        overlaps
     }
 }
 

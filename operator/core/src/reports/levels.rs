@@ -15,6 +15,8 @@ pub struct Health {
     /// By number.
     reporters: BTreeMap<u32, Told>,
     sums: Sums,
+    /// Backends of whose targets something else is said now.
+    changed: BTreeSet<Key>,
 }
 
 /// What all workers say about one target.
@@ -69,14 +71,27 @@ impl Health {
         } else {
             told.subjects.remove(&subject);
         }
-        if let Some(old) = target.put(reporter, level) {
-            target.counts.take(&old);
-            told.counts.take(&old);
+        let said = level.clone();
+        let old = target.put(reporter, level);
+        if let Some(old) = &old {
+            target.counts.take(old);
+            told.counts.take(old);
+        }
+        if old != said {
+            self.changed.insert(subject.0.clone());
         }
         self.sums.follow(before, target.counts);
         if target.levels.is_empty() {
             self.targets.remove(&subject);
         }
+    }
+
+    pub(super) fn has_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    pub(super) fn take_changed(&mut self) -> BTreeSet<Key> {
+        std::mem::take(&mut self.changed)
     }
 
     /// Of how many targets the reporter would say something with these, those that are gone not taken off.

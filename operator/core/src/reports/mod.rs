@@ -8,10 +8,11 @@ mod health;
 mod levels;
 mod read;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use dataplane_snapshot::Key;
 use dataplane_snapshot::wire::{MAX_TARGETS, Node, Usage};
 
 use crate::session::MEMBER_TTL;
@@ -19,6 +20,7 @@ use crate::session::MEMBER_TTL;
 pub use colour::{BEHIND_AFTER, Colour, SILENT_AFTER, Trouble, colour, troubles};
 pub use health::{BackendHealth, Breaker, Counts, Level, Standing, Subject, Sums, TargetHealth};
 pub use levels::Health;
+pub(crate) use read::as_told;
 pub use read::{MAX_TEXT, Report, ReportError};
 
 /// What became of a report.
@@ -115,6 +117,16 @@ impl Reports {
     /// Of how many targets the worker with this id says what. `None`: it hasn't reported.
     pub fn counts(&self, id: &str) -> Option<Counts> {
         self.reporters.get(id).map(|reporter| self.health.counts(reporter.number))
+    }
+
+    /// Whether [`Self::take_changed`] would give some.
+    pub fn has_changed(&self) -> bool {
+        self.health.has_changed()
+    }
+
+    /// The backends of whose targets something else is said than at the last call.
+    pub fn take_changed(&mut self) -> BTreeSet<Key> {
+        self.health.take_changed()
     }
 
     pub const fn health(&self) -> &Health {

@@ -130,7 +130,7 @@ fn read_targets(levels: Vec<wire::TargetLevel>) -> Vec<(Subject, Option<Level>)>
                 key
             }
         };
-        let subject = key.map(|key| (key, cut(&level.target).into()));
+        let subject = key.map(|key| (key, as_told(&level.target).into()));
         targets.extend(subject.map(|subject| (subject, (!level.gone).then(|| read_level(&level)))));
     }
     targets
@@ -148,10 +148,11 @@ fn read_level(level: &wire::TargetLevel) -> Level {
             TargetBreaker::Open => Breaker::Open,
         },
         since: level.since,
-        reason: Some(&*level.reason).filter(|reason| !reason.is_empty()).map(|reason| cut(reason).into()),
+        reason: Some(&*level.reason).filter(|reason| !reason.is_empty()).map(|reason| as_told(reason).into()),
     }
 }
 
-fn cut(text: &str) -> &str {
+/// As much of a text as a report has.
+pub(crate) fn as_told(text: &str) -> &str {
     text.get(..text.floor_char_boundary(MAX_TEXT)).unwrap_or_default()
 }

@@ -1,7 +1,10 @@
 //! A plan as YAML for people. Empty and zero fields are left out.
 
+use std::sync::Arc;
+
 use dataplane_snapshot::{Object, wire};
-use operator_core::conditions::conditions;
+use operator_core::conditions::{Condition, ConditionType, conditions};
+use operator_core::overview::Overview;
 use operator_core::programmed::Programmed;
 use operator_core::{ObjectStatus, Plan};
 use serde_json::{Map, Value, json};
@@ -22,18 +25,18 @@ pub(crate) fn plan(plan: &Plan) -> String {
     serde_saphyr::to_string(&whole).unwrap()
 }
 
-fn status(status: &ObjectStatus) -> Value {
-    let [accepted, resolved_refs, _] = conditions(status, &Programmed::NoWorkers);
-    let condition = |condition: &operator_core::conditions::Condition| {
-        let state = if condition.status { "True" } else { "False" };
-        let line = format!("{state} {} {}", condition.reason, condition.message);
-        line.trim_end().to_owned()
+fn status(status: &Arc<ObjectStatus>) -> Value {
+    let conditions = conditions(&Overview::of_unplanned(status), &Programmed::NoWorkers);
+    let condition = |type_: ConditionType| {
+        let Condition { status, reason, message, .. } = conditions.iter().find(|one| one.type_ == type_)?;
+        Some(format!("{} {reason} {message}", status.as_str()).trim_end().to_owned())
     };
     json!({
         "owner": status.owner.as_str(),
         "generation": status.generation,
-        "Accepted": condition(&accepted),
-        "ResolvedRefs": condition(&resolved_refs),
+        "Accepted": condition(ConditionType::Accepted),
+        "ResolvedRefs": condition(ConditionType::ResolvedRefs),
+        "Overlapping": condition(ConditionType::Overlapping),
         "held": status.is_held().then_some("yes"),
         "objects": status.objects.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
     })

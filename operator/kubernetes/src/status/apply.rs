@@ -1,13 +1,15 @@
 use std::time::Duration;
 
-use dataplane_snapshot::Key;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Client;
 use kube::api::{Patch, PatchParams};
+use operator_core::healthy::Tally;
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::FIELD_MANAGER;
-use super::pace::Write;
+use super::entry::Write;
 use crate::error::{Asked, SourceError};
 use crate::read::{Present, present};
 use crate::scope::Scope;
@@ -17,7 +19,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The end of a write.
 pub(super) struct Applied {
-    pub(super) key: Key,
+    pub(super) write: Write,
     pub(super) result: Result<Present, SourceError>,
 }
 
@@ -34,16 +36,26 @@ pub(super) async fn apply(client: Client, write: Write) -> Applied {
         Ok(Err(error)) => Err(SourceError::of(&error, Asked::WriteStatus, &scope)),
         Err(_) => Err(SourceError::Slow(REQUEST_TIMEOUT.as_secs())),
     };
-    Applied { key: write.key, result }
+    Applied { write, result }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Status<'a> {
+    observed_generation: i64,
+    #[serde(flatten)]
+    tally: &'a Tally,
+    conditions: &'a [Condition],
 }
 
 /// With the uid, so that an object that was deleted and created anew meanwhile isn't told what was said about the old one.
 fn body(write: &Write) -> Value {
     let resource = crate::scope::api_resource(write.key.kind(), 0);
+    let Write { observed_generation, tally, conditions, .. } = write;
     json!({
         "apiVersion": resource.api_version,
         "kind": resource.kind,
         "metadata": { "namespace": write.key.namespace(), "name": write.key.name(), "uid": write.uid },
-        "status": { "observedGeneration": write.observed_generation, "conditions": write.conditions },
+        "status": Status { observed_generation: *observed_generation, tally, conditions },
     })
 }

@@ -1,14 +1,20 @@
-use std::sync::Arc;
+use std::time::Duration;
 
 use dataplane_snapshot::Kind;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use operator_core::healthy::HealthyReason::{AllTargetsHealthy, Degraded, NoHealthyTargets, NotReported};
+use operator_core::healthy::{Healthy, HealthyReason, Tally};
+use operator_core::programmed::{Programmed, Verdict};
 use operator_core::{Acceptance, ObjectStatus, Refusal, RefusalReason};
 
 use super::*;
+use crate::status::entry::{PATIENCE, PROGRESS, REPORTS};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 struct Bench {
     pace: Pace,
+    overviews: Overviews,
     start: Instant,
     revision: u64,
 }
@@ -21,7 +27,7 @@ fn clock() -> Time {
     serde_json::from_value(serde_json::json!("2026-01-02T03:04:05Z")).unwrap()
 }
 
-fn verdict(name: &str, generation: i64, programmed: Programmed) -> (Key, Verdict) {
+fn verdict(name: &str, generation: i64, programmed: Programmed) -> (Key, Overview) {
     let accepted = match programmed {
         Programmed::NotAccepted => Err(Refusal { reason: RefusalReason::Invalid, problems: Vec::new() }),
         _ => Ok(Acceptance::Active),
@@ -33,9 +39,30 @@ fn verdict(name: &str, generation: i64, programmed: Programmed) -> (Key, Verdict
         accepted,
         resolved_refs: Ok(()),
         warnings: Vec::new(),
+        overlaps: Vec::new(),
         objects: Vec::new(),
+        targets: Vec::new(),
+        destinations: Vec::new(),
+        backends: Vec::new(),
     };
-    (key(name), Verdict { status: Arc::new(status), programmed })
+    let verdict = Verdict { status: Arc::new(status), programmed };
+    let overview = Overview {
+        verdict,
+        healthy: None,
+        tally: Tally::default(),
+        lacking: Vec::new(),
+        awaits_reports: false,
+    };
+    (key(name), overview)
+}
+
+/// Of an object that is programmed, how its targets are.
+fn health(name: &str, generation: i64, reason: HealthyReason, ready: &str) -> (Key, Overview) {
+    let (key, mut overview) = verdict(name, generation, Programmed::True);
+    overview.healthy = Some(Healthy { reason, message: ready.to_owned() });
+    overview.tally.ready = Some(ready.to_owned());
+    overview.awaits_reports = reason == NotReported;
+    (key, overview)
 }
 
 fn part(applied: usize) -> Programmed {
@@ -45,7 +72,7 @@ fn part(applied: usize) -> Programmed {
 impl Bench {
     fn new() -> Self {
         let start = Instant::now();
-        Self { pace: Pace::new(start), start, revision: 0 }
+        Self { pace: Pace::new(start), overviews: Overviews::default(), start, revision: 0 }
     }
 
     fn shown(&mut self, name: &str, generation: i64) {
@@ -55,8 +82,10 @@ impl Bench {
         self.pace.shown(key(name), present);
     }
 
-    fn judged(&mut self, verdicts: impl IntoIterator<Item = (Key, Verdict)>) {
-        self.pace.judged(&verdicts.into_iter().collect());
+    fn judged(&mut self, overviews: impl IntoIterator<Item = (Key, Overview)>) {
+        let entries = overviews.into_iter().map(|(key, overview)| (key, Some(Arc::new(overview))));
+        self.overviews.apply(entries);
+        self.pace.looked(&self.overviews);
     }
 
     /// What is written `after` the start; all writes succeed.
@@ -70,6 +99,7 @@ impl Bench {
                 revision: self.revision,
                 generation: write.observed_generation,
                 observed_generation: Some(write.observed_generation),
+                tally: write.tally.clone(),
                 conditions: write.conditions.clone(),
             };
             self.pace.done(write.key.clone(), present);
@@ -83,6 +113,15 @@ impl Bench {
             let condition =
                 write.conditions.iter().find(|condition| condition.type_ == "Programmed").unwrap();
             format!("{} {} {}", write.key.name(), condition.reason, condition.message)
+        };
+        self.written(after).iter().map(text).collect()
+    }
+
+    /// The reasons of Healthy and the counts written `after` the start.
+    fn healthy(&mut self, after: Duration) -> Vec<String> {
+        let text = |write: &Write| {
+            let condition = write.conditions.iter().find(|condition| condition.type_ == "Healthy").unwrap();
+            format!("{} {}", condition.reason, write.tally.ready.as_deref().unwrap_or_default())
         };
         self.written(after).iter().map(text).collect()
     }
@@ -198,8 +237,8 @@ fn objects_of_others_are_skipped() {
     let mut bench = Bench::new();
     bench.shown("a", 1);
     let (key, mut of_files) = verdict("a", 1, Programmed::True);
-    let status = ObjectStatus { owner: Owner::Files, ..(*of_files.status).clone() };
-    of_files.status = Arc::new(status);
+    let status = ObjectStatus { owner: Owner::Files, ..(*of_files.verdict.status).clone() };
+    of_files.verdict.status = Arc::new(status);
     bench.judged([(key, of_files)]);
     assert_eq!(bench.written(SECOND), []);
 }
@@ -218,7 +257,7 @@ fn conditions_of_others_are_neither_sent_nor_counted() {
     bench.judged([verdict("a", 1, Programmed::True)]);
     let writes = bench.written(Duration::ZERO);
     let types: Vec<_> = writes.first().unwrap().conditions.iter().map(|one| one.type_.as_str()).collect();
-    assert_eq!(types, ["Accepted", "ResolvedRefs", "Programmed"]);
+    assert_eq!(types, ["Accepted", "ResolvedRefs", "Programmed", "Ready"]);
 }
 
 #[test]
@@ -231,6 +270,7 @@ fn a_failed_write_is_tried_again_later_and_later() {
         assert_eq!(bench.pace.due(1, at, &clock()).len(), 1, "in flight once");
         assert_eq!(bench.pace.due(1, at, &clock()).len(), 0);
         bench.pace.failed(&key("a"), at);
+        assert_eq!(bench.pace.due(1, at, &clock()).len(), 0);
         assert_eq!(bench.pace.next(at), Some(at + SECOND * pause));
         at += SECOND * pause;
     }
@@ -254,4 +294,119 @@ fn a_burst_is_allowed_then_a_rate_and_changed_generations_come_first() {
     let writes = bench.written(SECOND * 3 / 2);
     assert_eq!(writes.len(), 50);
     assert!(writes.iter().all(|write| write.key.name() != "r000"));
+}
+
+/// With an object that is shown as healthy.
+fn healthy_bench() -> Bench {
+    let mut bench = Bench::new();
+    bench.shown("a", 1);
+    bench.judged([health("a", 1, AllTargetsHealthy, "3/3")]);
+    assert_eq!(bench.healthy(Duration::ZERO), ["AllTargetsHealthy 3/3"]);
+    bench
+}
+
+#[test]
+fn the_first_write_of_a_generation_waits_for_what_comes_at_once() {
+    let mut bench = healthy_bench();
+    bench.shown("a", 2);
+    bench.judged([health("a", 2, NotReported, "3/4")]);
+    assert_eq!(bench.written(SECOND), []);
+    bench.judged([health("a", 2, AllTargetsHealthy, "4/4")]);
+    assert_eq!(bench.healthy(SECOND * 5 / 4), ["AllTargetsHealthy 4/4"]);
+
+    bench.shown("a", 3);
+    bench.judged([health("a", 3, NotReported, "4/5")]);
+    assert_eq!(bench.written(SECOND * 2), []);
+    assert_eq!(
+        bench.healthy(SECOND * 2 + PATIENCE),
+        ["NotReported 4/5"],
+        "it is programmed, and that is told"
+    );
+}
+
+#[test]
+fn a_flip_is_written_at_once_also_when_it_comes_in_three_steps() {
+    let mut bench = healthy_bench();
+    let tenth = SECOND / 10;
+    bench.judged([health("a", 1, Degraded, "2/3")]);
+    assert_eq!(bench.healthy(SECOND), ["Degraded 2/3"]);
+    bench.judged([health("a", 1, NoHealthyTargets, "0/3")]);
+    assert_eq!(bench.healthy(SECOND + tenth), ["NoHealthyTargets 0/3"]);
+    bench.judged([health("a", 1, AllTargetsHealthy, "3/3")]);
+    assert_eq!(bench.healthy(SECOND + tenth * 2), ["AllTargetsHealthy 3/3"]);
+    // What flips on and on is written now and then, as it is by then.
+    bench.judged([health("a", 1, Degraded, "2/3")]);
+    assert_eq!(bench.written(SECOND + tenth * 3), []);
+    bench.judged([health("a", 1, NoHealthyTargets, "0/3")]);
+    assert_eq!(bench.written(SECOND * 5), []);
+    assert_eq!(bench.next(SECOND * 5), Some(SECOND * 6));
+    assert_eq!(bench.healthy(SECOND * 6), ["NoHealthyTargets 0/3"]);
+}
+
+#[test]
+fn what_flips_back_before_it_is_written_is_not_written() {
+    let mut bench = healthy_bench();
+    for (reason, ready) in [(Degraded, "2/3"), (AllTargetsHealthy, "3/3"), (Degraded, "2/3")] {
+        bench.judged([health("a", 1, reason, ready)]);
+        assert_eq!(bench.written(SECOND).len(), 1);
+    }
+    bench.judged([health("a", 1, AllTargetsHealthy, "3/3")]);
+    assert_eq!(bench.written(SECOND), []);
+    assert_eq!(bench.next(SECOND), Some(SECOND * 6), "the last one back waits");
+    bench.judged([health("a", 1, Degraded, "2/3")]);
+    assert_eq!(bench.written(SECOND * 2), []);
+    assert_eq!(bench.next(SECOND * 2), None);
+}
+
+#[test]
+fn mere_counts_settle_and_are_written_now_and_then() {
+    let mut bench = healthy_bench();
+    bench.judged([health("a", 1, AllTargetsHealthy, "4/4")]);
+    assert_eq!(bench.written(SECOND), []);
+    bench.judged([health("a", 1, AllTargetsHealthy, "5/5")]);
+    let first = SECOND + PATIENCE;
+    assert_eq!(bench.healthy(first), ["AllTargetsHealthy 5/5"]);
+    bench.judged([health("a", 1, AllTargetsHealthy, "6/6")]);
+    assert_eq!(bench.written(first + SECOND), []);
+    assert_eq!(bench.next(first + SECOND), Some(first + PROGRESS));
+    assert_eq!(bench.healthy(first + PROGRESS), ["AllTargetsHealthy 6/6"]);
+    // A flip takes the counts along.
+    bench.judged([health("a", 1, Degraded, "5/6")]);
+    assert_eq!(bench.healthy(first + PROGRESS + SECOND / 10), ["Degraded 5/6"]);
+}
+
+#[test]
+fn what_is_known_stays_until_the_reports_are_back() {
+    let mut bench = healthy_bench();
+    bench.judged([health("a", 1, NotReported, "0/3")]);
+    assert_eq!(bench.written(SECOND), []);
+    bench.judged([health("a", 1, AllTargetsHealthy, "3/3")]);
+    assert_eq!(bench.written(SECOND * 2), [], "as after a restart of the leader");
+    bench.judged([health("a", 1, NotReported, "0/3")]);
+    assert_eq!(bench.written(SECOND * 3), []);
+    assert_eq!(bench.healthy(SECOND * 3 + REPORTS), ["NotReported 0/3"]);
+}
+
+#[test]
+fn while_somebody_else_writes_nothing_waits_and_then_only_what_differs_is_written() {
+    let mut bench = healthy_bench();
+    bench.shown("b", 1);
+    bench.judged([health("a", 1, AllTargetsHealthy, "4/4"), verdict("b", 1, part(1))]);
+    assert_eq!(bench.written(SECOND), []);
+    bench.pace.rest();
+    bench.judged([health("a", 1, AllTargetsHealthy, "3/3"), verdict("b", 1, part(2))]);
+    assert_eq!(bench.written(SECOND * 60), [], "nothing differs of one, and the other one is looked at anew");
+    assert_eq!(bench.next(SECOND * 60), Some(SECOND * 60 + PATIENCE));
+    assert_eq!(bench.written(SECOND * 60 + PATIENCE).len(), 1);
+}
+
+#[test]
+fn what_is_gone_leaves_nothing_behind() {
+    let mut bench = healthy_bench();
+    bench.judged([health("a", 1, Degraded, "2/3")]);
+    bench.pace.gone(&key("a"));
+    bench.overviews = Overviews::default();
+    bench.pace.looked(&bench.overviews);
+    assert_eq!(bench.written(SECOND), []);
+    assert!(bench.pace.objects.is_empty() && bench.pace.waiting.is_empty() && bench.pace.due.is_empty());
 }

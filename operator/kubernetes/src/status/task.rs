@@ -5,12 +5,13 @@ use dataplane_snapshot::Key;
 use jiff::{Timestamp, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Client;
-use operator_core::programmed::Verdicts;
+use operator_core::overview::Overviews;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep_until;
 
 use super::apply::{Applied, apply};
+use super::events::Events;
 use super::pace::Pace;
 use crate::error::SourceError;
 use crate::read::Present;
@@ -27,22 +28,35 @@ pub(crate) enum Told {
     Listed(Scope, BTreeMap<Key, Present>),
 }
 
+/// What is to be shown, and by whom.
+pub(crate) struct Shows {
+    pub(crate) overviews: watch::Receiver<Overviews>,
+    /// While it is false nothing is written, and no event made: somebody else does it. When it turns true, only what differs
+    /// from what is shown is written.
+    pub(crate) may_write: watch::Receiver<bool>,
+    /// Who it is, in events.
+    pub(crate) instance: String,
+}
+
 /// Writes what there is to say, until the source tells nothing any more.
-pub(crate) async fn show(
-    client: Client,
-    mut told: mpsc::UnboundedReceiver<Told>,
-    mut verdicts: watch::Receiver<Verdicts>,
-) {
+pub(crate) async fn show(client: Client, mut told: mpsc::UnboundedReceiver<Told>, shows: Shows) {
+    let Shows { mut overviews, mut may_write, instance } = shows;
+    let (events, sending) = Events::new(client.clone(), &instance);
+    let mut background = JoinSet::new();
+    background.spawn(sending);
     let mut pace = Pace::new(Instant::now());
     let mut writes = JoinSet::new();
     let mut last_error = None;
-    pace.judged(&verdicts.borrow_and_update());
+    pace.looked(&overviews.borrow_and_update());
     loop {
         let now = Instant::now();
-        for write in pace.due(IN_FLIGHT.saturating_sub(writes.len()), now, &clock()) {
-            writes.spawn(apply(client.clone(), write));
+        let free = if *may_write.borrow_and_update() { IN_FLIGHT.saturating_sub(writes.len()) } else { 0 };
+        if free > 0 {
+            for write in pace.due(free, now, &clock()) {
+                writes.spawn(apply(client.clone(), write));
+            }
         }
-        let next = pace.next(now).filter(|_| writes.len() < IN_FLIGHT);
+        let next = pace.next(now).filter(|_| free > 0 && writes.len() < IN_FLIGHT);
         tokio::select! {
             news = told.recv() => {
                 let Some(news) = news else { return };
@@ -51,9 +65,10 @@ pub(crate) async fn show(
                     take(&mut pace, news);
                 }
             }
-            Ok(()) = verdicts.changed() => pace.judged(&verdicts.borrow_and_update()),
+            Ok(()) = overviews.changed() => pace.looked(&overviews.borrow_and_update()),
+            Ok(()) = may_write.changed() => pace.rest(),
             Some(applied) = writes.join_next() => match applied {
-                Ok(applied) => ended(&mut pace, applied, &mut last_error),
+                Ok(applied) => ended(&mut pace, applied, &events, &mut last_error),
                 Err(error) => tracing::error!(%error, "a status write ended unexpectedly"),
             },
             () = sleep_until(next.unwrap_or(now).into()), if next.is_some() => {}
@@ -74,14 +89,16 @@ fn take(pace: &mut Pace, news: Told) {
     }
 }
 
-fn ended(pace: &mut Pace, applied: Applied, last_error: &mut Option<SourceError>) {
-    let Applied { key, result } = applied;
+fn ended(pace: &mut Pace, applied: Applied, events: &Events, last_error: &mut Option<SourceError>) {
+    let Applied { write, result } = applied;
     match result {
         Ok(present) => {
             *last_error = None;
-            pace.done(key, present);
+            events.tell(&write);
+            pace.done(write.key, present);
         }
         Err(error) => {
+            let key = write.key;
             pace.failed(&key, Instant::now());
             match &error {
                 // Deleted, or deleted and created anew: the watch tells.

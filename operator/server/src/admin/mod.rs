@@ -19,13 +19,12 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use dataplane_snapshot::{Key, Kind};
 use http::{HeaderMap, Method};
-use operator_core::programmed::Verdicts;
+use operator_core::overview::Overviews;
 use operator_core::{Observed, Owner};
 use operator_store::StateStore;
 use tokio::sync::watch;
 
 use crate::Credentials;
-use crate::cluster::Cluster;
 use crate::leader::Planned;
 use answer::Refused;
 
@@ -42,9 +41,7 @@ const DEFAULT_TENANT: &str = "default";
 pub struct Admin {
     pub store: Arc<dyn StateStore>,
     pub planned: watch::Receiver<Option<Arc<Planned>>>,
-    pub verdicts: watch::Receiver<Verdicts>,
-    /// Knows how targets are.
-    pub cluster: Arc<Cluster>,
+    pub overviews: watch::Receiver<Overviews>,
     pub credentials: Credentials,
 }
 

@@ -3,17 +3,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use dataplane_snapshot::wire::Payload;
-use dataplane_snapshot::{Key, Kind, Snapshot};
-use operator_core::ObjectStatus;
 use operator_core::conditions::conditions;
-use operator_core::healthy::Healthy;
-use operator_core::programmed::Programmed;
+use operator_core::healthy::Tally;
+use operator_core::overview::Overview;
 use serde::Serialize;
 
 use super::Admin;
 use super::answer::Refused;
-use crate::cluster::Cluster;
 
 /// What the leader makes of everything that it was told.
 #[derive(Serialize)]
@@ -34,6 +30,8 @@ struct Object {
     name: String,
     owner: &'static str,
     generation: i64,
+    #[serde(flatten)]
+    tally: Tally,
     conditions: Vec<Condition>,
 }
 
@@ -51,13 +49,9 @@ struct Condition {
 /// `GET /api/status`: the conditions of every object, also of those that lost their key to another source.
 pub(super) async fn all(State(admin): State<Arc<Admin>>) -> Result<Json<Status>, Refused> {
     let planned = admin.planned()?;
-    let verdicts = admin.verdicts.borrow().clone();
-    let objects = verdicts.iter().map(|(key, verdict)| {
-        let mut object = describe(&verdict.status, &verdict.programmed);
-        object.conditions.extend(healthy(key, &planned.snapshot, &admin.cluster));
-        object
-    });
-    let losers = planned.conflicts.iter().map(|status| describe(status, &Programmed::NotAccepted));
+    let overviews = admin.overviews.borrow().clone();
+    let objects = overviews.values().map(|overview| describe(overview));
+    let losers = planned.conflicts.iter().map(|status| describe(&Overview::of_unplanned(status)));
     let revisions = |source: &dataplane_snapshot::SourceAsOf| {
         source.revisions.iter().map(|(kind, revision)| (kind.as_str(), *revision)).collect()
     };
@@ -68,31 +62,12 @@ pub(super) async fn all(State(admin): State<Arc<Admin>>) -> Result<Json<Status>,
     }))
 }
 
-/// For backends that the snapshot has as they are written. Programmed or not: it is about what workers do have.
-fn healthy(key: &Key, snapshot: &Snapshot, cluster: &Cluster) -> Option<Condition> {
-    let backend = snapshot.get(key).filter(|object| object.key().kind() == Kind::Backend)?;
-    let Ok(Payload::Backend(backend)) = backend.decode() else { return None };
-    let endpoints = snapshot.get(&key.with_kind(Kind::Endpoints)).map(|object| object.decode());
-    let targets = match endpoints {
-        Some(Ok(Payload::Endpoints(endpoints))) => endpoints.targets,
-        _ => Vec::new(),
-    };
-    let has = |id: &str| targets.iter().any(|target| target.id == id);
-    let is_checked = backend.health_check.is_some();
-    let told = if is_checked { cluster.backend_health(key) } else { Default::default() };
-    let healthy = Healthy::of(is_checked, targets.len(), &told, has);
-    Some(Condition {
-        type_: "Healthy",
-        status: healthy.status(),
-        reason: healthy.reason,
-        message: healthy.message,
-    })
-}
-
-fn describe(status: &ObjectStatus, programmed: &Programmed) -> Object {
-    let described = conditions(status, programmed).into_iter().map(|condition| Condition {
+fn describe(overview: &Overview) -> Object {
+    let status = &*overview.verdict.status;
+    let conditions = conditions(overview, &overview.verdict.programmed);
+    let described = conditions.into_iter().map(|condition| Condition {
         type_: condition.type_.as_str(),
-        status: if condition.status { "True" } else { "False" },
+        status: condition.status.as_str(),
         reason: condition.reason,
         message: condition.message,
     });
@@ -102,6 +77,7 @@ fn describe(status: &ObjectStatus, programmed: &Programmed) -> Object {
         name: status.key.name().to_owned(),
         owner: status.owner.as_str(),
         generation: status.generation,
+        tally: overview.tally.clone(),
         conditions: described.collect(),
     }
 }

@@ -22,7 +22,7 @@ mod states;
 mod targets;
 mod worker_headers;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -113,6 +113,7 @@ pub struct Cluster {
     keep_encoded: Duration,
     name: Option<HeaderValue>,
     members_changed: watch::Sender<u64>,
+    health_changed: watch::Sender<u64>,
     timer: watch::Sender<Option<Duration>>,
     polls: AtomicU64,
     counters: Counters,
@@ -142,6 +143,7 @@ impl Cluster {
             keep_encoded: settings.keep_encoded.max(SHORTEST_KEEP),
             name: HeaderValue::try_from(settings.name).ok().filter(|name| !name.is_empty()),
             members_changed: watch::Sender::new(0),
+            health_changed: watch::Sender::new(0),
             timer: watch::Sender::new(None),
             polls: AtomicU64::new(0),
             counters: Counters::default(),
@@ -223,6 +225,16 @@ impl Cluster {
         self.lock().reports.health().of(backend)
     }
 
+    /// Changes whenever workers say something else of some target.
+    pub fn health_changed(&self) -> watch::Receiver<u64> {
+        self.health_changed.subscribe()
+    }
+
+    /// The backends of whose targets workers say something else than at the last call.
+    pub fn take_health_changes(&self) -> BTreeSet<Key> {
+        self.lock().reports.take_changed()
+    }
+
     /// The root that workers on this machine are given now.
     pub fn root(&self) -> Option<Root> {
         self.lock().session.current()
@@ -252,6 +264,7 @@ impl Cluster {
         if may_end {
             let Sessions { session, reports, .. } = &mut *sessions;
             reports.sweep(now, |id| session.members().has(id));
+            self.tell_health(reports);
         }
         for action in actions {
             match action {
@@ -264,6 +277,12 @@ impl Cluster {
                     self.timer.send_if_modified(|timer| timer.replace(at) != Some(at));
                 }
             }
+        }
+    }
+
+    fn tell_health(&self, reports: &Reports) {
+        if reports.has_changed() {
+            self.health_changed.send_modify(|changes| *changes += 1);
         }
     }
 

@@ -61,6 +61,8 @@ impl Cluster {
             return None;
         }
         self.counters.report();
-        Some(sessions.reports.take(&id, report, now))
+        let taken = sessions.reports.take(&id, report, now);
+        self.tell_health(&sessions.reports);
+        Some(taken)
     }
 }

@@ -5,6 +5,7 @@ mod measure;
 mod metrics;
 mod planning;
 mod sources;
+mod survey;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,6 +17,7 @@ use tokio::sync::watch;
 pub use judge::judge;
 pub use measure::measure;
 pub use metrics::Metrics;
+pub use survey::survey;
 
 /// One pass: the world as it was seen, and what it came to.
 #[derive(Debug)]

@@ -14,8 +14,8 @@ mod refusals;
 mod status;
 
 use super::*;
-use crate::cluster::ClusterSettings;
-use crate::leader::{Leader, Metrics, judge};
+use crate::cluster::{Cluster, ClusterSettings};
+use crate::leader::{Leader, Metrics, judge, survey};
 
 /// "admin:secret"
 const BASIC: &str = "Basic YWRtaW46c2VjcmV0";
@@ -72,8 +72,7 @@ impl Api {
         let router = router(Admin {
             store: Arc::new(store.clone()),
             planned: leader.planned,
-            verdicts,
-            cluster: cluster.clone(),
+            overviews: survey(verdicts, cluster.clone()),
             credentials: Credentials::new("admin", "secret"),
         });
         Self { router, store, folder, cluster }

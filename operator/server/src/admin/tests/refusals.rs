@@ -83,8 +83,7 @@ async fn a_store_that_fails_is_told_and_reads_go_on() {
     let mut admin = Admin {
         store: Arc::new(LostStore(api.store.epoch())),
         planned: watch::channel(None).1,
-        verdicts: watch::channel(Verdicts::default()).1,
-        cluster: api.cluster.clone(),
+        overviews: watch::channel(Overviews::default()).1,
         credentials: Credentials::new("admin", "secret"),
     };
     let not_ready = Api {

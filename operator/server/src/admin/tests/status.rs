@@ -13,7 +13,7 @@ async fn the_status_tells_the_conditions_of_every_object() {
     let key = Key::new(Kind::Backend, "default", "cluster");
     let draft = operator_store::Draft { generation: None, labels: BTreeMap::new(), spec: "{}".into() };
     api.store.put(&key, operator_store::Expected::Absent, draft).await.unwrap();
-    // Verdicts follow a moment after the plan.
+    // Overviews follow a moment after the plan.
     let described = |status: &Value| {
         let line = |object: &Value| {
             let conditions = object["conditions"].as_array().unwrap().iter();
@@ -24,11 +24,11 @@ async fn the_status_tells_the_conditions_of_every_object() {
         status["objects"].as_array().unwrap().iter().map(line).collect::<Vec<_>>()
     };
     let expected = [
-        "store route/r: Accepted BackendNotFound Held",
-        "kubernetes backend/cluster: Accepted ResolvedRefs NoWorkers NotChecked",
-        "files backend/file: Accepted ResolvedRefs NoWorkers NotChecked",
-        "store backend/users: Accepted ResolvedRefs NoWorkers NotChecked",
-        "store backend/cluster: Conflict ResolvedRefs NotAccepted",
+        "store route/r: Accepted BackendNotFound Held Held",
+        "kubernetes backend/cluster: Accepted ResolvedRefs NotChecked NoWorkers NotProgrammed",
+        "files backend/file: Accepted ResolvedRefs NotChecked NoWorkers NotProgrammed",
+        "store backend/users: Accepted ResolvedRefs NotChecked NoWorkers NotProgrammed",
+        "store backend/cluster: Conflict ResolvedRefs NotAccepted NotAccepted",
     ];
     loop {
         let status = api.get("/api/status").await;
@@ -72,26 +72,29 @@ async fn a_backend_is_as_healthy_as_the_workers_say() {
     });
     let written = api.write("POST", "/api/backends", &checked).await;
     assert_eq!(written.status, StatusCode::CREATED, "{}", written.body);
-    let healthy = async || loop {
+    // What is shown follows a moment after what was told.
+    let shows = async |reason: &str| loop {
         let status = api.get("/api/status").await.body;
         let objects = status["objects"].as_array().unwrap();
-        let Some(object) = objects.iter().find(|object| object["name"] == "checked") else { continue };
-        let conditions = object["conditions"].as_array().unwrap();
-        let healthy = conditions.iter().find(|condition| condition["type"] == "Healthy").unwrap();
-        let text = |field: &str| healthy[field].as_str().unwrap().to_owned();
-        return (text("status"), text("reason"), text("message"));
+        let object = objects.iter().find(|object| object["name"] == "checked").cloned().unwrap_or_default();
+        let conditions = object["conditions"].as_array().cloned().unwrap_or_default();
+        let healthy = conditions.iter().find(|condition| condition["type"] == "Healthy");
+        if let Some(healthy) = healthy.filter(|healthy| healthy["reason"] == reason) {
+            return (healthy["status"].clone(), healthy["message"].clone(), object["ready"].clone());
+        }
+        tokio::task::yield_now().await;
     };
-    assert_eq!(healthy().await.1, "NotReported");
+    shows("NotReported").await;
     let key = Key::new(Kind::Backend, "default", "checked");
     let id = "http://127.0.0.1:8080";
     tell(&api, "a", 1, &key, id, true);
-    assert_eq!(healthy().await.1, "AllTargetsHealthy");
-    tell(&api, "b", 1, &key, id, false);
+    shows("AllTargetsHealthy").await;
     tell(&api, "c", 1, &key, id, true);
+    tell(&api, "b", 1, &key, id, false);
     let told = format!("1/1 targets are ready; {id}: status 503 (1 of 3 workers)");
-    assert_eq!(healthy().await, ("False".to_owned(), "Degraded".to_owned(), told));
+    assert_eq!(shows("Degraded").await, (json!("False"), json!(told), json!("1/1")));
     tell(&api, "c", 2, &key, id, false);
-    assert_eq!(healthy().await.1, "NoHealthyTargets");
+    assert_eq!(shows("NoHealthyTargets").await.2, "0/1");
     let figures = api.cluster.figures();
     let sums = figures.targets;
     assert_eq!((sums.ready, sums.out, sums.degraded), (0, 1, 1));
