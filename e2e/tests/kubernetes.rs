@@ -3,6 +3,8 @@
 
 #[path = "kubernetes/absence.rs"]
 mod absence;
+#[path = "kubernetes/chart.rs"]
+mod chart;
 #[path = "kubernetes/definitions.rs"]
 mod definitions;
 #[path = "kubernetes/fixture.rs"]
@@ -13,6 +15,8 @@ mod mirror;
 mod secrets;
 #[path = "kubernetes/services.rs"]
 mod services;
+#[path = "kubernetes/release.rs"]
+mod release;
 #[path = "kubernetes/source.rs"]
 mod source;
 #[path = "kubernetes/status.rs"]
