@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Check(CheckArguments),
     /// Print the custom resource definitions as YAML
     Crds,
+    /// Ask a URL; exits with 0 if it answers with 2xx within 10 s
+    Probe(ProbeArguments),
     /// Run a small upstream for demos and tests
     #[command(after_help = ECHO_PATHS)]
     Echo(EchoArguments),
@@ -126,6 +128,19 @@ pub(crate) struct CheckArguments {
     /// Files or folders
     #[arg(required = true, value_name = "FILE|DIR")]
     pub(crate) paths: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProbeArguments {
+    /// For instance http://127.0.0.1:9001/ready; with https it is trusted by cluster.mtls, as a worker trusts a leader
+    #[arg(value_name = "URL")]
+    pub(crate) url: String,
+    /// A file of settings, YAML or TOML
+    #[arg(long, value_name = "FILE", env = "KOMAINU_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// One setting, for instance cluster.mtls.enabled=true; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
 }
 
 #[derive(Debug, Args)]

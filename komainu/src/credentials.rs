@@ -64,10 +64,14 @@ fn existing(settings: &ClusterLeader, path: &Path) -> anyhow::Result<Option<Cred
     }
 }
 
-/// A worker can't invent them. With a certificate of its own it needs none towards leaders with https, which then are empty.
+/// A worker can't invent them. With the token of a pod it needs none, nor with a certificate of its own towards leaders with
+/// https; they are empty then.
 pub(crate) fn for_worker(settings: &Cluster) -> anyhow::Result<Credentials> {
     if let Some(credentials) = from_settings(&settings.leader)? {
         return Ok(credentials);
+    }
+    if settings.worker.token_file.is_some() {
+        return Ok(Credentials { id: String::new(), secret: String::new() });
     }
     let is_certified = settings.mtls.enabled && !settings.mtls.certs.is_empty();
     let urls = &settings.leader.urls;
@@ -78,7 +82,7 @@ pub(crate) fn for_worker(settings: &Cluster) -> anyhow::Result<Credentials> {
         "a worker needs the leader's credentials: set cluster.leader.clientId and cluster.leader.clientSecret \
          (KOMAINU_CLUSTER_LEADER_CLIENT_ID and KOMAINU_CLUSTER_LEADER_CLIENT_SECRET); a leader that generated its own \
          keeps them in the file `credentials` of its data directory; a leader with https can know workers by \
-         cluster.mtls.certs instead"
+         cluster.mtls.certs instead, and one in Kubernetes by cluster.worker.tokenFile"
     )
 }
 

@@ -11,6 +11,7 @@ mod logs;
 mod members;
 mod modes;
 mod observe;
+mod probe;
 mod settings;
 mod shutdown;
 
@@ -56,6 +57,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             std::io::stdout().write_all(crds::to_yaml().as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Probe(arguments) => probe::run(&arguments),
         Command::Echo(arguments) => echo::run(arguments),
     }
 }

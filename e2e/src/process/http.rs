@@ -1,5 +1,5 @@
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// An answer, read whole.
@@ -61,7 +61,18 @@ pub fn request(
     headers: &[(&str, &str)],
     body: &str,
 ) -> io::Result<Response> {
-    let mut stream = connect(port)?;
+    request_at((Ipv4Addr::LOCALHOST, port).into(), method, path, headers, body)
+}
+
+/// The same of a server elsewhere.
+pub fn request_at(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> io::Result<Response> {
+    let mut stream = connect_to(address)?;
     let mut head =
         format!("{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
@@ -74,8 +85,12 @@ pub fn request(
     read_response(&mut BufReader::new(stream))
 }
 
-pub(super) fn connect(port: u16) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(("127.0.0.1", port))?;
+fn connect(port: u16) -> io::Result<TcpStream> {
+    connect_to((Ipv4Addr::LOCALHOST, port).into())
+}
+
+pub(super) fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, Duration::from_secs(10))?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     Ok(stream)

@@ -19,7 +19,7 @@ mod program;
 mod wait;
 
 pub use figures::figure;
-pub use http::{Response, Session, get, request, request_within};
+pub use http::{Response, Session, get, request, request_at, request_within};
 pub use link::{Fault, Link};
 pub use load::{Load, LoadReport};
 pub use nginx::Nginx;

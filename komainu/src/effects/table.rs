@@ -25,10 +25,14 @@ const KUBERNETES: (&str, &str) = (
     "e2e/tests/processes/effects.rs",
     "an_api_server_is_asked_for_what_is_in_the_namespaces_of_the_settings",
 );
+const LEADERS: &str = "e2e/tests/kubernetes_processes/leaders.rs";
+const TOKENS: (&str, &str) = (LEADERS, "workers_are_known_by_the_tokens_of_their_pods");
+const ONE_WRITES: (&str, &str) =
+    (LEADERS, "of_two_leaders_one_writes_and_knows_what_the_workers_of_both_say");
 const LOGS: &str = "komainu/src/logs.rs";
 
 /// A key, and the tests that together show its effect: file and name.
-const EFFECTS: [(&str, &[(&str, &str)]); 64] = [
+const EFFECTS: [(&str, &[(&str, &str)]); 73] = [
     ("resources", &[(PROCESS, "a_folder_of_resources_is_served")]),
     ("dataDirectory", &[(PROCESS, "what_is_to_be_kept_is_in_the_data_directory")]),
     ("admin.address", &[(PROCESS, "the_admin_port_is_where_it_is_told")]),
@@ -119,6 +123,10 @@ const EFFECTS: [(&str, &[(&str, &str)]); 64] = [
             ),
         ],
     ),
+    ("cluster.leader.replicas", &[(LEADERS, "several_leaders_without_a_shared_store_take_no_writes")]),
+    ("cluster.leader.advertisedUrl", &[ONE_WRITES]),
+    ("cluster.leader.tokenFile", &[ONE_WRITES]),
+    ("cluster.worker.tokenFile", &[TOKENS]),
     ("cluster.worker.name", &[(WORKER, "a_worker_is_a_member_by_its_name")]),
     ("cluster.worker.retries", &[BACKOFF]),
     ("cluster.worker.timeout", &[(WORKER, "a_silent_leader_is_given_up_after_the_timeout")]),
@@ -133,6 +141,11 @@ const EFFECTS: [(&str, &[(&str, &str)]); 64] = [
     ("cluster.worker.selector.tenants", &[SELECTED]),
     ("kubernetes.enabled", &[KUBERNETES]),
     ("kubernetes.namespaces", &[KUBERNETES]),
+    ("kubernetes.lease", &[ONE_WRITES]),
+    ("kubernetes.audience", &[TOKENS]),
+    ("kubernetes.workers.serviceAccount", &[TOKENS]),
+    ("kubernetes.workers.selector", &[(LEADERS, "ready_pods_are_counted_connected_or_not")]),
+    ("kubernetes.leaders.serviceAccount", &[ONE_WRITES]),
     ("log.filter", &[(LOGS, "the_filter_says_what_is_written")]),
     ("log.format", &[(LOGS, "the_format_says_how")]),
 ];

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bytes::Bytes;
 use dataplane_proxy::worker::{LeaderUrl, WorkerSettings, ask};
 use http::{Method, StatusCode};
 use serde_json::Value;
@@ -77,7 +78,8 @@ impl Leader {
     }
 
     async fn members(&self) -> anyhow::Result<Value> {
-        let (status, body) = ask(self.settings.clone(), &self.url, Method::GET, MEMBERS).await?;
+        let (status, body) =
+            ask(self.settings.clone(), &self.url, Method::GET, MEMBERS, Bytes::new()).await?;
         let url = &self.url;
         match status {
             StatusCode::OK => serde_json::from_slice(&body)
@@ -96,7 +98,7 @@ impl Leader {
 
     async fn forget(&self, id: &str) -> anyhow::Result<()> {
         let path = format!("{MEMBERS}/{id}");
-        let (status, _) = ask(self.settings.clone(), &self.url, Method::DELETE, &path).await?;
+        let (status, _) = ask(self.settings.clone(), &self.url, Method::DELETE, &path, Bytes::new()).await?;
         // One that went away meanwhile is forgotten, too.
         let done = status.is_success() || status == StatusCode::NOT_FOUND;
         anyhow::ensure!(done, "{} answered {status} when it was to forget {id}", self.url);

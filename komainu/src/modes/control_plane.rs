@@ -5,24 +5,23 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use dataplane_snapshot::{Scope, Snapshot};
 use operator_core::Owner;
-use operator_core::overview::Overviews;
 use operator_core::programmed::Counted;
 use operator_core::session::Identity;
 use operator_files::{Numbering, Watching};
-use operator_kubernetes::{KubernetesSettings, Links, SecretName};
+use operator_kubernetes::Links;
 use operator_server::admin::{self, Admin};
-use operator_server::cluster::{Client, Cluster, ClusterSettings, Compression, Introduction};
-use operator_server::leader::{self, Leader, LeaderHandle, Metrics, Source};
+use operator_server::cluster::{Client, Cluster, ClusterSettings, Compression, Introduction, ReadyPods};
+use operator_server::leader::{self, Leader, Metrics, Source};
 use operator_store::{EmbeddedSettings, EmbeddedStore, StateStore, watch_view};
 use prometheus_client::registry::Registry;
 use serde_json::json;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
-use super::{listeners, memory, node, problems};
+use super::{kubernetes, listeners, memory, node, problems};
 use crate::credentials::Credentials;
 use crate::observe::{Health, Look, Workers};
 use crate::settings::{ClusterClient, ClusterLeader, Settings};
-use crate::shutdown;
 
 pub(crate) const STORE_FILE: &str = "store.redb";
 
@@ -30,6 +29,8 @@ pub(super) struct ControlPlane {
     pub(super) snapshot: watch::Receiver<Option<Arc<Snapshot>>>,
     pub(super) cluster: Arc<Cluster>,
     pub(super) router: axum::Router,
+    /// What has something to do at a stop, and is waited for.
+    tasks: Vec<JoinHandle<()>>,
     /// Ends the folder's thread when it is dropped.
     _folder: Option<Watching>,
 }
@@ -41,36 +42,51 @@ pub(super) async fn start(
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<ControlPlane> {
     let store = open_store(settings).await?;
-    let (written, views) = watch::channel(None);
-    tokio::spawn(watch_view(store.clone(), Owner::Store, written));
-    let mut sources = vec![views];
+    let mut sources = Vec::new();
+    let leaders = settings.cluster.leader.replicas;
+    // Of several leaders with a store each, what one has the others lack: none of it is served.
+    if leaders <= 1 {
+        let (written, views) = watch::channel(None);
+        tokio::spawn(watch_view(store.clone(), Owner::Store, written));
+        sources.push(views);
+    }
     let folder = watch_folder(settings, &store, &mut sources).await?;
-    let (kubernetes, views) = watch::channel(None);
+    let (kubernetes_views, views) = watch::channel(None);
     if settings.kubernetes.enabled {
         sources.push(views);
     }
 
+    let cluster_of_kubernetes = kubernetes::Connection::open(settings).await?;
     let metrics = Metrics::register(registry);
     let planning = Leader::start(listeners::of(settings)?, sources, metrics.clone());
     tokio::spawn(problems::log_of_objects(planning.planned.clone()));
     let server_credentials = operator_server::Credentials::new(&credentials.id, &credentials.secret);
-    let cluster = Cluster::new(cluster_settings(settings, server_credentials.clone())?);
+    let tokens = cluster_of_kubernetes.as_ref().and_then(|connection| connection.read_tokens(settings));
+    let cluster =
+        Cluster::new(ClusterSettings { tokens, ..cluster_settings(settings, server_credentials.clone())? });
     cluster.introduce(introduction(settings));
     registry.register_collector(Box::new(Workers(cluster.clone())));
     tokio::spawn(cluster.clone().run(planning.snapshot.clone(), stop.clone()));
     memory::give_back_after(planning.snapshot.clone());
-    let counted = workers(&cluster);
+    let ready_pods = cluster_of_kubernetes.as_ref().and_then(|connection| connection.follow_pods(settings));
+    let counted = workers(&cluster, ready_pods);
     leader::measure(planning.planned.clone(), counted.clone(), &metrics);
     let overviews = leader::survey(leader::judge(planning.planned.clone(), counted), cluster.clone());
-    if settings.kubernetes.enabled {
-        // There is no lease yet: each leader writes.
-        let (_, may_write) = watch::channel(true);
-        let links =
-            Links { store: store.clone(), views: kubernetes, overviews: overviews.clone(), may_write };
-        watch_kubernetes(settings, listeners::secrets(settings)?, links, stop).await?;
+    let mut tasks = Vec::new();
+    if let Some(connection) = cluster_of_kubernetes {
+        let (store, overviews) = (store.clone(), overviews.clone());
+        let links = |may_write| Links { store, views: kubernetes_views, overviews, may_write };
+        tasks = connection.work(settings, links, &cluster, &stop)?;
     }
-    let router = router(&cluster, server_credentials, store, &planning, overviews);
-    Ok(ControlPlane { snapshot: planning.snapshot, cluster, router, _folder: folder })
+    let admin = Admin {
+        store,
+        leaders,
+        planned: planning.planned.clone(),
+        overviews,
+        credentials: server_credentials,
+    };
+    let router = cluster.router().merge(admin::router(admin));
+    Ok(ControlPlane { snapshot: planning.snapshot, cluster, router, tasks, _folder: folder })
 }
 
 /// As what this process is a member in its own list.
@@ -82,11 +98,12 @@ fn introduction(settings: &Settings) -> Introduction {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         scope: Scope::default(),
         client: None,
+        pod: None,
     };
     Introduction { identity, look: Box::new(move || observer.look(None)) }
 }
 
-fn leader_name(settings: &Settings) -> String {
+pub(super) fn leader_name(settings: &Settings) -> String {
     settings.cluster.leader.name.clone().or_else(super::host_name).unwrap_or_default()
 }
 
@@ -138,6 +155,14 @@ fn client(of: &ClusterClient, leader: &ClusterLeader) -> anyhow::Result<Client> 
 }
 
 impl ControlPlane {
+    /// Waits until what has something to do at a stop has done it: the Lease is released.
+    pub(super) async fn end(self) {
+        for task in self.tasks {
+            // One that panicked has nothing more to do.
+            let _ = task.await;
+        }
+    }
+
     /// Ready once the first snapshot is planned, until a stop is asked for.
     pub(super) fn look(&self, stop: watch::Receiver<bool>) -> Look {
         let (snapshot, cluster) = (self.snapshot.clone(), self.cluster.clone());
@@ -201,40 +226,29 @@ async fn numbering(store: Arc<dyn StateStore>) -> anyhow::Result<Numbering> {
     })
 }
 
-async fn watch_kubernetes(
-    settings: &Settings,
-    secrets: Vec<SecretName>,
-    links: Links,
-    stop: watch::Receiver<bool>,
-) -> anyhow::Result<()> {
-    operator_kubernetes::install_crypto_provider();
-    let client = operator_kubernetes::connect(None).await.context("setting kubernetes.enabled")?;
-    let namespaces = settings.kubernetes.namespaces.clone();
-    let instance = leader_name(settings);
-    let kubernetes = KubernetesSettings { namespaces, secrets, instance, ..KubernetesSettings::default() };
-    tokio::spawn(operator_kubernetes::run(client, kubernetes, links, shutdown::asked(stop)));
-    Ok(())
-}
-
-fn router(
-    cluster: &Arc<Cluster>,
-    credentials: operator_server::Credentials,
-    store: Arc<dyn StateStore>,
-    planning: &LeaderHandle,
-    overviews: watch::Receiver<Overviews>,
-) -> axum::Router {
-    let admin = Admin { store, planned: planning.planned.clone(), overviews, credentials };
-    cluster.router().merge(admin::router(admin))
-}
-
 /// The workers that Programmed counts, told anew whenever one changes.
-fn workers(cluster: &Arc<Cluster>) -> watch::Receiver<Arc<Vec<Counted>>> {
+fn workers(cluster: &Arc<Cluster>, ready_pods: Option<ReadyPods>) -> watch::Receiver<Arc<Vec<Counted>>> {
     let cluster = cluster.clone();
     let mut changed = cluster.members_changed();
-    let (counted, workers) = watch::channel(Arc::new(cluster.counted()));
+    // Without pods nothing ever changes about them.
+    let (_nobody, none) = watch::channel(None);
+    let mut pods = ready_pods.unwrap_or(none);
+    let count = move |cluster: &Cluster, pods: &mut ReadyPods| {
+        let pods = pods.borrow_and_update().clone();
+        Arc::new(cluster.counted(pods.as_deref()))
+    };
+    let (counted, workers) = watch::channel(count(&cluster, &mut pods));
     tokio::spawn(async move {
-        while changed.changed().await.is_ok() {
-            counted.send_replace(Arc::new(cluster.counted()));
+        let _nobody = _nobody;
+        loop {
+            let alive = tokio::select! {
+                result = changed.changed() => result,
+                result = pods.changed() => result,
+            };
+            if alive.is_err() {
+                return;
+            }
+            counted.send_replace(count(&cluster, &mut pods));
         }
     });
     workers

@@ -281,6 +281,7 @@ fn worker_settings(settings: &Settings, credentials: &Credentials) -> anyhow::Re
     worker.scope = Scope::new(&selector.namespaces, &selector.labels, &selector.tenants)
         .context("setting cluster.worker.selector")?;
     worker.host.clone_from(&cluster.leader.host);
+    worker.token_file.clone_from(&cluster.worker.token_file);
     worker.compression = cluster.compression >= 0;
     worker.state_file =
         Some(cluster.worker.dbpath.clone().unwrap_or_else(|| settings.data_directory.join(STATE_FILE)));
@@ -314,6 +315,7 @@ fn identity(settings: &Settings) -> anyhow::Result<Identity> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         scope: Scope::default(),
         client: None,
+        pod: None,
     })
 }
 

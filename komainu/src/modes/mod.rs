@@ -3,6 +3,7 @@
 pub(crate) mod certificates;
 mod control_plane;
 mod data_plane;
+mod kubernetes;
 mod listen;
 mod listeners;
 mod memory;
@@ -82,7 +83,8 @@ async fn leader(
     let port = listen::bind(settings).await?;
     let control = control_plane::start(settings, &credentials, &mut registry, stop.clone()).await?;
     let look = control.look(stop.clone());
-    port.serve(control.router.merge(observe::router(registry, look)), stop).await;
+    port.serve(control.router.clone().merge(observe::router(registry, look)), stop).await;
+    control.end().await;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -117,7 +119,9 @@ async fn standalone(
     let look_at_data = data.follow_local(settings, &control)?;
     let look: Look = join(control.look(stop.clone()), look_at_data);
     let router = control.router.clone().merge(observe::router(registry, look));
-    stop_in_order(settings, port, router, &data, stop).await
+    let code = stop_in_order(settings, port, router, &data, stop).await;
+    control.end().await;
+    code
 }
 
 fn host_name() -> Option<String> {

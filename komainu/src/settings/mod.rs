@@ -190,6 +190,13 @@ pub(crate) struct ClusterLeader {
     pub(crate) clients: Vec<ClusterClient>,
     /// How long what was encoded for workers is kept when nobody asks for it. Never a delay.
     pub(crate) cache_state_for: Millis,
+    /// How many leaders there are; of several only one with a shared store takes what is written by the admin API.
+    #[serde(deserialize_with = "written::plain")]
+    pub(crate) replicas: u32,
+    /// Where other leaders find this one, to hand on what workers say.
+    pub(crate) advertised_url: Option<String>,
+    /// The projected token of this pod, shown to other leaders.
+    pub(crate) token_file: Option<PathBuf>,
 }
 
 /// A client id with its secret, and which Routes its workers may have; a list that is empty doesn't limit.
@@ -213,6 +220,8 @@ pub(crate) struct ClusterClient {
 pub(crate) struct ClusterWorker {
     /// The name shown in the list of members; the host's name if absent.
     pub(crate) name: Option<String>,
+    /// The projected token of this pod, shown to leaders instead of client id and secret.
+    pub(crate) token_file: Option<PathBuf>,
     /// How often the wait for a leader grows.
     #[serde(deserialize_with = "written::plain")]
     pub(crate) retries: u32,
@@ -251,13 +260,37 @@ pub(crate) struct ClusterWorkerState {
     pub(crate) timeout: Option<Millis>,
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct Kubernetes {
     #[serde(deserialize_with = "written::plain")]
     pub(crate) enabled: bool,
     /// Namespaces to watch; empty: all.
     pub(crate) namespaces: Vec<String>,
+    /// The Lease in the own namespace whose holder writes statuses; without one this leader does.
+    pub(crate) lease: Option<String>,
+    /// What the tokens of workers and leaders are made for.
+    pub(crate) audience: String,
+    pub(crate) workers: KubernetesWorkers,
+    pub(crate) leaders: KubernetesLeaders,
+}
+
+/// Workers in pods.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct KubernetesWorkers {
+    /// `namespace/name`: whoever shows a token of it is a worker.
+    pub(crate) service_account: Option<String>,
+    /// The labels of their pods in the own namespace, as kubectl takes them; the ready ones are counted.
+    pub(crate) selector: Option<String>,
+}
+
+/// Leaders in pods, among each other.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct KubernetesLeaders {
+    /// `namespace/name`: whoever shows a token of it is a leader.
+    pub(crate) service_account: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -375,6 +408,9 @@ impl Default for ClusterLeader {
             client_secret: None,
             clients: Vec::new(),
             cache_state_for: Millis(4_000),
+            replicas: 1,
+            advertised_url: None,
+            token_file: None,
         }
     }
 }
@@ -383,6 +419,7 @@ impl Default for ClusterWorker {
     fn default() -> Self {
         Self {
             name: None,
+            token_file: None,
             retries: 3,
             timeout: Millis(2_000),
             dbpath: None,
@@ -402,6 +439,19 @@ impl Default for Dns {
 impl Default for ClusterWorkerState {
     fn default() -> Self {
         Self { retries: None, poll_every: Millis(10_000), long_poll: true, timeout: None }
+    }
+}
+
+impl Default for Kubernetes {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            namespaces: Vec::new(),
+            lease: None,
+            audience: "komainu".to_owned(),
+            workers: KubernetesWorkers::default(),
+            leaders: KubernetesLeaders::default(),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Settings, load};
 use crate::args::RunArguments;
 
 /// Another value than the default for each setting.
-const SAMPLES: [(&str, &str); 54] = [
+const SAMPLES: [(&str, &str); 63] = [
     ("resources", "folder"),
     ("dataDirectory", "data"),
     ("admin.address", "127.0.0.2"),
@@ -46,7 +46,11 @@ const SAMPLES: [(&str, &str); 54] = [
     ("cluster.leader.clientSecret", "hush"),
     ("cluster.leader.clients.0.clientId", "edge"),
     ("cluster.leader.cacheStateFor", "1s"),
+    ("cluster.leader.replicas", "2"),
+    ("cluster.leader.advertisedUrl", "https://leader-0:9000"),
+    ("cluster.leader.tokenFile", "leader-token"),
     ("cluster.worker.name", "w"),
+    ("cluster.worker.tokenFile", "token"),
     ("cluster.worker.retries", "5"),
     ("cluster.worker.timeout", "1s"),
     ("cluster.worker.dbpath", "file"),
@@ -60,6 +64,11 @@ const SAMPLES: [(&str, &str); 54] = [
     ("cluster.worker.selector.tenants.0", "acme"),
     ("kubernetes.enabled", "true"),
     ("kubernetes.namespaces.0", "shop"),
+    ("kubernetes.lease", "leader"),
+    ("kubernetes.audience", "gateway"),
+    ("kubernetes.workers.serviceAccount", "gateway/worker"),
+    ("kubernetes.workers.selector", "app=worker"),
+    ("kubernetes.leaders.serviceAccount", "gateway/leader"),
     ("log.filter", "debug"),
     ("log.format", "json"),
 ];

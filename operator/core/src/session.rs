@@ -3,6 +3,7 @@
 //! A poll that names the current root is held until the root changes or its time is over; any other gets the state at
 //! once. Times are measured from any fixed moment and never go back.
 
+mod bearer;
 mod history;
 mod members;
 mod offer;
@@ -15,9 +16,10 @@ use dataplane_snapshot::{Root, Scope};
 use crate::programmed::Applied;
 use crate::scoped::Part;
 
+pub use bearer::{Bearer, Role};
 pub use history::{History, MAX_CHANGES, MAX_KEYS};
 pub use members::{
-    Identity, LOST_AFTER, MAX_MEMBERS, MAX_MEMBERS_OF_CLIENT, MEMBER_TTL, MemberStatus, Members,
+    Identity, LOST_AFTER, MAX_MEMBERS, MAX_MEMBERS_OF_CLIENT, MEMBER_TTL, MemberStatus, Members, Relayed,
     SUPERSEDED_AFTER,
 };
 pub use offer::{Offer, Reach};
@@ -63,6 +65,12 @@ pub enum Event {
     /// A worker spoke of something else.
     Heard {
         member: Identity,
+    },
+    /// Another leader tells of one of its workers.
+    Relayed(Relayed),
+    /// Another leader tells that one of its workers has left.
+    LeftElsewhere {
+        id: String,
     },
     /// The current state has this root.
     Published {
@@ -141,6 +149,8 @@ impl Session {
             Event::Heard { member } => {
                 self.members.heard(member, now);
             }
+            Event::Relayed(relayed) => self.members.relayed(relayed, now),
+            Event::LeftElsewhere { id } => self.members.left_elsewhere(&id),
             Event::Published { root } => {
                 self.members.published(root, now);
                 self.tell(&Scope::default(), now, &mut actions);

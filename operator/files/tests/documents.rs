@@ -39,7 +39,7 @@ fn objects(markdown: &str) -> Vec<String> {
             }
         }
     }
-    blocks.retain(|block| block.contains("apiVersion: komainu.dev"));
+    blocks.retain(|block| block.lines().any(|line| line.starts_with("apiVersion: komainu.dev")));
     blocks
 }
 
@@ -77,7 +77,8 @@ fn every_object_in_the_documentation_is_good() {
 
 #[test]
 fn every_example_is_good_but_the_one_that_is_refused_on_purpose() {
-    let examples = repository().join("examples");
+    // Those for a cluster have objects of Kubernetes, too: a real API server is asked about them.
+    let examples = repository().join("examples/quickstart");
     let report = check(std::slice::from_ref(&examples), None);
     let (refused, others): (Vec<_>, Vec<_>) = report.problems.iter().partition(|problem| {
         problem.place.as_ref().is_some_and(|place| place.file.ends_with("quickstart/refused.yaml"))

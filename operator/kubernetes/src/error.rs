@@ -108,7 +108,7 @@ impl SourceError {
 }
 
 /// The innermost error says most: the outer ones only that a request failed.
-fn root_cause(error: &kube::Error) -> String {
+pub(crate) fn root_cause(error: &kube::Error) -> String {
     let mut cause: &dyn Error = error;
     while let Some(inner) = cause.source() {
         cause = inner;

@@ -236,7 +236,7 @@ impl Source {
         };
         self.recovered(&Ear::Scope(index));
         // The status writer ends only together with this loop.
-        let _ = told.filter(|_| scope.has_status()).map(|told| self.told.send(told));
+        let _ = told.filter(|_| scope.has_status()).map(|told| self.told.send(told).is_ok());
         outcome.changed
     }
 

@@ -117,7 +117,7 @@ fn named_secrets_are_waited_for_and_let_go_of() {
     assert!(watched.secret_failed(&name("q")), "nobody waits for one that can't be read");
     let view = watched.view().unwrap();
     assert_eq!(view.observed.len(), 1);
-    assert_eq!(view.as_of.revisions.get(&Kind::Secret), Some(&22), "it never falls");
+    assert_eq!(view.as_of.revisions.get(&Kind::Secret), Some(&20), "it never falls below what was told");
     assert!(
         !watched.secret(&name("q"), Vec::new(), 30),
         "it is known by now that there is none, as it was said"

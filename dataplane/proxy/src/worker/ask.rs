@@ -22,8 +22,9 @@ pub async fn ask(
     url: &LeaderUrl,
     method: Method,
     path: &str,
+    body: Bytes,
 ) -> Result<(StatusCode, Bytes), AskError> {
     let name = settings.name.clone();
     let client = Client::new(Arc::new(settings), "asks".to_owned()).ok_or(WorkerError::Name(name))?;
-    client.call(url, method, path).await.map_err(|failure| AskError::Leader(failure.to_string()))
+    client.call(url, method, path, body).await.map_err(|failure| AskError::Leader(failure.to_string()))
 }

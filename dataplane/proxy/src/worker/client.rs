@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
@@ -235,14 +236,15 @@ impl Client {
         }
     }
 
-    /// Any other request, without a body. Gives the status and the whole body of the answer.
+    /// Any other request. Gives the status and the whole body of the answer.
     pub(super) async fn call(
         &self,
         url: &LeaderUrl,
         method: Method,
         path: &str,
+        body: Bytes,
     ) -> Result<(StatusCode, Bytes), Failure> {
-        let mut request = self.request(method, url, path, Bytes::new())?;
+        let mut request = self.request(method, url, path, body)?;
         request.headers_mut().remove(ACCEPT_ENCODING);
         let response = self.send(url, request, self.settings.answer_timeout).await?;
         let status = response.status();
@@ -276,6 +278,9 @@ impl Client {
         *request.headers_mut() = self.headers.clone();
         let host = self.settings.host.clone().unwrap_or_else(|| url.authority());
         request.headers_mut().insert(HOST, header(host)?);
+        if let Some(file) = &self.settings.token_file {
+            request.headers_mut().insert(AUTHORIZATION, bearer(file)?);
+        }
         if url.is_loopback() {
             request.headers_mut().insert(CALL, HeaderValue::from_static("loopback"));
         }
@@ -336,6 +341,17 @@ fn sending_time(body: &Full<Bytes>) -> Duration {
 
 fn header(value: String) -> Result<HeaderValue, Failure> {
     HeaderValue::try_from(value).map_err(|error| Failure::Unreachable(error.to_string()))
+}
+
+/// A token is small and in memory, so reading it doesn't wait for a disk.
+fn bearer(file: &Path) -> Result<HeaderValue, Failure> {
+    let unusable =
+        |what: &str| Failure::Unreachable(format!("cluster.worker.tokenFile {}: {what}", file.display()));
+    let token = std::fs::read_to_string(file).map_err(|error| unusable(&error.to_string()))?;
+    let mut value = HeaderValue::try_from(format!("Bearer {}", token.trim()))
+        .map_err(|_| unusable("it holds no token"))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn too_long(root: Root, limit: usize) -> Failure {

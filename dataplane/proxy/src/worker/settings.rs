@@ -17,6 +17,8 @@ pub struct WorkerSettings {
     /// Without a client id nothing is shown but a certificate, which [`Self::tls`] has then.
     pub client_id: String,
     pub client_secret: String,
+    /// A file with a token that is shown instead, read anew for each request: Kubernetes replaces it before it expires.
+    pub token_file: Option<PathBuf>,
     /// How leaders with https are called, from the next connection on; needed if there is one.
     pub tls: Option<watch::Receiver<LeaderTls>>,
     /// The `Host` to ask for, where that isn't what a leader's URL says.
@@ -55,6 +57,7 @@ impl WorkerSettings {
             leaders,
             client_id,
             client_secret,
+            token_file: None,
             tls: None,
             host: None,
             compression: true,

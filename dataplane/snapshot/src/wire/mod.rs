@@ -22,8 +22,8 @@ pub use filter::{
 pub use health::{HealthCheck, HealthCheckKind};
 pub use listener::{ClientCertificates, Listener, ListenerProtocol, ListenerTls};
 pub use protocol::{
-    Ack, FORMAT_VERSION, Member, Rejection, State, StateError, StateObject, WireAsOf, WireSource,
-    as_of_from_wire, as_of_to_wire,
+    Ack, FORMAT_VERSION, Member, Rejection, Relay, RelayAnswer, RelayedWorker, State, StateError,
+    StateObject, WireAsOf, WireSource, as_of_from_wire, as_of_to_wire,
 };
 pub use report::{
     MAX_NODE_BYTES, MAX_REPORT_BYTES, MAX_TARGETS, Node, Report, TargetBreaker, TargetLevel, TargetStanding,

@@ -94,6 +94,46 @@ pub struct Rejection {
     pub reason: String,
 }
 
+/// What a leader hands on to the one that writes statuses: how the workers are that speak to it. As a report it says how things
+/// are: it can come twice or late.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Relay {
+    #[prost(message, repeated, tag = "1")]
+    pub workers: Vec<RelayedWorker>,
+    /// Ids of workers that have left in order.
+    #[prost(string, repeated, tag = "2")]
+    pub gone: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct RelayedWorker {
+    #[prost(message, optional, tag = "1")]
+    pub member: Option<Member>,
+    /// The text of its scope; empty: everything.
+    #[prost(string, tag = "2")]
+    pub scope: String,
+    /// The pod that it is the worker of; empty: of none.
+    #[prost(string, tag = "3")]
+    pub pod: String,
+    /// For how long it hasn't been heard of, in milliseconds.
+    #[prost(uint64, tag = "4")]
+    pub silent: u64,
+    /// What it has in service, with the root that a worker inside TLS would tell.
+    #[prost(message, optional, tag = "5")]
+    pub ack: Option<Ack>,
+    /// Its reports since the last time, as they came.
+    #[prost(bytes = "bytes", repeated, tag = "6")]
+    pub reports: Vec<Bytes>,
+}
+
+/// The answer to a [`Relay`].
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct RelayAnswer {
+    /// Ids of workers of which a report before isn't known: all has to be told.
+    #[prost(string, repeated, tag = "1")]
+    pub gaps: Vec<String>,
+}
+
 /// Who a worker is. The id is new per process, the name is the user's.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Member {

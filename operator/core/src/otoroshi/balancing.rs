@@ -51,7 +51,7 @@ pub(super) fn write(balancing: &LoadBalancing) -> Value {
         ("header_name", balancing.header_name.as_ref().map(|name| json!(name))),
         ("cookie_name", balancing.cookie_name.as_ref().map(|name| json!(name))),
         ("cookie_ttl", balancing.cookie_ttl.map(|ttl| json!(ttl.as_millis()))),
-        ("prefer_own_zone", balancing.prefer_own_zone.then(|| json!(true))),
+        ("prefer_own_zone", balancing.prefer_own_zone.then_some(json!(true))),
         ("query_name", balancing.query_name.as_ref().map(|name| json!(name))),
     ];
     for (name, value) in parameters {

@@ -147,12 +147,14 @@ mod tests {
                 version: "1".into(),
                 scope: Scope::default(),
                 client: None,
+                pod: None,
             },
             silent_for: Duration::ZERO,
             lost: false,
             applied: Some(applied),
             refused: None,
             behind_for: Duration::ZERO,
+            elsewhere: false,
             same_name: false,
         }
     }
@@ -189,6 +191,7 @@ mod tests {
         let at = Duration::from_secs(10);
         let reporter = |hash: &str| Reporter {
             number: 1,
+            wants_all: false,
             sequence: 1,
             at,
             from: None,

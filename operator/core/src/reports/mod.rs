@@ -47,6 +47,7 @@ pub struct Reports {
 pub struct Reporter {
     number: u32,
     sequence: u64,
+    wants_all: bool,
     /// When it came.
     pub at: Duration,
     /// Where it came from.
@@ -69,7 +70,8 @@ impl Reports {
         if known.is_some_and(|known| known >= report.sequence) {
             return Taken::Late;
         }
-        if report.base > known.unwrap_or_default() {
+        let wants_all = self.reporters.get(id).is_some_and(|reporter| reporter.wants_all);
+        if report.base > known.unwrap_or_default() || (report.base > 0 && wants_all) {
             return Taken::Gap;
         }
         // Who has so many targets tells all of them again, so that changes don't add up to more.
@@ -91,8 +93,18 @@ impl Reports {
         } else {
             self.health.change(number, targets);
         }
-        self.reporters.insert(id.to_owned(), Reporter { number, sequence, at: now, from, node, usage });
+        self.reporters.insert(
+            id.to_owned(),
+            Reporter { number, sequence, wants_all: false, at: now, from, node, usage },
+        );
         Taken::Taken
+    }
+
+    /// Whatever this worker tells next as a change isn't understood, so that it tells all. What is known stays until then.
+    pub fn ask_for_all(&mut self, id: &str) {
+        if let Some(reporter) = self.reporters.get_mut(id) {
+            reporter.wants_all = true;
+        }
     }
 
     pub fn forget(&mut self, id: &str) {

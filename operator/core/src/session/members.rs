@@ -1,4 +1,5 @@
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use dataplane_snapshot::{Recency, Root, Scope};
@@ -32,6 +33,18 @@ pub struct Identity {
     pub scope: Scope,
     /// By which of the clients that may have a part only it calls, if by one: nobody else by one speaks for it.
     pub client: Option<usize>,
+    /// The pod that it is the worker of, if it shows the pod's token: no other pod speaks for it.
+    pub pod: Option<String>,
+}
+
+/// What another leader tells of one of its workers.
+#[derive(Clone, Debug)]
+pub struct Relayed {
+    pub member: Identity,
+    /// What it has in service, and why it refused a state as a whole; `None`: it hasn't said.
+    pub applied: Option<(Applied, Option<String>)>,
+    /// Since it was heard of.
+    pub silent_for: Duration,
 }
 
 /// The live workers, by id.
@@ -67,6 +80,10 @@ enum Presence {
     Away {
         since: Duration,
     },
+    /// It speaks to another leader, which tells of it.
+    Elsewhere {
+        since: Duration,
+    },
 }
 
 /// One member, for people.
@@ -83,6 +100,8 @@ pub struct MemberStatus {
     pub behind_for: Duration,
     /// Another member that isn't lost has the same name.
     pub same_name: bool,
+    /// It speaks to another leader, which tells of it.
+    pub elsewhere: bool,
 }
 
 impl Members {
@@ -108,6 +127,7 @@ impl Members {
             behind_for: member.behind_since.map_or(Duration::ZERO, |since| now.saturating_sub(since)),
             same_name: !member.is_lost(now)
                 && of_name.get(&member.identity.name).is_some_and(|count| *count > 1),
+            elsewhere: matches!(member.presence, Presence::Elsewhere { .. }),
         })
     }
 
@@ -120,9 +140,9 @@ impl Members {
         self.by_id.get(&identity.id).is_some_and(|member| member.identity == *identity)
     }
 
-    /// The client by which the member with this id calls, as in [`Identity::client`]. `None`: there is no such member.
-    pub fn client_of(&self, id: &str) -> Option<Option<usize>> {
-        self.by_id.get(id).map(|member| member.identity.client)
+    /// Who the member with this id is.
+    pub fn identity_of(&self, id: &str) -> Option<&Identity> {
+        self.by_id.get(id).map(|member| &member.identity)
     }
 
     /// The root of the state that workers with this scope should have.
@@ -135,8 +155,9 @@ impl Members {
         self.by_id.values().any(|member| member.identity.scope == *scope)
     }
 
-    /// The members as Programmed counts them: all, until their time is over.
-    pub fn counted(&self, now: Duration) -> Vec<Counted> {
+    /// The members as Programmed counts them: all, until their time is over. Where it is known which worker pods are ready, of
+    /// those in pods these, connected or not.
+    pub fn counted(&self, ready_pods: Option<&BTreeSet<String>>, now: Duration) -> Vec<Counted> {
         let share = |scope: &Scope| match scope.is_all() {
             true => Share::Whole,
             false => Share::Part(self.parts.get(scope).cloned()),
@@ -147,7 +168,19 @@ impl Members {
             lost: member.is_lost(now),
             share: share(&member.identity.scope),
         };
-        self.by_id.values().map(counted).collect()
+        let Some(ready_pods) = ready_pods else { return self.by_id.values().map(counted).collect() };
+        let unheard =
+            |pod: &String| Counted { name: pod.clone(), ack: None, lost: true, share: Share::Whole };
+        let of_pods =
+            ready_pods.iter().map(|pod| self.of_pod(pod, now).map_or_else(|| unheard(pod), counted));
+        let elsewhere = self.by_id.values().filter(|member| member.identity.pod.is_none());
+        of_pods.chain(elsewhere.map(counted)).collect()
+    }
+
+    /// The worker of a pod: of several the one that lives, and joined last, as a container may be started anew.
+    fn of_pod(&self, pod: &str, now: Duration) -> Option<&Member> {
+        let of_pod = self.by_id.values().filter(|member| member.identity.pod.as_deref() == Some(pod));
+        of_pod.min_by_key(|member| (member.is_lost(now), Reverse(member.joined)))
     }
 
     /// Grows with each change of what [`Self::list`] tells, times aside.
@@ -155,11 +188,14 @@ impl Members {
         self.changes
     }
 
-    /// Heard of. False if there is no room for one more, or if it is the id of another client's member.
+    /// Heard of. False if there is no room for one more, or if it is the id of another client's member or another pod's.
     pub(super) fn seen(&mut self, identity: Identity, now: Duration) -> bool {
         let presence = Presence::Away { since: now };
         if let Some(member) = self.by_id.get_mut(&identity.id) {
-            if identity.client.is_some() && identity.client != member.identity.client {
+            let is_others = |mine: bool, same: bool| mine && !same;
+            if is_others(identity.client.is_some(), identity.client == member.identity.client)
+                || is_others(identity.pod.is_some(), identity.pod == member.identity.pod)
+            {
                 return false;
             }
             member.presence = presence;
@@ -237,6 +273,31 @@ impl Members {
             self.set_presence(&id, presence);
         }
         is_member
+    }
+
+    /// Another leader tells that it was heard of so long ago, and what it has. One that speaks to this leader now is known better.
+    pub(super) fn relayed(&mut self, relayed: Relayed, now: Duration) {
+        let Relayed { member: identity, applied, silent_for } = relayed;
+        let id = identity.id.clone();
+        let before = self.by_id.get(&id).map(|member| member.presence);
+        match applied {
+            Some((applied, refused)) => self.ack(identity, applied, refused, now),
+            None => _ = self.heard(identity, now),
+        }
+        let since = now.saturating_sub(silent_for);
+        let presence = match before {
+            Some(here @ (Presence::Waiting | Presence::Local)) => here,
+            Some(Presence::Away { since: heard }) if heard >= since => Presence::Away { since: heard },
+            _ => Presence::Elsewhere { since },
+        };
+        self.set_presence(&id, presence);
+    }
+
+    /// Another leader tells that this member, of which it told, has left.
+    pub(super) fn left_elsewhere(&mut self, id: &str) {
+        if self.by_id.get(id).is_some_and(|member| matches!(member.presence, Presence::Elsewhere { .. })) {
+            self.forget(id);
+        }
     }
 
     /// All whose scope is everything should have the state with this root now.
@@ -323,7 +384,7 @@ impl Member {
     fn silent_for(&self, now: Duration) -> Duration {
         match self.presence {
             Presence::Local | Presence::Waiting => Duration::ZERO,
-            Presence::Away { since } => now.saturating_sub(since),
+            Presence::Away { since } | Presence::Elsewhere { since } => now.saturating_sub(since),
         }
     }
 

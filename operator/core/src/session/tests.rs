@@ -14,7 +14,14 @@ fn at(milliseconds: u64) -> Duration {
 }
 
 fn member(id: &str, name: &str) -> Identity {
-    Identity { id: id.into(), name: name.into(), version: "1".into(), scope: Scope::default(), client: None }
+    Identity {
+        id: id.into(),
+        name: name.into(),
+        version: "1".into(),
+        scope: Scope::default(),
+        client: None,
+        pod: None,
+    }
 }
 
 fn poll(poll: u64, id: &str, known: Option<Root>, hold: Duration) -> Event {
@@ -130,14 +137,14 @@ fn a_cancelled_poll_is_not_answered() {
 fn members_have_what_they_acknowledged() {
     let mut session = published(A);
     assert!(session.handle(poll(1, "w", None, HOLD), at(1)).contains(&Action::MembersChanged));
-    assert_eq!(session.members().counted(at(1))[0].ack, None);
+    assert_eq!(session.members().counted(None, at(1))[0].ack, None);
     assert!(session.handle(ack("w", A, 5), at(2)).contains(&Action::MembersChanged));
-    assert_eq!(session.members().counted(at(2))[0].ack, Some(applied(A, 5)));
+    assert_eq!(session.members().counted(None, at(2))[0].ack, Some(applied(A, 5)));
     assert!(!session.handle(ack("w", A, 5), at(3)).contains(&Action::MembersChanged), "a repeat is no news");
     session.handle(ack("w", B, 4), at(4));
-    assert_eq!(session.members().counted(at(4))[0].ack, Some(applied(A, 5)), "that one came late");
+    assert_eq!(session.members().counted(None, at(4))[0].ack, Some(applied(A, 5)), "that one came late");
     session.handle(ack("w", B, 6), at(5));
-    assert_eq!(session.members().counted(at(5))[0].ack, Some(applied(B, 6)));
+    assert_eq!(session.members().counted(None, at(5))[0].ack, Some(applied(B, 6)));
 }
 
 #[test]
@@ -152,9 +159,9 @@ fn a_silent_member_is_lost_and_then_forgotten() {
     let mut session = published(A);
     session.handle(ack("w", A, 1), at(0));
     session.handle(Event::Timer, LOST_AFTER - at(1));
-    assert!(!session.members().counted(LOST_AFTER - at(1))[0].lost);
+    assert!(!session.members().counted(None, LOST_AFTER - at(1))[0].lost);
     assert!(session.handle(Event::Timer, LOST_AFTER + at(1000)).contains(&Action::MembersChanged));
-    assert!(session.members().counted(LOST_AFTER)[0].lost);
+    assert!(session.members().counted(None, LOST_AFTER)[0].lost);
     assert!(session.handle(Event::Timer, MEMBER_TTL + at(2000)).contains(&Action::MembersChanged));
     assert!(session.members().is_empty());
 }
@@ -177,7 +184,7 @@ fn a_waiting_member_is_never_lost() {
     session.handle(poll(1, "w", Some(A), HOLD), at(0));
     session.handle(ack("w", A, 1), at(1));
     session.handle(Event::Timer, at(20_000));
-    assert!(!session.members().counted(at(20_000))[0].lost);
+    assert!(!session.members().counted(None, at(20_000))[0].lost);
 }
 
 #[test]
@@ -219,7 +226,7 @@ fn the_worker_in_this_process_is_never_lost() {
     let local = Event::LocalAck { member: member("l", "l"), applied: applied(A, 1), refused: None };
     session.handle(local, at(0));
     session.handle(Event::Timer, at(1_000_000));
-    assert!(!session.members().counted(at(1_000_000))[0].lost);
+    assert!(!session.members().counted(None, at(1_000_000))[0].lost);
 }
 
 #[test]

@@ -276,7 +276,7 @@ impl World {
         let now = self.leader_now(index);
         let leader = &mut self.leaders[index];
         let Some(planned) = &leader.planned else { return };
-        let counted = leader.session.members().counted(now);
+        let counted = leader.session.members().counted(None, now);
         leader.verdicts = leader.ledger.verdicts(&counted, planned.snapshot.root()).clone();
         self.check_programmed(index);
     }

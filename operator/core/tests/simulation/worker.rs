@@ -327,6 +327,7 @@ pub(crate) fn member(index: WorkerIndex, life: Life) -> Identity {
         version: "1".to_owned(),
         scope: Scope::default(),
         client: None,
+        pod: None,
     }
 }
 

@@ -10,8 +10,8 @@ use super::validity::{self, Validity};
 use super::{Material, Role};
 use crate::parse::file_problem;
 
-/// Everyone but the owner.
-const OTHERS: u32 = 0o077;
+/// What nobody but the owner needs. The group may read: so a pod's user reads what Kubernetes mounts.
+const OTHERS: u32 = 0o037;
 
 /// Reads PEM (RFC 7468). `mode` is that of the file, `now` a time as in [`validity`].
 ///

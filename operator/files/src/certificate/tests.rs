@@ -181,6 +181,9 @@ fn dates_and_open_keys_are_warnings() {
     folder.read();
     let said = ["site.key:1:1: can be read by others (mode 644): chmod 600"];
     assert_eq!(folder.shown(&folder.good("site").warnings), said);
+    fs::set_permissions(folder.path("site.key"), fs::Permissions::from_mode(0o440)).unwrap();
+    folder.read();
+    assert_eq!(folder.shown(&folder.good("site").warnings), [""; 0]);
 }
 
 #[test]

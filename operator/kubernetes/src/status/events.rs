@@ -114,7 +114,7 @@ async fn send(client: Client, mut events: mpsc::Receiver<Event>) {
 }
 
 fn event(write: &Write, flip: Flip, instance: &str, now: Timestamp) -> Event {
-    let resource = api_resource(write.key.kind());
+    let resource = api_resource(write.key.kind(), 0);
     let (namespace, name) = (write.key.namespace().to_owned(), write.key.name().to_owned());
     Event {
         metadata: ObjectMeta {

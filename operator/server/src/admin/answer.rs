@@ -29,6 +29,11 @@ pub(super) enum Refused {
     Exists,
     #[error("{key} {}", belongs_to(.origin))]
     Foreign { key: Key, origin: Origin },
+    #[error(
+        "{0} leaders have a store each: write the object where its source is, as a custom resource for instance, or run one \
+         leader. Several on one store (Redis, PostgreSQL, Cassandra) are not supported yet"
+    )]
+    NoSharedStore(u32),
     #[error("{0}")]
     Store(#[from] StoreError),
 }
@@ -55,6 +60,7 @@ impl Refused {
             Self::Store(StoreError::Conflict { .. }) => {
                 (StatusCode::PRECONDITION_FAILED, "changed_meanwhile")
             }
+            Self::NoSharedStore(_) => (StatusCode::CONFLICT, "no_shared_store"),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store_unavailable"),
         }
     }

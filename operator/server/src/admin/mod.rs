@@ -40,6 +40,8 @@ const DEFAULT_TENANT: &str = "default";
 #[derive(Clone)]
 pub struct Admin {
     pub store: Arc<dyn StateStore>,
+    /// How many leaders there are, each with a store of its own; with more than one nothing is written.
+    pub leaders: u32,
     pub planned: watch::Receiver<Option<Arc<Planned>>>,
     pub overviews: watch::Receiver<Overviews>,
     pub credentials: Credentials,
@@ -76,6 +78,11 @@ async fn unsupported_method(method: Method) -> Refused {
 }
 
 impl Admin {
+    /// What one leader wrote into a store of its own, the others wouldn't have.
+    const fn writable(&self) -> Result<&Arc<dyn StateStore>, Refused> {
+        if self.leaders > 1 { Err(Refused::NoSharedStore(self.leaders)) } else { Ok(&self.store) }
+    }
+
     fn planned(&self) -> Result<Arc<Planned>, Refused> {
         self.planned.borrow().clone().ok_or(Refused::NotReady)
     }

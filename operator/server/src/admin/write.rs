@@ -61,7 +61,7 @@ pub(super) async fn delete(
 ) -> Result<Response, Refused> {
     let key = key(kind, &headers, &id)?;
     let planned = admin.planned()?;
-    let revision = match admin.store.delete(&key, condition(&headers)?).await {
+    let revision = match admin.writable()?.delete(&key, condition(&headers)?).await {
         Ok(revision) => revision,
         Err(StoreError::NotFound { .. }) => {
             refuse_foreign(planned.object(&key))?;
@@ -89,7 +89,7 @@ async fn write(
         fields.entry("_loc").or_insert_with(|| json!({ "tenant": tenant }));
     }
     let (draft, mut observed) = draft(key, fields, planned.world.has_cluster)?;
-    let stored = admin.store.put(key, expected, draft).await.map_err(|error| match error {
+    let stored = admin.writable()?.put(key, expected, draft).await.map_err(|error| match error {
         StoreError::Exists { .. } => Refused::Exists,
         StoreError::NotFound { .. } => Refused::NotFound { deleting: false },
         error => error.into(),

@@ -65,7 +65,14 @@ pub(super) async fn ack(
 
 /// Who says that it has what in service, and why it refused a whole state.
 fn read(body: Bytes, sender: Identity) -> Result<(Identity, Applied, Option<String>), AckError> {
-    let ack = wire::Ack::decode(body)?;
+    let mut ack = wire::Ack::decode(body)?;
+    let member = identity(ack.member.take(), sender)?;
+    let (applied, refused) = applied_of(ack)?;
+    Ok((member, applied, refused))
+}
+
+/// What somebody has in service, and why it refused a whole state.
+pub(super) fn applied_of(ack: wire::Ack) -> Result<(Applied, Option<String>), AckError> {
     let root = Root::from_slice(&ack.root).ok_or(AckError::RootLength(ack.root.len()))?;
     let as_of = ack.as_of.unwrap_or_default();
     let mut sources = as_of.sources.iter();
@@ -80,9 +87,8 @@ fn read(body: Bytes, sender: Identity) -> Result<(Identity, Applied, Option<Stri
     let refused = whole.into_iter().next().map(|of| of.reason);
     // A key of a kind that this leader doesn't know isn't in its snapshot either.
     let rejected = single.into_iter().filter_map(|of| Some((of.key.parse().ok()?, of.reason))).collect();
-    let member = identity(ack.member, sender)?;
     let applied = Applied { root, as_of, rejected, more_rejected: ack.more_rejected };
-    Ok((member, applied, refused))
+    Ok((applied, refused))
 }
 
 /// Who a message is of: as it says itself, and the sender, if that is one.

@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use dataplane_snapshot::Scope;
+use operator_core::session::{Bearer, Role};
 
 use super::{Cluster, Ends};
 
@@ -14,6 +15,21 @@ pub(super) struct Allowed {
     pub(super) scope: Scope,
     /// Which of the clients that may have a part only it is; `None`: it may have everything.
     pub(super) client: Option<usize>,
+    /// By whose token it is known, if by one.
+    pub(super) bearer: Option<Bearer>,
+}
+
+impl Allowed {
+    /// Whose worker it is, if it is known by the token of a pod.
+    pub(super) fn pod(&self) -> Option<&str> {
+        let worker = self.bearer.as_ref().filter(|bearer| bearer.role == Role::Worker);
+        worker.map(|bearer| &*bearer.pod).filter(|pod| !pod.is_empty())
+    }
+
+    /// Whether it may ask about workers other than its own.
+    pub(super) fn is_about_all(&self) -> bool {
+        self.scope.is_all() && self.bearer.as_ref().is_none_or(|bearer| bearer.role == Role::Leader)
+    }
 }
 
 /// What a client without a certificate is told.
@@ -22,26 +38,31 @@ const UNCERTIFIED: &str = "this leader knows workers by their certificates: show
 
 /// What a client whose workers may have a part only is told, that asks about everybody.
 const LIMITED: &str =
-    "this client id is for workers that have a part of the state: ask with that of cluster.leader.clientId\n";
+    "these credentials are for workers: ask with the client id of cluster.leader.clientId and its secret\n";
 
 /// Where anybody's workers are told of.
 const OF_ALL: [&str; 2] = ["/api/cluster/members", "/api/cluster/health"];
 
-/// Lets a request pass if it shows a client id and its secret; where workers are known by their certificates, if its connection
-/// shows one; both where there are clients that may have a part only, which couldn't be told by a certificate.
+/// Lets a request pass if it shows a client id and its secret, or a token of a worker's or a leader's pod; where workers are known
+/// by their certificates, if its connection shows one; both where there are clients that may have a part only, which couldn't be
+/// told by a certificate.
 pub(super) async fn require(
     State(cluster): State<Arc<Cluster>>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let is_certified = !cluster.client_certificates || Ends::are_certified(request.extensions());
-    let allowed = if cluster.client_certificates && cluster.clients.is_empty() {
+    let bearer = cluster.bearer(request.headers());
+    let is_certified =
+        bearer.is_some() || !cluster.client_certificates || Ends::are_certified(request.extensions());
+    let allowed = if let Some(bearer) = bearer {
+        Some(Allowed { bearer: Some(bearer), ..Allowed::default() })
+    } else if cluster.client_certificates && cluster.clients.is_empty() {
         Some(Allowed::default())
     } else {
         cluster.allowed(request.headers())
     };
     if let Some(allowed) = allowed.filter(|_| is_certified) {
-        if !allowed.scope.is_all() && OF_ALL.contains(&request.uri().path()) {
+        if !allowed.is_about_all() && OF_ALL.contains(&request.uri().path()) {
             return (StatusCode::FORBIDDEN, LIMITED).into_response();
         }
         request.extensions_mut().insert(allowed);
@@ -52,18 +73,37 @@ pub(super) async fn require(
         return (StatusCode::FORBIDDEN, UNCERTIFIED).into_response();
     }
     let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"komainu\"")];
-    (StatusCode::UNAUTHORIZED, challenge, "wrong client id or secret\n").into_response()
+    (StatusCode::UNAUTHORIZED, challenge, "wrong client id or secret, or no token of a worker's pod\n")
+        .into_response()
 }
 
 impl Cluster {
+    /// Whose token is in these headers (RFC 6750), if a good one is.
+    fn bearer(&self, headers: &HeaderMap) -> Option<Bearer> {
+        let read = self.tokens.as_ref()?;
+        let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return None;
+        }
+        match read(token.trim()) {
+            Ok(bearer) => Some(bearer),
+            Err(reason) => {
+                tracing::debug!(reason, "a token isn't taken");
+                None
+            }
+        }
+    }
+
     /// What whoever sent these may have. `None`: they hold no good credentials.
     fn allowed(&self, headers: &HeaderMap) -> Option<Allowed> {
         if self.credentials.are_in(headers) {
             return Some(Allowed::default());
         }
         let mut clients = self.clients.iter().enumerate();
-        clients
-            .find(|(_, client)| client.credentials.are_in(headers))
-            .map(|(number, client)| Allowed { scope: client.scope.clone(), client: Some(number) })
+        clients.find(|(_, client)| client.credentials.are_in(headers)).map(|(number, client)| Allowed {
+            scope: client.scope.clone(),
+            client: Some(number),
+            bearer: None,
+        })
     }
 }

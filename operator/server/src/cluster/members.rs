@@ -131,7 +131,7 @@ pub(super) async fn list(State(cluster): State<Arc<Cluster>>) -> Json<Vec<Member
 }
 
 /// What a client whose workers may have a part only is told, that would end another's worker.
-const NOT_ITSELF: &str = "a worker with this client id takes only itself off the list: the id in the path and in the header \
+const NOT_ITSELF: &str = "a worker with these credentials takes only itself off the list: the id in the path and in the header \
                           komainu-worker-id must be its own\n";
 
 /// `DELETE /api/cluster/members/{id}`: a worker that is gone for good is no longer waited for.
@@ -141,13 +141,14 @@ pub(super) async fn forget(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    let of = cluster.lock().session.members().client_of(&id);
-    let is_itself = headers.get(worker_headers::ID).is_some_and(|own| *own == *id)
-        && of.is_none_or(|client| client == allowed.client);
-    if allowed.client.is_some() && !is_itself {
+    let member = cluster.lock().session.members().identity_of(&id).cloned();
+    let is_own =
+        member.as_ref().is_none_or(|of| of.client == allowed.client && of.pod.as_deref() == allowed.pod());
+    let is_itself = headers.get(worker_headers::ID).is_some_and(|own| *own == *id) && is_own;
+    if !allowed.is_about_all() && !is_itself {
         return (StatusCode::FORBIDDEN, NOT_ITSELF).into_response();
     }
-    if of.is_none() {
+    if member.is_none() {
         return StatusCode::NOT_FOUND.into_response();
     }
     cluster.handle(Event::Forget { id });

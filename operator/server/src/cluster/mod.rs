@@ -1,5 +1,5 @@
-//! The endpoints that workers talk to, `/api/cluster/state`, `/api/cluster/ack` and `/api/cluster/report`, and those that tell
-//! of them, `/api/cluster/members` and `/api/cluster/health`.
+//! The endpoints that workers talk to, `/api/cluster/state`, `/api/cluster/ack` and `/api/cluster/report`, the one by which leaders
+//! hand on what workers say, `/api/cluster/relay`, and those that tell of them, `/api/cluster/members` and `/api/cluster/health`.
 //!
 //! When to answer whom is decided by [`operator_core::session`]; this module moves the bytes. What is sent is encoded once,
 //! and shared by all who get the same: the whole of a state, and what changes one that a worker has.
@@ -16,6 +16,7 @@ mod keep_tests;
 mod members;
 mod poll;
 mod reach;
+mod relay;
 mod report;
 mod state;
 mod states;
@@ -23,6 +24,7 @@ mod targets;
 mod worker_headers;
 
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -36,8 +38,8 @@ use dataplane_snapshot::wire::MAX_REPORT_BYTES;
 use dataplane_snapshot::{Key, Root, Scope, Snapshot};
 use operator_core::programmed::{Applied, Counted};
 use operator_core::reports::{BackendHealth, Reports};
-use operator_core::session::{Action, Event, Identity, MemberStatus, PollId, Reply, Session};
-use tokio::sync::{Semaphore, oneshot, watch};
+use operator_core::session::{Action, Bearer, Event, Identity, MemberStatus, PollId, Reply, Session};
+use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
 pub use coding::Compression;
@@ -45,8 +47,10 @@ pub use counters::{ClusterStats, Counters};
 pub use figures::Figures;
 pub use members::Introduction;
 pub use reach::Ends;
+pub use relay::{MAX_RELAY_BYTES, SendRelay};
 
 use crate::Credentials;
+use relay::Relaying;
 use states::States;
 
 /// The longest accepted acknowledgement, in bytes.
@@ -58,7 +62,13 @@ pub const MAX_MANIFEST_BYTES: usize = 8 * 1024 * 1024;
 /// Encoding is kept for at least this long, so that many who ask at once share it.
 const SHORTEST_KEEP: Duration = Duration::from_millis(100);
 
-#[derive(Clone, Debug)]
+/// Whose token one is; an error is a sentence for the log.
+pub type ReadToken = Arc<dyn Fn(&str) -> Result<Bearer, String> + Send + Sync>;
+
+/// The names of the worker pods that are ready; `None` before they are known.
+pub type ReadyPods = watch::Receiver<Option<Arc<BTreeSet<String>>>>;
+
+#[derive(Clone)]
 pub struct ClusterSettings {
     pub credentials: Credentials,
     /// Further pairs, for workers that may have only a part of the state.
@@ -66,6 +76,8 @@ pub struct ClusterSettings {
     /// Workers are known by a certificate that they show inside TLS, and not by the credentials; if there are
     /// [`Self::clients`], by both.
     pub client_certificates: bool,
+    /// Tells whose token one is; without it none is taken.
+    pub tokens: Option<ReadToken>,
     /// How many whole states and large changes are sent at one time; further workers wait in line for a while and are then asked to come
     /// back. Keeps a fleet that starts at once from taking all of the leader's memory and network.
     pub full_sends: usize,
@@ -83,6 +95,19 @@ pub struct Client {
     pub scope: Scope,
 }
 
+impl fmt::Debug for ClusterSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What tests look at, and no secret.
+        f.debug_struct("ClusterSettings")
+            .field("clients", &self.clients)
+            .field("client_certificates", &self.client_certificates)
+            .field("compression", &self.compression)
+            .field("keep_encoded", &self.keep_encoded)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
 impl ClusterSettings {
     /// 32 whole states at one time, compressed, kept for 4 s; a leader without a name.
     pub fn new(credentials: Credentials) -> Self {
@@ -90,6 +115,7 @@ impl ClusterSettings {
             credentials,
             clients: Vec::new(),
             client_certificates: false,
+            tokens: None,
             full_sends: 32,
             compression: Compression::default(),
             keep_encoded: Duration::from_secs(4),
@@ -103,6 +129,7 @@ pub struct Cluster {
     credentials: Credentials,
     clients: Vec<Client>,
     client_certificates: bool,
+    tokens: Option<ReadToken>,
     sessions: Mutex<Sessions>,
     /// Locked before the sessions, by whoever needs both.
     states: Mutex<States>,
@@ -118,6 +145,8 @@ pub struct Cluster {
     polls: AtomicU64,
     counters: Counters,
     introduction: OnceLock<Introduction>,
+    relaying: Mutex<Relaying>,
+    report_arrived: Notify,
     published_at: Mutex<Option<Instant>>,
     started: Instant,
 }
@@ -135,6 +164,7 @@ impl Cluster {
             credentials: settings.credentials,
             clients: settings.clients,
             client_certificates: settings.client_certificates,
+            tokens: settings.tokens,
             sessions: Mutex::default(),
             states: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
@@ -148,6 +178,8 @@ impl Cluster {
             polls: AtomicU64::new(0),
             counters: Counters::default(),
             introduction: OnceLock::new(),
+            relaying: Mutex::default(),
+            report_arrived: Notify::new(),
             published_at: Mutex::default(),
             started: Instant::now(),
         })
@@ -160,6 +192,7 @@ impl Cluster {
             .route("/api/cluster/state", get(poll::state).merge(manifests))
             .route("/api/cluster/ack", post(acknowledge::ack).layer(DefaultBodyLimit::max(MAX_ACK_BYTES)))
             .route("/api/cluster/report", post(report::report).layer(DefaultBodyLimit::max(MAX_REPORT_BYTES)))
+            .route("/api/cluster/relay", post(relay::take).layer(DefaultBodyLimit::max(MAX_RELAY_BYTES)))
             .route("/api/cluster/health", get(targets::health))
             .route("/api/cluster/members", get(members::list))
             .route("/api/cluster/members/{id}", delete(members::forget))
@@ -206,9 +239,9 @@ impl Cluster {
         self.handle(Event::LocalAck { member, applied, refused });
     }
 
-    /// The workers as Programmed counts them.
-    pub fn counted(&self) -> Vec<Counted> {
-        self.lock().session.members().counted(self.now())
+    /// The workers as Programmed counts them; of those in pods the ready ones, if these are known.
+    pub fn counted(&self, ready_pods: Option<&BTreeSet<String>>) -> Vec<Counted> {
+        self.lock().session.members().counted(ready_pods, self.now())
     }
 
     pub fn members(&self) -> Vec<MemberStatus> {

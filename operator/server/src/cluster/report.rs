@@ -25,9 +25,13 @@ pub(super) async fn report(
     if let Err(reason) = cluster.open(&sender.scope).await {
         return not_now(&cluster, &reason.into());
     }
+    let id = sender.id.clone();
     match read(&body, sender) {
         Ok((member, report)) => match cluster.take(member, Report { from, ..report }) {
-            Some(Taken::Taken | Taken::Late) => StatusCode::NO_CONTENT.into_response(),
+            Some(Taken::Taken | Taken::Late) => {
+                cluster.relay_report(&id, &body);
+                StatusCode::NO_CONTENT.into_response()
+            }
             Some(Taken::Gap) => {
                 (StatusCode::CONFLICT, "the report before isn't known here: tell all\n").into_response()
             }

@@ -52,6 +52,7 @@ fn identity(headers: &HeaderMap, allowed: &Allowed) -> Result<Identity, String> 
         scope: scope
             .map_err(|error| format!("header {SCOPE}, within what this client may have: {error}\n"))?,
         client: allowed.client,
+        pod: allowed.pod().map(str::to_owned),
         id: text(ID)?,
         name: text("komainu-worker-name")?,
         version: text("komainu-worker-version")?,

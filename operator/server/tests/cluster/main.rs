@@ -373,7 +373,7 @@ async fn a_worker_without_secrets_is_current_by_its_own_root() {
 
     let root = Bytes::copy_from_slice(&without.0);
     assert_eq!(leader.ack(wire::Ack { root, ..Default::default() }).await, StatusCode::NO_CONTENT);
-    let counted = leader.cluster.counted();
+    let counted = leader.cluster.counted(None);
     assert_eq!(counted[0].ack.as_ref().map(|ack| ack.root), Some(whole), "it counts as having everything");
 
     let held = tokio::spawn(leader.cluster.router().oneshot(poll("25").unwrap()));

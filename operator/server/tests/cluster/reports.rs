@@ -140,6 +140,7 @@ async fn the_leader_is_a_member_too_and_others_are_compared_with_it() {
         version: "0.1.0".into(),
         scope: Scope::default(),
         client: None,
+        pod: None,
     };
     let node = wire::Node { mode: "leader".into(), settings_hash: "bb".into(), ..Default::default() };
     let look = Box::new(move || (node.clone(), wire::Usage { uptime: 9, ..Default::default() }));

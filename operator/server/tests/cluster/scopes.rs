@@ -95,7 +95,7 @@ async fn a_worker_with_a_part_is_up_to_date_and_counted_by_it() {
     leader.publish_all(routes(&[("a", "1"), ("b", "2")])).await;
     assert_eq!(leader.members().await[0]["upToDate"], true);
     assert!(changed.has_changed().unwrap(), "what it is counted for is judged anew");
-    let [counted] = leader.cluster.counted().try_into().unwrap();
+    let [counted] = leader.cluster.counted(None).try_into().unwrap();
     assert_eq!(counted.ack.map(|ack| ack.root), Some(part.root()));
     let Share::Part(Some(share)) = counted.share else { panic!("{:?}", counted.share) };
     assert_eq!(share.state().root(), part.root());
@@ -227,7 +227,7 @@ async fn who_speaks_before_the_first_poll_counts_for_its_own_part() {
     leader.publish_all(routes(&[("a", "1"), ("b", "1")])).await;
     assert_eq!(tell("/api/cluster/ack", "w1", ack).await.status(), StatusCode::NO_CONTENT);
     assert_eq!(tell("/api/cluster/report", "w2", report).await.status(), StatusCode::NO_CONTENT);
-    for counted in leader.cluster.counted() {
+    for counted in leader.cluster.counted(None) {
         let Share::Part(Some(part)) = counted.share else { panic!("{:?}", counted.share) };
         assert_eq!(part.state().count_of(Kind::Route), 1, "{}", counted.name);
     }

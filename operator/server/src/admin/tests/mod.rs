@@ -51,6 +51,11 @@ fn foreign(owner: Owner, name: &str, origin: Origin) -> Arc<SourceView> {
 
 impl Api {
     async fn start() -> Self {
+        Self::of_leaders(1).await
+    }
+
+    /// That of one of so many leaders.
+    async fn of_leaders(leaders: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = EmbeddedStore::open(folder.path().join("store"), EmbeddedSettings::default()).unwrap();
         let (views, source) = watch::channel(None);
@@ -71,6 +76,7 @@ impl Api {
         let cluster = Cluster::new(ClusterSettings::new(Credentials::new("admin", "secret")));
         let router = router(Admin {
             store: Arc::new(store.clone()),
+            leaders,
             planned: leader.planned,
             overviews: survey(verdicts, cluster.clone()),
             credentials: Credentials::new("admin", "secret"),

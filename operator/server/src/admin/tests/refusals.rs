@@ -36,6 +36,20 @@ async fn bodies_have_limits() {
 }
 
 #[tokio::test]
+async fn of_several_leaders_with_a_store_each_none_takes_writes() {
+    let api = Api::of_leaders(2).await;
+    let answers = [
+        api.write("POST", "/api/backends", &backend("users", "/")).await,
+        api.write("PUT", "/api/backends/users", &backend("users", "/")).await,
+        api.send("DELETE", "/api/backends/users", &[], "").await,
+    ];
+    for answer in answers {
+        assert_refused(&answer, StatusCode::CONFLICT, &["no_shared_store", "2 leaders", "Redis"]);
+    }
+    assert_eq!(api.get("/api/backends/cluster").await.status, StatusCode::OK, "reading is possible");
+}
+
+#[tokio::test]
 async fn what_belongs_to_others_is_not_changed_here() {
     let api = Api::start().await;
     for (id, words) in [("cluster", &["Kubernetes", "custom resource"][..]), ("file", &["gateway.yaml:3:1"])]
@@ -81,6 +95,7 @@ async fn nobody_unknown_is_let_in() {
 async fn a_store_that_fails_is_told_and_reads_go_on() {
     let api = Api::start().await;
     let mut admin = Admin {
+        leaders: 1,
         store: Arc::new(LostStore(api.store.epoch())),
         planned: watch::channel(None).1,
         overviews: watch::channel(Overviews::default()).1,

@@ -58,6 +58,7 @@ fn tell(api: &Api, worker: &str, sequence: u64, backend: &Key, target: &str, is_
         version: "1".into(),
         scope: Scope::default(),
         client: None,
+        pod: None,
     };
     assert_eq!(api.cluster.take(identity, Report::from_wire(report).unwrap()), Some(Taken::Taken));
 }

@@ -1,0 +1,154 @@
+//! What a leader has to do with a Kubernetes API server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use dataplane_proxy::worker::{LeaderUrl, WorkerSettings, ask};
+use http::Method;
+use operator_kubernetes::{Holder, KubernetesSettings, LeaseSettings, Links, TokenSettings, Tokens};
+use operator_server::cluster::{Cluster, ReadToken, ReadyPods, SendRelay};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::control_plane::leader_name;
+use super::{certificates, listeners};
+use crate::settings::Settings;
+use crate::shutdown;
+
+/// Where the keys are kept that tokens are signed with; they are public.
+const KEYS_FILE: &str = "token-keys.json";
+
+/// How long a leader may take to connect to another one, and to answer it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+pub(super) struct Connection {
+    client: operator_kubernetes::Client,
+}
+
+impl Connection {
+    /// `None` if the settings don't ask for one. An API server that is away is no error.
+    pub(super) async fn open(settings: &Settings) -> anyhow::Result<Option<Self>> {
+        if !settings.kubernetes.enabled {
+            return Ok(None);
+        }
+        operator_kubernetes::install_crypto_provider();
+        let client = operator_kubernetes::connect(None).await.context("setting kubernetes.enabled")?;
+        Ok(Some(Self { client }))
+    }
+
+    /// `None` if nobody's tokens are taken.
+    pub(super) fn read_tokens(&self, settings: &Settings) -> Option<ReadToken> {
+        let of = &settings.kubernetes;
+        let accounts = TokenSettings {
+            audience: of.audience.clone(),
+            workers: of.workers.service_account.clone(),
+            leaders: of.leaders.service_account.clone(),
+        };
+        if accounts.workers.is_none() && accounts.leaders.is_none() {
+            return None;
+        }
+        let tokens = Tokens::new(accounts, Some(settings.data_directory.join(KEYS_FILE)));
+        tokio::spawn(tokens.clone().follow(self.client.clone()));
+        Some(Arc::new(move |token| tokens.bearer(token).map_err(|error| error.to_string())))
+    }
+
+    /// `None` if the pods of workers don't count.
+    pub(super) fn follow_pods(&self, settings: &Settings) -> Option<ReadyPods> {
+        let selector = settings.kubernetes.workers.selector.clone()?;
+        let (ready, pods) = watch::channel(None);
+        tokio::spawn(operator_kubernetes::follow_pods(
+            self.client.clone(),
+            self.namespace(),
+            selector,
+            ready,
+        ));
+        Some(pods)
+    }
+
+    /// Watches, mirrors, and writes while it may. What is given has to be waited for at a stop.
+    pub(super) fn work(
+        self,
+        settings: &Settings,
+        links: impl FnOnce(watch::Receiver<bool>) -> Links,
+        cluster: &Arc<Cluster>,
+        stop: &watch::Receiver<bool>,
+    ) -> anyhow::Result<Vec<JoinHandle<()>>> {
+        let mut tasks = Vec::new();
+        let (holder, held) = watch::channel(Holder { is_me: settings.kubernetes.lease.is_none(), url: None });
+        if let Some(name) = settings.kubernetes.lease.clone() {
+            let lease = LeaseSettings {
+                namespace: self.namespace(),
+                name,
+                identity: leader_name(settings),
+                url: settings.cluster.leader.advertised_url.clone().unwrap_or_default(),
+            };
+            let stop = shutdown::asked(stop.clone());
+            tasks.push(tokio::spawn(operator_kubernetes::elect(self.client.clone(), lease, holder, stop)));
+            let url = of_holder(held.clone(), |holder| holder.url.clone());
+            tokio::spawn(cluster.clone().relay(url, send_relay(settings)?));
+        }
+        let kubernetes = KubernetesSettings {
+            namespaces: settings.kubernetes.namespaces.clone(),
+            secrets: listeners::secrets(settings)?,
+            instance: leader_name(settings),
+            ..KubernetesSettings::default()
+        };
+        let links = links(of_holder(held, |holder| holder.is_me));
+        let stop = shutdown::asked(stop.clone());
+        tokio::spawn(operator_kubernetes::run(self.client, kubernetes, links, stop));
+        Ok(tasks)
+    }
+
+    /// In which the leader itself is.
+    fn namespace(&self) -> String {
+        self.client.default_namespace().to_owned()
+    }
+}
+
+/// A part of what is known of the holder. Without a Lease nothing about it changes.
+fn of_holder<T: PartialEq + Send + Sync + 'static>(
+    mut held: watch::Receiver<Holder>,
+    part: impl Fn(&Holder) -> T + Send + 'static,
+) -> watch::Receiver<T> {
+    let (sender, parts) = watch::channel(part(&held.borrow_and_update()));
+    tokio::spawn(async move {
+        while held.changed().await.is_ok() {
+            let now = part(&held.borrow_and_update());
+            sender.send_if_modified(|before| {
+                let changed = *before != now;
+                *before = now;
+                changed
+            });
+        }
+        // The last word stands for as long as somebody listens.
+        sender.closed().await;
+    });
+    parts
+}
+
+/// How leaders call each other: as workers call them, with the token of a leader's pod or with the client id and secret.
+fn send_relay(settings: &Settings) -> anyhow::Result<SendRelay> {
+    let leader = &settings.cluster.leader;
+    let (id, secret) = (leader.client_id.clone(), leader.client_secret.clone());
+    let mut caller = WorkerSettings::new(
+        Vec::new(),
+        id.unwrap_or_default(),
+        secret.unwrap_or_default(),
+        "leader".to_owned(),
+    );
+    caller.token_file.clone_from(&leader.token_file);
+    caller.tls = Some(certificates::of_worker(&settings.cluster.mtls)?);
+    (caller.connect_timeout, caller.answer_timeout) = (PATIENCE, PATIENCE);
+    Ok(Arc::new(move |url: String, body| {
+        let caller = caller.clone();
+        Box::pin(async move {
+            let url: LeaderUrl = url.parse().map_err(|error| format!("{error}"))?;
+            let asked = ask(caller, &url, Method::POST, "/api/cluster/relay", body).await;
+            match asked.map_err(|error| error.to_string())? {
+                (status, body) if status.is_success() => Ok(body),
+                (status, _) => Err(format!("it answered {status}")),
+            }
+        })
+    }))
+}
