@@ -11,12 +11,12 @@ mod definitions;
 mod fixture;
 #[path = "kubernetes/mirror.rs"]
 mod mirror;
+#[path = "kubernetes/release.rs"]
+mod release;
 #[path = "kubernetes/secrets.rs"]
 mod secrets;
 #[path = "kubernetes/services.rs"]
 mod services;
-#[path = "kubernetes/release.rs"]
-mod release;
 #[path = "kubernetes/source.rs"]
 mod source;
 #[path = "kubernetes/status.rs"]

@@ -57,7 +57,7 @@ fn programmed_can_be_waited_for() -> anyhow::Result<()> {
     for name in ["backend/users", "route/shop"] {
         kubectl.must(&["wait", "--for=condition=Programmed", "--timeout=30s", name])?;
         kubectl.must(&["wait", "--for=condition=Ready", "--timeout=30s", name])?;
-        let shown = object(&kubectl, name)?;
+        let shown = object(kubectl, name)?;
         assert_eq!(shown["status"]["observedGeneration"], 1);
         for type_ in ["Accepted", "ResolvedRefs", "Programmed", "Ready"] {
             let condition = condition(&shown, type_);
@@ -67,7 +67,7 @@ fn programmed_can_be_waited_for() -> anyhow::Result<()> {
     }
     kubectl.apply(&backend("users", "two.test"))?;
     until("the second generation is shown", || {
-        let shown = object(&kubectl, "backend/users").ok()?;
+        let shown = object(kubectl, "backend/users").ok()?;
         let programmed = condition(&shown, "Programmed");
         (shown["status"]["observedGeneration"] == 2 && programmed["observedGeneration"] == 2).then_some(())
     });
