@@ -10,7 +10,7 @@ export KOMAINU_CACHE := $(CACHE)
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart build test test-fast test-loom tools fmt fmt-check lint deny purity sizes check-chart manifests generate bench-proxy bench-propagation bench-scale \
-	check-instructions update-instructions test-protocols accept-foundation accept-backends accept-clustering simulate
+	check-instructions update-instructions test-protocols image sbom cluster-up cluster-down test-cluster test-kind accept-kubernetes accept-foundation accept-backends accept-clustering simulate
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,8 +39,29 @@ test-fast: build ## Run the tests that need no root and no cluster
 needs:
 	@.ci/needs
 
-tools: ## Build etcd, kube-apiserver and kubectl into the cache (about 6 minutes the first time)
+image: ## Build the image, an OCI archive, without a container engine
+	@image/build
+
+sbom: ## Write what the program is made of, as CycloneDX
+	@.ci/sbom
+
+cluster-up: tools ## Start a real Kubernetes of two nodes on this machine, with the image of this tree (root, Debian's containerd)
+	@e2e/cluster/up "$$(PROFILE=ci image/build)"
+	@echo "the cluster is up: e2e/cluster/kubectl get nodes; e2e/cluster/within $$(e2e/tools/helm) list --all-namespaces"
+
+cluster-down: ## Remove that cluster
+	@e2e/cluster/down
+
+test-cluster: tools ## Install and use the chart in a real cluster of two nodes on this machine, under load (SCENARIO=name: only those)
+	@e2e/cluster/needs
+	$(CARGO) test --locked --profile $(PROFILE) --package komainu-e2e --test real_cluster -- $(SCENARIO)
+
+test-kind: ## Install and use the chart in a cluster of kind (needs kind, kubectl and a container engine)
+	@e2e/cluster/kind
+
+tools: ## Build etcd, Kubernetes, CoreDNS and Helm into the cache (about 12 minutes the first time)
 	@e2e/tools/kubernetes
+	@e2e/tools/helm >/dev/null
 
 fmt: ## Format the code
 	@$(CARGO) fmt --all
@@ -98,3 +119,6 @@ accept-backends: ## One line per point that the data plane must show
 
 accept-clustering: ## One line per point that clustering must show
 	@e2e/accept/clustering
+
+accept-kubernetes: ## One line per point that Kubernetes must show
+	@e2e/accept/kubernetes
