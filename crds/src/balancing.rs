@@ -48,8 +48,8 @@ pub struct LoadBalancing {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub query_name: Option<String>,
-    /// Use pods of Services that are in the worker's own zone (its setting `instance.location.zone`) while one of them is
-    /// available, whatever the type. Default: false.
+    /// Use pods of Services that are in the worker's own zone (its setting `instance.location.zone`, else its node's) while
+    /// one of them is available, whatever the type. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub prefer_own_zone: bool,
 }

@@ -150,8 +150,8 @@ pub enum Protocol {
     ).message("methods, headers, query, cookies and clientCidrs only go with type RequestMatch")
 )]
 pub struct Predicate {
-    /// AlwaysMatch; NetworkLocationMatch: the worker's own location (its settings `instance.location`) has to meet the patterns
-    /// below; RequestMatch: the request has to meet the conditions below. Default: AlwaysMatch.
+    /// AlwaysMatch; NetworkLocationMatch: the worker's own location (its settings `instance.location`, else its node's region
+    /// and zone) has to meet the patterns below; RequestMatch: the request has to meet the conditions below. Default: AlwaysMatch.
     #[serde(default, rename = "type")]
     pub type_: PredicateType,
     /// The provider that the worker runs at, `*` stands for any characters; compared without case. If absent: any.

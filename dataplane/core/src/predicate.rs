@@ -33,7 +33,7 @@ pub(crate) struct RequestPredicate {
 }
 
 impl Predicate {
-    /// Where this worker runs stays the same, so what depends on it is decided here.
+    /// Where this worker runs hardly ever changes, and then all is compiled anew: what depends on it is decided here.
     pub(crate) fn parse(predicate: Option<&wire::Predicate>, location: &Location) -> Result<Self, String> {
         let Some(predicate) = predicate else { return Ok(Self::Always) };
         match &predicate.kind {

@@ -1,4 +1,4 @@
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use dataplane_snapshot::Key;
 use rustc_hash::FxHashMap;
@@ -13,7 +13,8 @@ use crate::{Breaker, Latency, Location, Moment, RetryBudget, Warmth};
 pub struct BackendStates {
     /// Locked by the compile step only, never by a request.
     records: Mutex<FxHashMap<Key, Record>>,
-    location: Location,
+    /// Read by the compile step only.
+    location: RwLock<Arc<Location>>,
 }
 
 #[derive(Debug, Default)]
@@ -146,11 +147,16 @@ impl BackendStates {
 
     /// For a worker that knows where it runs.
     pub fn at(location: Location) -> Self {
-        Self { location, ..Self::default() }
+        Self { location: RwLock::new(Arc::new(location)), ..Self::default() }
     }
 
-    pub(crate) const fn location(&self) -> &Location {
-        &self.location
+    /// The worker runs there, as is known by now. Counts for what is compiled from then on, but not for what is used again.
+    pub fn set_location(&self, location: Location) {
+        *self.location.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(location);
+    }
+
+    pub(crate) fn location(&self) -> Arc<Location> {
+        self.location.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn cursor(&self, backend: &Key) -> Arc<Cursor> {

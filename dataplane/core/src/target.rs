@@ -89,6 +89,7 @@ impl CompiledTarget {
         let tls = tls.map_err(|reason| format!("tls: {reason}"))?.map(Arc::new);
         let default_port = if tls.is_some() { 443 } else { 80 };
         let host_header = host_header(&target.hostname, port, default_port)?;
+        let location = states.location();
         Ok(Self {
             id: target.id.as_str().into(),
             position,
@@ -99,8 +100,8 @@ impl CompiledTarget {
             tls,
             weight: target.weight,
             backup: target.backup,
-            near: !target.zone.is_empty() && target.zone == states.location().zone,
-            predicate: Predicate::parse(target.predicate.as_ref(), states.location())?,
+            near: !target.zone.is_empty() && target.zone == location.zone,
+            predicate: Predicate::parse(target.predicate.as_ref(), &location)?,
             token: token(backend, &target.id),
             place: connections::place(target),
             host_header: host_header.into(),

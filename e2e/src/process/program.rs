@@ -102,7 +102,7 @@ impl Drop for Program {
 
 pub(super) fn binary() -> PathBuf {
     let path = std::env::var_os("KOMAINU_BIN")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/ci/komainu"), PathBuf::from);
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/komainu"), PathBuf::from);
     assert!(path.exists(), "{} is missing: run `make build` first, or set KOMAINU_BIN", path.display());
     path
 }

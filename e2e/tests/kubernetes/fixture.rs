@@ -153,7 +153,10 @@ async fn judge(
                 })
                 .collect();
             let verdicts = ledger.verdicts(&counted, root);
-            let backends = verdicts.keys().filter(|key| told.contains_key(key.name())).cloned().collect();
+            // Inline ones have keys of their own, which no object has.
+            let inline = verdicts.values().flat_map(|verdict| &verdict.status.targets).map(|of| &of.backend);
+            let told_of = verdicts.keys().chain(inline).filter(|key| told.contains_key(key.name()));
+            let backends = told_of.cloned().collect();
             let shown = survey.update(verdicts, backends, |backend| merged(told.get(backend.name())));
             overviews.send_replace(shown.clone());
         }

@@ -248,3 +248,54 @@ fn several_leaders_without_a_shared_store_take_no_writes() -> anyhow::Result<()>
     assert_eq!((answer.status, &answer.json()["error"]), (409, &"no_shared_store".into()), "{}", answer.body);
     Ok(())
 }
+
+/// Served by workers in zones of the west only.
+const WEST: &str = "
+apiVersion: komainu.dev/v1alpha1
+kind: Route
+metadata: {name: west}
+spec:
+  matches: [{paths: [{value: /west}]}]
+  backends:
+    - inline:
+        targets: [{hostname: 127.0.0.1, port: PORT, predicate: {type: NetworkLocationMatch, region: west, zone: west-*}}]
+";
+
+#[test]
+fn workers_are_told_where_their_node_is() -> anyhow::Result<()> {
+    let site = Site::start()?;
+    let kubectl = site.kubectl();
+    let labels = "topology.kubernetes.io/region: west, topology.kubernetes.io/zone: west-1";
+    kubectl.apply(&format!(
+        "{{apiVersion: v1, kind: Node, metadata: {{name: node-of-near, labels: {{{labels}}}}}}}"
+    ))?;
+    kubectl.apply(&WEST.replace("PORT", &site.echo.to_string()))?;
+    let leader = site.leader("leader");
+    let running = leader.start_ready();
+    let near = site.worker("near", &leader, &site.pod("near", "worker")?);
+    let started = near.start_ready();
+    assert_eq!(get(near.port, "/west")?.status, 200, "as soon as it is ready");
+    let headers = [("otoroshi-client-id", CREDENTIALS.0), ("otoroshi-client-secret", CREDENTIALS.1)];
+    until("the list of members tells it", || {
+        let listed = request(leader.admin, "GET", "/api/cluster/members", &headers, "").ok()?.json();
+        let row = listed.as_array()?.iter().find(|row| row["name"] == "near")?.clone();
+        (row["location"]["region"] == "west" && row["location"]["zone"] == "west-1").then_some(())
+    });
+
+    // Of the other one's node nothing is known but the name.
+    let far = site.worker("far", &leader, &site.pod("far", "worker")?);
+    let _far = far.start_ready();
+    assert_eq!(get(far.port, "/west")?.status, 503);
+    // What the settings say isn't left to the leader.
+    let elsewhere = site.worker("elsewhere", &leader, &site.token("near", "worker", "komainu")?);
+    let elsewhere = elsewhere.with("instance.location.zone", "east-1");
+    let _elsewhere = elsewhere.start_ready();
+    assert_eq!(get(elsewhere.port, "/west")?.status, 503);
+
+    // A worker knows it without a leader, too, once it was told.
+    drop((running, started));
+    let near = near.with("cluster.worker.bootWait", "100ms");
+    let _near = near.start_ready();
+    assert_eq!(get(near.port, "/west")?.status, 200);
+    Ok(())
+}

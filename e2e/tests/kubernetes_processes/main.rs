@@ -55,7 +55,7 @@ impl Drop for Leader {
 
 fn binary() -> PathBuf {
     std::env::var_os("KOMAINU_BIN")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/ci/komainu"), PathBuf::from)
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/komainu"), PathBuf::from)
 }
 
 fn serves(worker: &Gateway) -> Option<()> {

@@ -18,6 +18,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::whereabouts::Whereabouts;
 use super::{kubernetes, listeners, memory, node, problems};
 use crate::credentials::Credentials;
 use crate::observe::{Health, Look, Workers};
@@ -62,8 +63,9 @@ pub(super) async fn start(
     tokio::spawn(problems::log_of_objects(planning.planned.clone()));
     let server_credentials = operator_server::Credentials::new(&credentials.id, &credentials.secret);
     let tokens = cluster_of_kubernetes.as_ref().and_then(|connection| connection.read_tokens(settings));
-    let cluster =
-        Cluster::new(ClusterSettings { tokens, ..cluster_settings(settings, server_credentials.clone())? });
+    let find_place = cluster_of_kubernetes.as_ref().map(kubernetes::Connection::find_place);
+    let known = cluster_settings(settings, server_credentials.clone())?;
+    let cluster = Cluster::new(ClusterSettings { tokens, find_place, ..known });
     cluster.introduce(introduction(settings));
     registry.register_collector(Box::new(Workers(cluster.clone())));
     tokio::spawn(cluster.clone().run(planning.snapshot.clone(), stop.clone()));
@@ -91,7 +93,7 @@ pub(super) async fn start(
 
 /// As what this process is a member in its own list.
 fn introduction(settings: &Settings) -> Introduction {
-    let observer = node::Observer::new(settings);
+    let observer = node::Observer::new(settings, Whereabouts::new(settings));
     let identity = Identity {
         id: uuid::Uuid::new_v4().to_string(),
         name: leader_name(settings),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use dataplane_core::subscription::{Backoff, Source};
-use dataplane_core::{BackendStates, Location};
+use dataplane_core::BackendStates;
 use dataplane_proxy::worker::{
     self, Applier, LeaderContact, LeaderUrl, ProxyService, Report, WorkerHealth, WorkerSettings,
 };
@@ -20,6 +20,7 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::control_plane::ControlPlane;
+use super::whereabouts::Whereabouts;
 use super::{certificates, memory, names, node};
 use crate::credentials::{self, Credentials};
 use crate::observe::{Health, Look, Subscription, Targets, Traffic, describe_targets};
@@ -42,6 +43,7 @@ pub(super) struct DataPlane {
     applier: Arc<Applier<ProxyService>>,
     health: watch::Sender<WorkerHealth>,
     observer: Arc<node::Observer>,
+    whereabouts: Arc<Whereabouts>,
     readiness: Option<Arc<AtomicBool>>,
 }
 
@@ -52,13 +54,14 @@ impl DataPlane {
         let proxy = Arc::new(Proxy::start(proxy)?);
         registry.register_collector(Box::new(Traffic(proxy.clone())));
         registry.register_collector(Box::new(Targets(proxy.clone())));
-        let states = BackendStates::at(location(settings));
+        let whereabouts = Whereabouts::new(settings);
+        let states = BackendStates::at(whereabouts.now());
         let service = ProxyService { proxy: proxy.clone(), states };
         let health = watch::Sender::new(WorkerHealth::default());
         registry.register_collector(Box::new(Subscription(health.subscribe())));
         memory::give_back_after(health.subscribe());
-        let observer = Arc::new(node::Observer::new(settings));
-        Ok(Self { proxy, applier: Arc::new(Applier::new(service)), health, observer, readiness })
+        let observer = Arc::new(node::Observer::new(settings, whereabouts.clone()));
+        Ok(Self { proxy, applier: Arc::new(Applier::new(service)), health, observer, whereabouts, readiness })
     }
 
     /// Lets the listeners say whether it is ready, if they are to, until a stop is asked for.
@@ -77,6 +80,7 @@ impl DataPlane {
     ) -> anyhow::Result<Look> {
         let mut worker = worker_settings(settings, credentials)?;
         worker.look = Some(node::look(&self.observer, &self.proxy));
+        worker.on_location = Some(self.whereabouts.listen(&self.applier));
         let following = worker::run(worker, self.applier.clone(), self.health.clone(), stop.clone());
         let health = self.health.clone();
         tokio::spawn(async move {
@@ -151,17 +155,6 @@ async fn follow_readiness(
         () = shutdown::asked(stop) => {}
     }
     readiness.store(false, Ordering::Relaxed);
-}
-
-fn location(settings: &Settings) -> Location {
-    let location = settings.instance.location.clone();
-    Location {
-        provider: location.provider,
-        region: location.region,
-        zone: location.zone,
-        data_center: location.data_center,
-        rack: location.rack,
-    }
 }
 
 /// Why traffic can't be sent here, with what the leader has to do with it.
@@ -388,25 +381,5 @@ mod tests {
         let of = |url: &str| worker_settings(&with(&[&format!("cluster.leader.urls={url}")]), &known);
         assert!(of("http://127.0.0.1:1").is_ok());
         assert!(of("http://10.0.0.1:1").unwrap_err().to_string().contains("everybody knows"));
-    }
-
-    #[test]
-    fn a_worker_knows_where_it_runs() {
-        let written = settings::Location {
-            provider: "p".to_owned(),
-            region: "r".to_owned(),
-            zone: "z".to_owned(),
-            data_center: "d".to_owned(),
-            rack: "k".to_owned(),
-        };
-        let settings = Settings { instance: settings::Instance { location: written }, ..Settings::default() };
-        let expected = Location {
-            provider: "p".to_owned(),
-            region: "r".to_owned(),
-            zone: "z".to_owned(),
-            data_center: "d".to_owned(),
-            rack: "k".to_owned(),
-        };
-        assert_eq!(location(&settings), expected);
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use dataplane_proxy::worker::{LeaderUrl, WorkerSettings, ask};
 use http::Method;
-use operator_kubernetes::{Holder, KubernetesSettings, LeaseSettings, Links, TokenSettings, Tokens};
-use operator_server::cluster::{Cluster, ReadToken, ReadyPods, SendRelay};
+use operator_kubernetes::{Holder, KubernetesSettings, LeaseSettings, Links, Nodes, TokenSettings, Tokens};
+use operator_server::cluster::{Cluster, FindPlace, ReadToken, ReadyPods, SendRelay};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -51,6 +51,12 @@ impl Connection {
         let tokens = Tokens::new(accounts, Some(settings.data_directory.join(KEYS_FILE)));
         tokio::spawn(tokens.clone().follow(self.client.clone()));
         Some(Arc::new(move |token| tokens.bearer(token).map_err(|error| error.to_string())))
+    }
+
+    /// Where the nodes of workers are that are known by their tokens.
+    pub(super) fn find_place(&self) -> FindPlace {
+        let nodes = Nodes::new(self.client.clone());
+        Arc::new(move |node| Box::pin(nodes.clone().place(node)))
     }
 
     /// `None` if the pods of workers don't count.

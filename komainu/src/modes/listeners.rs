@@ -114,7 +114,7 @@ mod tests {
     fn names_with_a_namespace_are_secrets_of_the_cluster() {
         let tls =
             "{certificates: [site, edge/site], clientCertificates: Optional, clientAuthorities: [edge/ca]}";
-        let yaml = format!("listeners: [{{protocol: HTTPS, tls: {tls}}}, {{}}]");
+        let yaml = format!("listeners: [{{name: https, protocol: HTTPS, tls: {tls}}}, {{}}]");
         let named = secrets(&serde_saphyr::from_str(&yaml).unwrap()).unwrap();
         let names: Vec<_> = named.iter().map(|of| format!("{}/{}", of.namespace, of.name)).collect();
         assert_eq!(names, ["edge/site", "edge/ca"]);

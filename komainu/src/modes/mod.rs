@@ -10,6 +10,7 @@ mod memory;
 mod names;
 mod node;
 mod problems;
+mod whereabouts;
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -9,11 +9,12 @@ use dataplane_core::report::{Delivery, Levels, Reporting, SHORTEST};
 use dataplane_proxy::worker::Look;
 use dataplane_proxy::{Proxy, Recent, Stats, TargetHealth};
 use dataplane_snapshot::Key;
-use dataplane_snapshot::wire::{NetworkLocation, Node, TargetBreaker, TargetLevel, TargetStanding, Usage};
+use dataplane_snapshot::wire::{Node, TargetBreaker, TargetLevel, TargetStanding, Usage};
 use operator_core::reports::{Report, Taken};
 use operator_core::session::Identity;
 use operator_server::cluster::Cluster;
 
+use super::whereabouts::Whereabouts;
 use crate::observe::process;
 use crate::settings::{Settings, fingerprint};
 
@@ -22,7 +23,9 @@ const WINDOW: Duration = Duration::from_secs(5);
 
 /// What doesn't change while the process runs, and its rates.
 pub(super) struct Observer {
+    /// But for where it runs.
     node: Node,
+    whereabouts: Arc<Whereabouts>,
     started: Instant,
     readings: Mutex<[Reading; 2]>,
 }
@@ -36,24 +39,17 @@ struct Reading {
 }
 
 impl Observer {
-    pub(super) fn new(settings: &Settings) -> Self {
-        let location = settings.instance.location.clone();
+    pub(super) fn new(settings: &Settings, whereabouts: Arc<Whereabouts>) -> Self {
         let node = Node {
             mode: settings.cluster.mode.as_str().to_owned(),
-            location: Some(NetworkLocation {
-                provider: location.provider,
-                region: location.region,
-                zone: location.zone,
-                data_center: location.data_center,
-                rack: location.rack,
-            }),
+            location: None,
             admin: format!("{}:{}", settings.admin.address, settings.admin_port()),
             listeners: BTreeMap::new(),
             settings_hash: fingerprint(settings),
             started_at: millis(SystemTime::now()),
         };
         let first = Reading { at: Instant::now(), cpu: process::cpu_time(), stats: Stats::default() };
-        Self { node, started: first.at, readings: Mutex::new([first.clone(), first]) }
+        Self { node, whereabouts, started: first.at, readings: Mutex::new([first.clone(), first]) }
     }
 
     /// Without a proxy: this is a leader alone.
@@ -61,7 +57,8 @@ impl Observer {
         let listeners = proxy.map(|proxy| {
             proxy.addresses().into_iter().map(|(name, address)| (name, address.to_string())).collect()
         });
-        let node = Node { listeners: listeners.unwrap_or_default(), ..self.node.clone() };
+        let location = Some(self.whereabouts.on_wire());
+        let node = Node { listeners: listeners.unwrap_or_default(), location, ..self.node.clone() };
         let stats = proxy.map(Proxy::stats).unwrap_or_default();
         (node, self.usage(Reading { at: Instant::now(), cpu: process::cpu_time(), stats }))
     }
@@ -199,7 +196,7 @@ mod tests {
 
     #[test]
     fn rates_are_means_over_the_window() {
-        let observer = Observer::new(&Settings::default());
+        let observer = Observer::new(&Settings::default(), Whereabouts::new(&Settings::default()));
         let begin = observer.started;
         let cpu = observer.readings.lock().unwrap()[0].cpu;
         let at = |seconds: u64, requests: u64| {

@@ -16,7 +16,7 @@ use dataplane_snapshot::{Root, Scope};
 use crate::programmed::Applied;
 use crate::scoped::Part;
 
-pub use bearer::{Bearer, Role};
+pub use bearer::{Bearer, Place, Role};
 pub use history::{History, MAX_CHANGES, MAX_KEYS};
 pub use members::{
     Identity, LOST_AFTER, MAX_MEMBERS, MAX_MEMBERS_OF_CLIENT, MEMBER_TTL, MemberStatus, Members, Relayed,

@@ -86,12 +86,25 @@ impl<S: Service> Applier<S> {
     pub fn apply(&self, snapshot: Snapshot) -> Result<Applied, ApplyError> {
         let mut current = self.lock();
         let served = current.served.advance(snapshot);
-        self.put(&mut current, served)
+        let previous = current.router.clone();
+        self.put(&mut current, served, previous)
     }
 
     /// As [`Self::apply`], from a state file.
     pub fn restore(&self, served: Served) -> Result<Applied, ApplyError> {
-        self.put(&mut self.lock(), served)
+        let mut current = self.lock();
+        let previous = current.router.clone();
+        self.put(&mut current, served, previous)
+    }
+
+    /// Compiles what is in service anew, without using the former result again: something else that counts for it has changed.
+    pub fn renew(&self) -> Result<(), ApplyError> {
+        let mut current = self.lock();
+        if current.router.is_none() {
+            return Ok(());
+        }
+        let served = current.served.clone();
+        self.put(&mut current, served, None).map(|_| ())
     }
 
     /// The listeners of what is in service that aren't open, as of the newest try.
@@ -113,8 +126,12 @@ impl<S: Service> Applier<S> {
         self.show(failed);
     }
 
-    fn put(&self, current: &mut Current<S::Router>, mut served: Served) -> Result<Applied, ApplyError> {
-        let previous = current.router.clone();
+    fn put(
+        &self,
+        current: &mut Current<S::Router>,
+        mut served: Served,
+        previous: Option<Arc<S::Router>>,
+    ) -> Result<Applied, ApplyError> {
         // A fault of the compile step must not take down what serves.
         let applied = catch_unwind(AssertUnwindSafe(|| {
             let mut last = previous;

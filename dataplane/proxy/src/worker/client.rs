@@ -6,6 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
+use dataplane_core::Location;
 use dataplane_core::report::Delivery;
 use dataplane_core::subscription::{Answer, Ask, Failure, Outcome, decode};
 use dataplane_snapshot::{Root, Scope, Snapshot, manifest, wire};
@@ -34,6 +35,10 @@ const GIVEN: &str = "komainu-scope";
 /// The header that says that the leader's URL is one of this machine. A leader that a proxy here calls by loopback would take a
 /// worker anywhere for one on its machine, and give it private keys in clear text.
 const CALL: &str = "komainu-worker-call";
+
+/// The headers in which a leader says where this worker's node is.
+const REGION: &str = "komainu-node-region";
+const ZONE: &str = "komainu-node-zone";
 
 /// Bytes a second that a request goes out with at the least. What was handed to the system isn't known to have left, so it's the
 /// size that gives a request more time, and not its progress.
@@ -303,7 +308,7 @@ impl Client {
             .await
             .map_err(|_| unreachable("no connection in time".to_owned()))?
             .map_err(|error| unreachable(error.to_string()))?;
-        let answer = if url.is_https() {
+        let answered = if url.is_https() {
             let tls = self.settings.tls.as_ref().map(|tls| tls.borrow().clone());
             let tls = tls.ok_or_else(|| Failure::Tls(format!("{url}: there are no settings for TLS")))?;
             let stream = timeout(connect_timeout, tls.connect(stream, url.host()))
@@ -314,12 +319,17 @@ impl Client {
         } else {
             timeout(limit, exchange(stream, request)).await
         };
-        answer.map_err(|_| Failure::Late(format!("{url}: no answer in time")))?.map_err(|error| {
-            match leader_tls::trouble(&error) {
-                Some(sentence) => Failure::Tls(format!("TLS with {url}: {sentence}")),
-                None => unreachable(error.to_string()),
-            }
-        })
+        let answer = answered.map_err(|_| Failure::Late(format!("{url}: no answer in time")))?;
+        let answer = answer.map_err(|error| match leader_tls::trouble(&error) {
+            Some(sentence) => Failure::Tls(format!("TLS with {url}: {sentence}")),
+            None => unreachable(error.to_string()),
+        })?;
+        if let Some(on_location) = &self.settings.on_location
+            && let Some(location) = location(answer.headers())
+        {
+            on_location(location);
+        }
+        Ok(answer)
     }
 }
 
@@ -369,6 +379,14 @@ fn is_within(headers: &HeaderMap, scope: &Scope) -> bool {
     given.unwrap_or_default().is_within(scope)
 }
 
+/// Where this worker's node is, if the leader says it.
+fn location(headers: &HeaderMap) -> Option<Location> {
+    let [region, zone] = [REGION, ZONE].map(|name| headers.get(name).and_then(|value| value.to_str().ok()));
+    let known = region.is_some() || zone.is_some();
+    let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+    known.then(|| Location { region: text(region), zone: text(zone), ..Location::default() })
+}
+
 /// Seconds; between 1 s and 30 s whatever is said.
 fn retry_after(headers: &HeaderMap) -> Duration {
     let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -407,5 +425,19 @@ mod tests {
             let body = Full::new(Bytes::from(vec![0; length]));
             assert_eq!(sending_time(&body), Duration::from_millis(time), "{length} bytes");
         }
+    }
+
+    #[test]
+    fn a_leader_says_where_the_node_is_or_nothing_of_it() {
+        let of = |headers: &[(&'static str, &'static str)]| {
+            let headers = headers.iter().map(|(name, value)| {
+                (http::HeaderName::from_static(name), HeaderValue::from_static(value))
+            });
+            location(&headers.collect()).map(|location| (location.region, location.zone))
+        };
+        let pair = |region: &str, zone: &str| Some((region.to_owned(), zone.to_owned()));
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[(ZONE, "west-1")]), pair("", "west-1"));
+        assert_eq!(of(&[(ZONE, "west-1"), (REGION, "west")]), pair("west", "west-1"));
     }
 }

@@ -27,5 +27,5 @@ pub use local::{Report, follow};
 pub use network::{Connecting, Connection, Network, Tcp};
 pub use report::Look;
 pub use run::{WorkerError, run};
-pub use settings::WorkerSettings;
+pub use settings::{OnLocation, WorkerSettings};
 pub use state_file::{StateFile, StateFileError};

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dataplane_core::subscription;
+use dataplane_core::{Location, subscription};
 use dataplane_snapshot::Scope;
 use tokio::sync::watch;
 
@@ -48,7 +48,12 @@ pub struct WorkerSettings {
     pub network: Arc<dyn Network>,
     /// What leaders are told about this process; none: nothing.
     pub look: Option<Look>,
+    /// Is told where leaders say that this worker runs, with each answer that says it.
+    pub on_location: Option<OnLocation>,
 }
+
+/// Takes a location of which region and zone are known at most.
+pub type OnLocation = Arc<dyn Fn(Location) + Send + Sync>;
 
 impl WorkerSettings {
     pub fn new(leaders: Vec<LeaderUrl>, client_id: String, client_secret: String, name: String) -> Self {
@@ -73,6 +78,7 @@ impl WorkerSettings {
             max_state_bytes: 512 << 20,
             network: Arc::new(Tcp),
             look: None,
+            on_location: None,
         }
     }
 

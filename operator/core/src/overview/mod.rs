@@ -7,7 +7,7 @@ use std::sync::Arc;
 use dataplane_snapshot::{Key, Kind, SharedMap};
 
 use crate::conditions::Status;
-use crate::healthy::{Healthy, Tally};
+use crate::healthy::{Healthy, HealthyReason, Tally};
 use crate::programmed::{Programmed, Verdict};
 use crate::{Acceptance, ObjectStatus};
 
@@ -84,7 +84,10 @@ impl Overview {
         }
         let is_wrong = |healthy: &&Healthy| healthy.reason.status() == Status::False;
         let healthy = self.healthy.as_ref().filter(is_wrong)?;
-        Some((false, healthy.reason.as_str(), healthy.message.clone()))
+        // As with a Deployment: what still serves is available, and Healthy tells the rest.
+        let is_served = healthy.reason == HealthyReason::Degraded;
+        let reason = if is_served { "SomeTargetsNotReady" } else { healthy.reason.as_str() };
+        Some((is_served, reason, healthy.message.clone()))
     }
 }
 

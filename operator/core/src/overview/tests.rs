@@ -135,7 +135,7 @@ fn a_backend_goes_from_healthy_to_degraded_to_none_and_back() {
         assert_eq!(bench.tally(USERS).ready.as_deref(), Some(tally));
     };
     step(true, true, "True AllTargetsHealthy", "True Ready", "2/2");
-    step(true, false, "False Degraded", "False Degraded", "1/2");
+    step(true, false, "False Degraded", "True SomeTargetsNotReady 1/2 targets are ready", "1/2");
     step(false, false, "False NoHealthyTargets", "False NoHealthyTargets", "0/2");
     step(true, true, "True AllTargetsHealthy", "True Ready", "2/2");
 }

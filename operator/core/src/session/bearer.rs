@@ -8,6 +8,13 @@ pub struct Bearer {
     pub node: String,
 }
 
+/// Where a node is, by the labels `topology.kubernetes.io/region` and `/zone`; what isn't known is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    pub region: String,
+    pub zone: String,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     Worker,

@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use dataplane_snapshot::Scope;
-use operator_core::session::{Bearer, Role};
+use operator_core::session::{Bearer, Place, Role};
 
 use super::{Cluster, Ends};
 
@@ -24,6 +24,12 @@ impl Allowed {
     pub(super) fn pod(&self) -> Option<&str> {
         let worker = self.bearer.as_ref().filter(|bearer| bearer.role == Role::Worker);
         worker.map(|bearer| &*bearer.pod).filter(|pod| !pod.is_empty())
+    }
+
+    /// On which node that worker is, if the token tells.
+    fn node(&self) -> Option<&str> {
+        let worker = self.bearer.as_ref().filter(|bearer| bearer.role == Role::Worker);
+        worker.map(|bearer| &*bearer.node).filter(|node| !node.is_empty())
     }
 
     /// Whether it may ask about workers other than its own.
@@ -65,8 +71,11 @@ pub(super) async fn require(
         if !allowed.is_about_all() && OF_ALL.contains(&request.uri().path()) {
             return (StatusCode::FORBIDDEN, LIMITED).into_response();
         }
+        let node = allowed.node().map(str::to_owned);
         request.extensions_mut().insert(allowed);
-        return next.run(request).await;
+        let mut answer = next.run(request).await;
+        cluster.tell_place(node, answer.headers_mut()).await;
+        return answer;
     }
     cluster.counters.unauthorized();
     if !is_certified {
@@ -77,7 +86,20 @@ pub(super) async fn require(
         .into_response()
 }
 
+/// In answers to workers: where their node is.
+const REGION: HeaderName = HeaderName::from_static("komainu-node-region");
+const ZONE: HeaderName = HeaderName::from_static("komainu-node-zone");
+
 impl Cluster {
+    async fn tell_place(&self, node: Option<String>, headers: &mut HeaderMap) {
+        let (Some(find), Some(node)) = (&self.find_place, node) else { return };
+        let Some(Place { region, zone }) = find(node).await else { return };
+        for (name, value) in [(REGION, region), (ZONE, zone)] {
+            // Label values are ASCII, and may be empty.
+            headers.extend(HeaderValue::try_from(value).map(|value| (name, value)));
+        }
+    }
+
     /// Whose token is in these headers (RFC 6750), if a good one is.
     fn bearer(&self, headers: &HeaderMap) -> Option<Bearer> {
         let read = self.tokens.as_ref()?;

@@ -25,6 +25,7 @@ mod worker_headers;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -38,7 +39,9 @@ use dataplane_snapshot::wire::MAX_REPORT_BYTES;
 use dataplane_snapshot::{Key, Root, Scope, Snapshot};
 use operator_core::programmed::{Applied, Counted};
 use operator_core::reports::{BackendHealth, Reports};
-use operator_core::session::{Action, Bearer, Event, Identity, MemberStatus, PollId, Reply, Session};
+use operator_core::session::{
+    Action, Bearer, Event, Identity, MemberStatus, Place, PollId, Reply, Session,
+};
 use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
@@ -65,6 +68,10 @@ const SHORTEST_KEEP: Duration = Duration::from_millis(100);
 /// Whose token one is; an error is a sentence for the log.
 pub type ReadToken = Arc<dyn Fn(&str) -> Result<Bearer, String> + Send + Sync>;
 
+/// Where a node is, by its name. It takes a second at most; `None`: that isn't known.
+pub type FindPlace = Arc<dyn Fn(String) -> Finding + Send + Sync>;
+pub type Finding = Pin<Box<dyn Future<Output = Option<Place>> + Send>>;
+
 /// The names of the worker pods that are ready; `None` before they are known.
 pub type ReadyPods = watch::Receiver<Option<Arc<BTreeSet<String>>>>;
 
@@ -78,6 +85,8 @@ pub struct ClusterSettings {
     pub client_certificates: bool,
     /// Tells whose token one is; without it none is taken.
     pub tokens: Option<ReadToken>,
+    /// Tells where a node is, for workers that are known by their tokens; without it they aren't told.
+    pub find_place: Option<FindPlace>,
     /// How many whole states and large changes are sent at one time; further workers wait in line for a while and are then asked to come
     /// back. Keeps a fleet that starts at once from taking all of the leader's memory and network.
     pub full_sends: usize,
@@ -116,6 +125,7 @@ impl ClusterSettings {
             clients: Vec::new(),
             client_certificates: false,
             tokens: None,
+            find_place: None,
             full_sends: 32,
             compression: Compression::default(),
             keep_encoded: Duration::from_secs(4),
@@ -130,6 +140,7 @@ pub struct Cluster {
     clients: Vec<Client>,
     client_certificates: bool,
     tokens: Option<ReadToken>,
+    find_place: Option<FindPlace>,
     sessions: Mutex<Sessions>,
     /// Locked before the sessions, by whoever needs both.
     states: Mutex<States>,
@@ -165,6 +176,7 @@ impl Cluster {
             clients: settings.clients,
             client_certificates: settings.client_certificates,
             tokens: settings.tokens,
+            find_place: settings.find_place,
             sessions: Mutex::default(),
             states: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
