@@ -19,8 +19,10 @@ use crate::peer::Peer;
 use crate::thread::{Control, Thread};
 use crate::timer::Timer;
 
-/// A connection that was accepted just before the proxy stops still gets its first request in, if it comes soon.
-const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
+/// How long a connection without a request stays when it is to end. A client that has just sent one gets an answer with
+/// `Connection: close` instead of a reset, and one that was accepted just before gets its first request in (as
+/// `keepalive_min_timeout` of nginx; RFC 9112, 9.6 leaves the race to the server).
+pub(crate) const LAST_REQUEST_GRACE: Duration = Duration::from_secs(2);
 /// Bytes that are read and dropped from a client that goes on sending after its answer.
 const LINGER_BYTES: usize = 1024 * 1024;
 
@@ -56,6 +58,15 @@ enum Unread {
     Failed(Failure),
     /// The client speaks HTTP/2.
     Http2,
+}
+
+/// What the waiting for the head of a request goes by.
+struct HeadTimes {
+    since: Instant,
+    /// Its first byte was there.
+    begun: Option<Instant>,
+    /// It was seen that the connection is to end.
+    stopped: Option<Instant>,
 }
 
 impl Connection<AsHttp1> {
@@ -114,13 +125,18 @@ impl<S> Connection<S> {
     pub(crate) fn poll_beginning(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.control.wait(cx);
         let head = self.thread.settings.timeouts.head;
-        let patience = if self.is_stopping() { head.min(FIRST_REQUEST_GRACE) } else { head };
+        let patience = self.grace().map_or(head, |grace| head.min(grace));
         self.timer.poll(self.now + patience, cx)
     }
 
-    /// No new request is begun on this connection.
+    /// The next request on this connection is the last one.
     pub(crate) fn is_stopping(&self) -> bool {
-        self.thread.is_draining() || self.listening.is_closing()
+        self.grace().is_some()
+    }
+
+    /// How long a last request is waited for, if the connection is to end.
+    fn grace(&self) -> Option<Duration> {
+        self.thread.draining().or_else(|| self.listening.is_closing().then_some(LAST_REQUEST_GRACE))
     }
 }
 
@@ -196,15 +212,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     async fn next_head(&mut self, first: bool) -> Result<Option<(Head, Bytes)>, Unread> {
         let since = self.now;
-        let mut begun = None;
-        poll_fn(|cx| self.poll_next_head(first, since, &mut begun, cx)).await
+        let mut times = HeadTimes { since, begun: None, stopped: None };
+        poll_fn(|cx| self.poll_next_head(first, &mut times, cx)).await
     }
 
     fn poll_next_head(
         &mut self,
         first: bool,
-        since: Instant,
-        begun: &mut Option<Instant>,
+        times: &mut HeadTimes,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<(Head, Bytes)>, Unread>> {
         if let Poll::Ready(read) = self.stream.poll_head(cx) {
@@ -222,18 +237,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let timeouts = &self.thread.settings.timeouts;
         let idle = self.stream.is_idle();
         let mut deadline = if !idle {
-            *begun.get_or_insert_with(Instant::now) + timeouts.head
+            *times.begun.get_or_insert_with(Instant::now) + timeouts.head
         } else if first {
-            since + timeouts.head
+            times.since + timeouts.head
         } else {
-            since + timeouts.keep_alive
+            times.since + timeouts.keep_alive
         };
         self.control.wait(cx);
-        if idle && self.is_stopping() {
-            if !first {
-                return Poll::Ready(Ok(None));
-            }
-            deadline = deadline.min(since + FIRST_REQUEST_GRACE);
+        if let Some(grace) = self.grace().filter(|_| idle) {
+            deadline = deadline.min(*times.stopped.get_or_insert_with(Instant::now) + grace);
         }
         if self.timer.poll(deadline, cx).is_pending() {
             return Poll::Pending;

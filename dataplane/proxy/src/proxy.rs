@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
+use crate::connection::LAST_REQUEST_GRACE;
 use crate::draw::Draw;
 use crate::listen::Listeners;
 use crate::probe::{Board, Prober, Surroundings, TargetHealth};
@@ -174,13 +175,14 @@ impl Proxy {
         self.board.all()
     }
 
-    /// Stops accepting, closes idle connections, answers what is in flight with `Connection: close`, and cuts what is
-    /// left after `deadline`.
+    /// Stops accepting, answers what is in flight and what comes within a moment with `Connection: close`, closes what is idle
+    /// then, and cuts what is left after `deadline`.
     pub async fn drain(&self, deadline: Duration) -> DrainReport {
         /// How often it is looked whether the last connection has gone.
         const STEP: Duration = Duration::from_millis(10);
+        let grace = LAST_REQUEST_GRACE.min(deadline / 2);
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner).drain();
-        self.threads.iter().for_each(|running| running.send(Command::Drain));
+        self.threads.iter().for_each(|running| running.send(Command::Drain { grace }));
         let drained = async {
             while self.threads.iter().any(|running| running.counters.active.get() > 0) {
                 tokio::time::sleep(STEP).await;

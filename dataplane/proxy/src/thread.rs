@@ -29,21 +29,17 @@ pub(crate) type Routers = Arc<ArcSwapOption<Router>>;
 /// What a thread is told. It arrives between requests.
 pub(crate) enum Command {
     /// A listener of the same name closes.
-    Open {
-        listener: Arc<ListenerName>,
-        socket: TcpListener,
-    },
+    Open { listener: Arc<ListenerName>, socket: TcpListener },
     /// Greet new connections of the listener so; the ones that are there finish.
-    Change {
-        listener: Arc<ListenerName>,
-    },
+    Change { listener: Arc<ListenerName> },
     /// Accept what is queued, then close; connections finish.
-    Close {
-        name: Arc<str>,
-    },
+    Close { name: Arc<str> },
     /// There is a new router: let go of the old one.
     Refresh,
-    Drain,
+    Drain {
+        /// How long connections without a request wait for a last one.
+        grace: Duration,
+    },
     /// Cut all connections; answers how many there were.
     Cut(oneshot::Sender<u64>),
 }
@@ -73,7 +69,7 @@ pub(crate) struct Thread {
     routers: RefCell<Cache<Routers, Option<Arc<Router>>>>,
     pinned: RefCell<Option<Rc<Pinned>>>,
     retired: mpsc::UnboundedSender<Arc<Router>>,
-    draining: Cell<bool>,
+    draining: Cell<Option<Duration>>,
     connections: RefCell<HashMap<u64, Registered>>,
     next_id: Cell<u64>,
     /// Unlikely to be that of another process, for request ids.
@@ -136,7 +132,7 @@ impl Thread {
             routers: RefCell::new(Cache::new(parts.routers)),
             pinned: RefCell::new(None),
             retired: parts.retired,
-            draining: Cell::new(false),
+            draining: Cell::new(None),
             connections: RefCell::default(),
             next_id: Cell::new(u64::from(parts.index) << 48),
             process: parts.process,
@@ -160,7 +156,8 @@ impl Thread {
         }
     }
 
-    pub(crate) fn is_draining(&self) -> bool {
+    /// How long connections without a request wait for a last one, if all are to end.
+    pub(crate) fn draining(&self) -> Option<Duration> {
         self.draining.get()
     }
 
@@ -244,8 +241,8 @@ pub(crate) async fn run(parts: Parts, mut commands: mpsc::UnboundedReceiver<Comm
                 }
             }
             Some(Command::Refresh) => drop(thread.router()),
-            Some(Command::Drain) => {
-                thread.draining.set(true);
+            Some(Command::Drain { grace }) => {
+                thread.draining.set(Some(grace));
                 open.drain().for_each(|(_, accepting)| accepting.close());
                 thread.wake_all();
                 thread.pool.clear();

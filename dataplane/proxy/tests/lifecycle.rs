@@ -215,6 +215,23 @@ fn a_drain_waits_for_what_is_in_flight() {
 }
 
 #[test]
+fn a_request_that_crosses_the_end_of_its_connection_is_answered() {
+    let upstream = Upstream::ok();
+    let gateway = Setup::new(upstream.address()).settings(|settings| settings.threads = 2).start();
+    let (mut active, mut idle) = (gateway.client(), gateway.client());
+    assert_eq!((active.get("/").status, idle.get("/").status), (200, 200));
+    std::thread::scope(|scope| {
+        let drain = scope.spawn(|| block_on(gateway.proxy.drain(PATIENCE)));
+        eventually(|| gateway.proxy.addresses().is_empty().then_some(()));
+        let answer = active.get("/");
+        assert_eq!((answer.status, answer.field("connection")), (200, Some("close")));
+        active.assert_closed();
+        assert_eq!(drain.join().unwrap().forced, 0);
+    });
+    idle.assert_closed();
+}
+
+#[test]
 fn a_swap_after_a_drain_opens_no_listener() {
     let upstream = Upstream::ok();
     let mut gateway = Setup::new(upstream.address()).settings(|settings| settings.threads = 2).start();

@@ -6,6 +6,8 @@ use std::time::Duration;
 use e2e::kube::{ApiServer, Kubectl, User};
 use e2e::process::{CREDENTIALS, Gateway, Program, get, request, until};
 
+use crate::beside_others;
+
 /// The namespace of the gateway: that of the kubeconfig, as a leader's own is that of its pod.
 const GATEWAY: &str = "default";
 
@@ -126,6 +128,7 @@ impl Site {
 
 #[test]
 fn workers_are_known_by_the_tokens_of_their_pods() -> anyhow::Result<()> {
+    let _others = beside_others();
     let mut site = Site::start()?;
     let leader = site.leader("leader");
     let _leader = leader.start_ready();
@@ -161,6 +164,7 @@ fn workers_are_known_by_the_tokens_of_their_pods() -> anyhow::Result<()> {
 
 #[test]
 fn ready_pods_are_counted_connected_or_not() -> anyhow::Result<()> {
+    let _others = beside_others();
     let site = Site::start()?;
     let leader = site.leader("leader").with("kubernetes.workers.selector", "app=worker");
     let _leader = leader.start_ready();
@@ -185,6 +189,7 @@ fn ready_pods_are_counted_connected_or_not() -> anyhow::Result<()> {
 
 #[test]
 fn of_two_leaders_one_writes_and_knows_what_the_workers_of_both_say() -> anyhow::Result<()> {
+    let _others = beside_others();
     let site = Site::start()?;
     let leaders = ["leader-1", "leader-2"].map(|name| -> anyhow::Result<Gateway> {
         let token = site.pod(name, "leader")?;
@@ -237,6 +242,7 @@ fn of_two_leaders_one_writes_and_knows_what_the_workers_of_both_say() -> anyhow:
 
 #[test]
 fn several_leaders_without_a_shared_store_take_no_writes() -> anyhow::Result<()> {
+    let _others = beside_others();
     let folder = tempfile::tempdir()?;
     let leader = Gateway::bare_leader(folder.path()).with("cluster.leader.replicas", 2);
     let resources = folder.path().join("resources");
@@ -263,6 +269,7 @@ spec:
 
 #[test]
 fn workers_are_told_where_their_node_is() -> anyhow::Result<()> {
+    let _others = beside_others();
     let site = Site::start()?;
     let kubectl = site.kubectl();
     let labels = "topology.kubernetes.io/region: west, topology.kubernetes.io/zone: west-1";

@@ -8,6 +8,7 @@ mod pod;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use e2e::kube::{ApiServer, Kubectl, User};
@@ -63,6 +64,18 @@ fn serves(worker: &Gateway) -> Option<()> {
     (name == "one" || name == "two").then_some(())
 }
 
+static MEASURING: RwLock<()> = RwLock::new(());
+
+/// Held by a test that measures nothing, as others may run beside it.
+fn beside_others() -> RwLockReadGuard<'static, ()> {
+    MEASURING.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Held by a test that measures: each of these starts an API server, and a machine may have two cores.
+fn alone() -> RwLockWriteGuard<'static, ()> {
+    MEASURING.write().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// An API server with the definitions.
 fn server() -> anyhow::Result<(ApiServer, Kubectl)> {
     let server = ApiServer::start()?;
@@ -75,6 +88,7 @@ fn server() -> anyhow::Result<(ApiServer, Kubectl)> {
 
 #[test]
 fn what_is_applied_is_served_also_without_the_api_server() -> anyhow::Result<()> {
+    let _others = beside_others();
     let (mut server, kubectl) = server()?;
     let folder = tempfile::tempdir()?;
     let (_first, one) = Program::echo("one", folder.path());
@@ -122,6 +136,7 @@ spec: {matches: [{paths: [{value: /pods}]}], backends: [{ref: {name: pods}}]}
 /// From the request that writes the slice to the last request at a pod, with traffic all the time.
 #[test]
 fn a_pod_that_ends_gets_no_request_after_100_ms() -> anyhow::Result<()> {
+    let _alone = alone();
     let (server, kubectl) = server()?;
     let folder = tempfile::tempdir()?;
     let (ends, stays) = (Pod::start()?, Pod::start()?);
@@ -202,6 +217,7 @@ fn prints(kubectl: &Kubectl, kind: &str, expected: &[&str]) -> Duration {
 /// By a worker that checks targets, and processes as targets that come and go.
 #[test]
 fn targets_that_go_and_come_back_are_seen_by_kubectl() -> anyhow::Result<()> {
+    let _others = beside_others();
     let (server, kubectl) = server()?;
     let folder = tempfile::tempdir()?;
     let (mut first, one) = Program::echo("one", folder.path());
@@ -228,6 +244,7 @@ fn targets_that_go_and_come_back_are_seen_by_kubectl() -> anyhow::Result<()> {
 /// As when a Deployment is scaled to nothing and back: what is shown follows what the spec says within two seconds.
 #[test]
 fn targets_that_are_taken_away_and_put_back_are_shown_within_two_seconds() -> anyhow::Result<()> {
+    let _alone = alone();
     let (server, kubectl) = server()?;
     let folder = tempfile::tempdir()?;
     let echoes: Vec<_> = ["one", "two", "three"].map(|name| Program::echo(name, folder.path())).into();

@@ -74,7 +74,11 @@ impl Nodes {
         let (place, counts) = match read {
             Ok(place) => (Some(place), FRESH),
             Err(error) => {
-                tracing::warn!(node, error, "where this node is can't be read; its workers go by their settings");
+                tracing::warn!(
+                    node,
+                    error,
+                    "where this node is can't be read; its workers go by their settings"
+                );
                 (before, PAUSE)
             }
         };

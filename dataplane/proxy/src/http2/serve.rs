@@ -147,7 +147,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     fn is_stopping(&self) -> bool {
-        self.client.thread.is_draining() || self.client.listening.is_closing()
+        self.client.thread.draining().is_some() || self.client.listening.is_closing()
     }
 
     /// Takes what the client has sent by the time it hears of it, and nothing after that.

@@ -430,9 +430,9 @@ mod tests {
     #[test]
     fn a_leader_says_where_the_node_is_or_nothing_of_it() {
         let of = |headers: &[(&'static str, &'static str)]| {
-            let headers = headers.iter().map(|(name, value)| {
-                (http::HeaderName::from_static(name), HeaderValue::from_static(value))
-            });
+            let headers = headers
+                .iter()
+                .map(|(name, value)| (http::HeaderName::from_static(name), HeaderValue::from_static(value)));
             location(&headers.collect()).map(|location| (location.region, location.zone))
         };
         let pair = |region: &str, zone: &str| Some((region.to_owned(), zone.to_owned()));

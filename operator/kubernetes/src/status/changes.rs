@@ -19,7 +19,9 @@ pub(super) struct Changes {
     pub(super) is_progress: bool,
     /// That nobody has told of its targets, which workers do sooner or later.
     pub(super) is_unreported: bool,
-    /// Counts and texts.
+    /// How many targets there are, as when something is scaled.
+    pub(super) is_sized: bool,
+    /// Other counts, and texts.
     pub(super) is_mere: bool,
 }
 
@@ -34,6 +36,7 @@ impl Changes {
     ) -> Self {
         let mut changes = Self {
             is_renewed: present.observed_generation != Some(present.generation),
+            is_sized: total(&present.tally) != total(tally),
             is_mere: present.tally != *tally,
             ..Self::default()
         };
@@ -44,7 +47,8 @@ impl Changes {
             }
         }
         // Counts wait for what they come with, so that they don't take it along before its time.
-        changes.is_mere &= !changes.is_unreported && !changes.is_flipped;
+        changes.is_sized &= !changes.is_unreported && !changes.is_flipped;
+        changes.is_mere &= !changes.is_unreported && !changes.is_flipped && !changes.is_sized;
         changes
     }
 
@@ -77,6 +81,10 @@ impl Changes {
         };
         *kind = true;
     }
+}
+
+fn total(tally: &Tally) -> Option<u32> {
+    tally.targets.as_ref().map(|counts| counts.total)
 }
 
 fn find(conditions: &[Condition], type_: ConditionType) -> Option<&Condition> {

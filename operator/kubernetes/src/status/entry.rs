@@ -105,6 +105,7 @@ impl Entry {
         let kinds = [
             (changes.is_reached, Urgency::Flip, since),
             (changes.is_flipped, Urgency::Flip, self.flips.next(since)),
+            (changes.is_sized, Urgency::Flip, self.flips.next(since + PATIENCE)),
             (changes.is_progress && !is_on_its_way, Urgency::Flip, since),
             (
                 changes.is_progress && is_on_its_way,
@@ -124,7 +125,7 @@ impl Entry {
         let write = self.write(key, clock)?;
         self.in_flight = true;
         self.progress_shown = self.overview.as_deref().is_some_and(is_on_its_way).then_some(now);
-        if changes.is_flipped && !changes.is_renewed && !changes.is_reached {
+        if (changes.is_flipped || changes.is_sized) && !changes.is_renewed && !changes.is_reached {
             self.flips.take(now);
         }
         if changes == (Changes { is_mere: true, ..Changes::default() }) {

@@ -42,7 +42,8 @@ pub(super) struct Allowance {
 
 impl Allowance {
     const EACH: Duration = Duration::from_secs(5);
-    const BURST: u32 = 3;
+    /// Enough for what comes at once when something is made, scaled to nothing and back.
+    const BURST: u32 = 6;
 
     pub(super) fn take(&mut self, now: Instant) {
         let from = self.full.map_or(now, |full| full.max(now));
@@ -64,15 +65,15 @@ mod tests {
     fn an_allowance_is_a_burst_and_then_one_now_and_then() {
         let start = Instant::now();
         let mut allowance = Allowance::default();
-        for _ in 0..3 {
+        for _ in 0..6 {
             assert_eq!(allowance.next(start), start);
             allowance.take(start);
         }
         assert_eq!(allowance.next(start), start + Duration::from_secs(5));
         allowance.take(start + Duration::from_secs(5));
         assert_eq!(allowance.next(start), start + Duration::from_secs(10));
-        let later = start.checked_add(Duration::from_secs(60)).unwrap();
-        for _ in 0..3 {
+        let later = start.checked_add(Duration::from_secs(90)).unwrap();
+        for _ in 0..6 {
             assert_eq!(allowance.next(later), later);
             allowance.take(later);
         }

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use crds::TargetCounts;
 use dataplane_snapshot::Kind;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use operator_core::healthy::HealthyReason::{AllTargetsHealthy, Degraded, NoHealthyTargets, NotReported};
@@ -325,15 +326,18 @@ fn the_first_write_of_a_generation_waits_for_what_comes_at_once() {
 }
 
 #[test]
-fn a_flip_is_written_at_once_also_when_it_comes_in_three_steps() {
+fn a_flip_is_written_at_once_also_when_it_comes_in_some_steps() {
     let mut bench = healthy_bench();
     let tenth = SECOND / 10;
-    bench.judged([health("a", 1, Degraded, "2/3")]);
-    assert_eq!(bench.healthy(SECOND), ["Degraded 2/3"]);
-    bench.judged([health("a", 1, NoHealthyTargets, "0/3")]);
-    assert_eq!(bench.healthy(SECOND + tenth), ["NoHealthyTargets 0/3"]);
-    bench.judged([health("a", 1, AllTargetsHealthy, "3/3")]);
-    assert_eq!(bench.healthy(SECOND + tenth * 2), ["AllTargetsHealthy 3/3"]);
+    for step in 0..2 {
+        let begin = SECOND + tenth * step;
+        bench.judged([health("a", 1, Degraded, "2/3")]);
+        assert_eq!(bench.healthy(begin), ["Degraded 2/3"]);
+        bench.judged([health("a", 1, NoHealthyTargets, "0/3")]);
+        assert_eq!(bench.healthy(begin), ["NoHealthyTargets 0/3"]);
+        bench.judged([health("a", 1, AllTargetsHealthy, "3/3")]);
+        assert_eq!(bench.healthy(begin), ["AllTargetsHealthy 3/3"]);
+    }
     // What flips on and on is written now and then, as it is by then.
     bench.judged([health("a", 1, Degraded, "2/3")]);
     assert_eq!(bench.written(SECOND + tenth * 3), []);
@@ -346,14 +350,14 @@ fn a_flip_is_written_at_once_also_when_it_comes_in_three_steps() {
 #[test]
 fn what_flips_back_before_it_is_written_is_not_written() {
     let mut bench = healthy_bench();
-    for (reason, ready) in [(Degraded, "2/3"), (AllTargetsHealthy, "3/3"), (Degraded, "2/3")] {
+    for (reason, ready) in [(Degraded, "2/3"), (AllTargetsHealthy, "3/3")].repeat(3) {
         bench.judged([health("a", 1, reason, ready)]);
         assert_eq!(bench.written(SECOND).len(), 1);
     }
-    bench.judged([health("a", 1, AllTargetsHealthy, "3/3")]);
-    assert_eq!(bench.written(SECOND), []);
-    assert_eq!(bench.next(SECOND), Some(SECOND * 6), "the last one back waits");
     bench.judged([health("a", 1, Degraded, "2/3")]);
+    assert_eq!(bench.written(SECOND), []);
+    assert_eq!(bench.next(SECOND), Some(SECOND * 6), "the seventh waits");
+    bench.judged([health("a", 1, AllTargetsHealthy, "3/3")]);
     assert_eq!(bench.written(SECOND * 2), []);
     assert_eq!(bench.next(SECOND * 2), None);
 }
@@ -373,6 +377,26 @@ fn mere_counts_settle_and_are_written_now_and_then() {
     // A flip takes the counts along.
     bench.judged([health("a", 1, Degraded, "5/6")]);
     assert_eq!(bench.healthy(first + PROGRESS + SECOND / 10), ["Degraded 5/6"]);
+}
+
+#[test]
+fn what_is_scaled_is_shown_soon() {
+    let mut bench = healthy_bench();
+    let sized = |total: u32| {
+        let (key, mut overview) = health("a", 1, AllTargetsHealthy, &format!("{total}/{total}"));
+        overview.tally.targets = Some(TargetCounts { total, ready: total, ejected: 0 });
+        (key, overview)
+    };
+    for step in 1..=6 {
+        let begin = SECOND + PATIENCE * (step - 1);
+        bench.judged([sized(step)]);
+        assert_eq!(bench.written(begin), []);
+        assert_eq!(bench.healthy(begin + PATIENCE), [format!("AllTargetsHealthy {step}/{step}")]);
+    }
+    // One more is allowed each 5 s, as of flips.
+    bench.judged([sized(7)]);
+    assert_eq!(bench.written(SECOND * 4), [], "as in a long roll");
+    assert_eq!(bench.next(SECOND * 5), Some(SECOND * 13 / 2));
 }
 
 #[test]

@@ -39,9 +39,7 @@ use dataplane_snapshot::wire::MAX_REPORT_BYTES;
 use dataplane_snapshot::{Key, Root, Scope, Snapshot};
 use operator_core::programmed::{Applied, Counted};
 use operator_core::reports::{BackendHealth, Reports};
-use operator_core::session::{
-    Action, Bearer, Event, Identity, MemberStatus, Place, PollId, Reply, Session,
-};
+use operator_core::session::{Action, Bearer, Event, Identity, MemberStatus, Place, PollId, Reply, Session};
 use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
