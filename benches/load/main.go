@@ -22,9 +22,12 @@ func main() {
 		"idle":        idle,
 		"transfer":    transfer,
 		"propagation": propagation,
+		"kube-routes": kubeRoutes,
+		"kube-fill":   kubeFill,
+		"kube-churn":  kubeChurn,
 	}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fail(fmt.Errorf("usage: load upstream|handshakes|messages|idle|transfer|propagation [flags]"))
+		fail(fmt.Errorf("usage: load upstream|handshakes|messages|idle|transfer|propagation|kube-routes|kube-fill|kube-churn [flags]"))
 	}
 	report, err := commands[os.Args[1]](os.Args[2:])
 	if report != nil {

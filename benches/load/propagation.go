@@ -77,14 +77,20 @@ func propagation(arguments []string) (any, error) {
 
 // add writes one route, and returns once all workers have it.
 func add(to *leader, watchers []*watcher, name string) error {
+	_, err := addBy(func() error { return to.write("POST", "/api/routes", to.route(name, "/"+name)) }, watchers, name)
+	return err
+}
+
+// addBy does the same by any write; when that was acknowledged.
+func addBy(write func() error, watchers []*watcher, name string) (time.Time, error) {
 	for _, watcher := range watchers {
 		// Nobody has it yet; and connections are open when it counts.
 		if status, err := watcher.ask(name); err != nil || status != http.StatusNotFound {
-			return fmt.Errorf("before %s was written %s answered %d: %v", name, watcher.address, status, err)
+			return time.Time{}, fmt.Errorf("before %s was written %s answered %d: %v", name, watcher.address, status, err)
 		}
 	}
-	if err := to.write("POST", "/api/routes", to.route(name, "/"+name)); err != nil {
-		return err
+	if err := write(); err != nil {
+		return time.Time{}, err
 	}
 	written := time.Now()
 	var all sync.WaitGroup
@@ -96,10 +102,10 @@ func add(to *leader, watchers []*watcher, name string) error {
 	close(errs)
 	for err := range errs {
 		if err != nil {
-			return err
+			return time.Time{}, err
 		}
 	}
-	return nil
+	return written, nil
 }
 
 // watcher asks one worker.

@@ -26,6 +26,13 @@ impl Kubernetes {
         Ok(Self(()))
     }
 
+    /// Gives all nodes more images.
+    pub fn import(&self, images: &[&Path]) -> anyhow::Result<()> {
+        let arguments: Vec<_> = images.iter().map(|image| image.display().to_string()).collect();
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        must("import", "", &arguments).map(|_| ())
+    }
+
     /// Runs kubectl; its failure isn't an error here.
     pub fn run(&self, arguments: &[&str]) -> anyhow::Result<Ran> {
         script("kubectl", "", arguments)
@@ -104,7 +111,7 @@ fn script(name: &str, input: &str, arguments: &[&str]) -> anyhow::Result<Ran> {
     run(Command::new(folder().join(name)).args(arguments), input)
 }
 
-fn must(name: &str, input: &str, arguments: &[&str]) -> anyhow::Result<String> {
+pub(super) fn must(name: &str, input: &str, arguments: &[&str]) -> anyhow::Result<String> {
     let ran = script(name, input, arguments)?;
     ensure!(ran.is_success, "{name} {}: {}{}", arguments.join(" "), ran.stdout, ran.stderr);
     Ok(ran.stdout)

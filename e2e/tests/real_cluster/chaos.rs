@@ -8,10 +8,11 @@ use e2e::process::{Gateway, Load, figure};
 use serde_json::Value;
 
 use crate::site::{NAMESPACE, Site};
+use crate::truth::route_to_hello;
 
 const PATIENCE: Duration = Duration::from_secs(120);
-const LEADERS: &str = "app.kubernetes.io/component=leader";
-const PATHS: [&str; 2] = ["/hello", "/inline"];
+pub(crate) const LEADERS: &str = "app.kubernetes.io/component=leader";
+pub(crate) const PATHS: [&str; 2] = ["/hello", "/inline"];
 
 /// How long the API server is away: by `OUTAGE=60` in the environment so many seconds.
 fn outage() -> Duration {
@@ -20,10 +21,24 @@ fn outage() -> Duration {
 }
 
 /// Does this under load through the Service; not one request may fail.
-fn unnoticed(site: &Site, name: &str, doing: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let load = site.load(&PATHS, 8)?;
+pub(crate) fn unnoticed(
+    site: &Site,
+    name: &str,
+    doing: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    under_load(site, name, &PATHS, |_| doing())
+}
+
+/// The same with other paths, and for what looks at the load.
+pub(crate) fn under_load(
+    site: &Site,
+    name: &str,
+    paths: &[&str],
+    doing: impl FnOnce(&Load) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let load = site.load(paths, 8)?;
     served_on(&load, 100)?;
-    doing()?;
+    doing(&load)?;
     // What comes late is noticed, too.
     served_on(&load, 500)?;
     let report = load.stop();
@@ -34,7 +49,7 @@ fn unnoticed(site: &Site, name: &str, doing: impl FnOnce() -> anyhow::Result<()>
 }
 
 /// Waits until so many more requests have been served.
-fn served_on(load: &Load, more: u64) -> anyhow::Result<()> {
+pub(crate) fn served_on(load: &Load, more: u64) -> anyhow::Result<()> {
     let (begun, until) = (std::time::Instant::now(), load.served() + more);
     while load.served() < until {
         ensure!(begun.elapsed() < PATIENCE, "{} of {until} requests served", load.served());
@@ -126,17 +141,8 @@ pub(crate) fn the_secret_of_the_credentials_is_deleted(site: &Site) -> anyhow::R
 }
 
 /// A Route that is applied now is programmed, which takes a leader that writes and all workers.
-fn programmed_anew(site: &Site, name: &str) -> anyhow::Result<()> {
-    site.kubernetes.apply(&format!(
-        "
-apiVersion: komainu.dev/v1alpha1
-kind: Route
-metadata: {{name: {name}}}
-spec:
-  matches: [{{paths: [{{value: /{name}}}]}}]
-  backends: [{{ref: {{name: hello}}}}]
-"
-    ))?;
+pub(crate) fn programmed_anew(site: &Site, name: &str) -> anyhow::Result<()> {
+    site.kubernetes.apply(&route_to_hello(name))?;
     let route = format!("route/{name}");
     site.kubernetes.kubectl(&["wait", "--for=condition=Programmed", "--timeout=60s", &route])?;
     site.kubernetes.kubectl(&["delete", &route]).map(|_| ())

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use e2e::process::figure;
 
-use crate::site::Site;
+use crate::site::{Site, get};
 
 /// From when the pods are up, the gateway's and the upstreams'.
 const READY_WITHIN: Duration = Duration::from_secs(5);
@@ -62,6 +62,35 @@ spec:
     for worker in site.workers()? {
         site.serves(&worker, "/by-name")?;
         site.serves(&worker, "/by-short-name")?;
+    }
+    Ok(())
+}
+
+/// Each node is in a zone of its own, as its labels say; no setting does.
+pub(crate) fn workers_know_the_zones_of_their_nodes(site: &Site) -> anyhow::Result<()> {
+    site.kubernetes.apply(
+        "
+apiVersion: komainu.dev/v1alpha1
+kind: Route
+metadata: {name: zoned}
+spec:
+  matches: [{paths: [{value: /zoned}]}]
+  backends:
+    - inline:
+        targets:
+          - hostname: echo.default.svc.cluster.local
+            port: 80
+            predicate: {type: NetworkLocationMatch, region: region-1, zone: zone-1}
+",
+    )?;
+    site.kubernetes.kubectl(&["wait", "--for=condition=Programmed", "--timeout=60s", "route/zoned"])?;
+    for worker in site.workers()? {
+        if worker.node == "node1" {
+            site.serves(&worker, "/zoned")?;
+        } else {
+            let answer = get(worker.listens(), "/zoned")?;
+            ensure!(answer.status == 503, "{}: {answer:?}", worker.pod);
+        }
     }
     Ok(())
 }

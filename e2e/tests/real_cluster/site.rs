@@ -33,6 +33,13 @@ pub(crate) struct Worker {
     pub(crate) address: IpAddr,
 }
 
+impl Worker {
+    /// Where its listener is.
+    pub(crate) fn listens(&self) -> SocketAddr {
+        SocketAddr::new(self.address, 8080)
+    }
+}
+
 impl Site {
     pub(crate) fn start() -> anyhow::Result<Self> {
         let image = image()?;
@@ -91,15 +98,14 @@ impl Site {
 
     /// The same of one worker.
     pub(crate) fn load_at(&self, worker: &Worker, paths: &[&str], connections: usize) -> Load {
-        Load::within(Space::Node(1), SocketAddr::new(worker.address, 8080), paths, connections, PAUSE)
+        Load::within(Space::Node(1), worker.listens(), paths, connections, PAUSE)
     }
 
     /// Waits until a path is answered with 200 by this worker.
     pub(crate) fn serves(&self, worker: &Worker, path: &str) -> anyhow::Result<Response> {
         let begun = Instant::now();
-        let address = SocketAddr::new(worker.address, 8080);
         loop {
-            let answer = get(address, path);
+            let answer = get(worker.listens(), path);
             match answer {
                 Ok(answer) if answer.status == 200 => return Ok(answer),
                 answer => ensure!(begun.elapsed() < PATIENCE, "{} {path}: {answer:?}", worker.pod),

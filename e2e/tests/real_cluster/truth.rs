@@ -25,6 +25,11 @@ spec:
 
 const TO_HELLO: &str = "backends: [{ref: {name: hello}}]";
 
+/// A Route of everything below its name to the Backend of the examples.
+pub(crate) fn route_to_hello(name: &str) -> String {
+    route(name, TO_HELLO)
+}
+
 /// A worker that its leaders don't hear, while everybody else reaches it: what a broken link between two nodes does.
 struct Cut(Worker);
 
@@ -109,7 +114,7 @@ pub(crate) fn scaling_workers_flips_nothing(site: &Site) -> anyhow::Result<()> {
 }
 
 /// Of each Route, when Programmed became what it is.
-fn transitions(site: &Site) -> anyhow::Result<Vec<(String, Value)>> {
+pub(crate) fn transitions(site: &Site) -> anyhow::Result<Vec<(String, Value)>> {
     let list = site.kubernetes.get(&["routes.komainu.dev"])?;
     let routes = list["items"].as_array().context("a list")?.iter();
     let of = |route: &Value| {
@@ -137,7 +142,7 @@ spec: {targets: [{hostname: 127.0.0.1, port: 9}]}
     let dangling = route("dangling", "backends: [{ref: {name: nobody}}]");
     let forbidden = route("forbidden", "backends: [{ref: {name: private, namespace: other}}]");
     let regex =
-        route("bad-regex", TO_HELLO).replace("{value: /bad-regex}", "{type: Regex, value: '/(unclosed'}");
+        route("bad-regex", TO_HELLO).replace("{value: /bad-regex}", "{value: '/bad-regex/$id<(unclosed>'}");
     let twins = [route("twin-a", TO_HELLO), route("twin-b", TO_HELLO).replace("/twin-b", "/twin-a")].concat();
     site.kubernetes.apply(&[dangling, forbidden, regex, twins].concat())?;
     for (name, type_, expected) in [

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use dataplane_core::subscription::{Backoff, Source};
 use dataplane_core::BackendStates;
+use dataplane_core::subscription::{Backoff, Source};
 use dataplane_proxy::worker::{
     self, Applier, LeaderContact, LeaderUrl, ProxyService, Report, WorkerHealth, WorkerSettings,
 };
