@@ -71,7 +71,7 @@ fmt-check:
 	@$(CARGO) fmt --all --check
 
 lint: ## Run clippy, warnings are errors
-	@$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	@$(CARGO) clippy --locked --profile $(PROFILE) --workspace --all-targets --test real_cluster -- -D warnings
 
 deny: ## Check licences, bans and sources of the dependencies
 	@.ci/deny

@@ -6,8 +6,9 @@ use e2e::process::figure;
 
 use crate::site::{Site, get};
 
-/// From when the pods are up, the gateway's and the upstreams'.
-const READY_WITHIN: Duration = Duration::from_secs(5);
+/// From when the pods are up, the gateway's and the upstreams', on a machine that may be busy. The figure is judged by the 5 s that it
+/// should take, where nothing else runs.
+const READY_WITHIN: Duration = Duration::from_secs(20);
 
 pub(crate) fn examples_are_ready_and_served_by_both_workers(site: &Site) -> anyhow::Result<()> {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/kubernetes");
