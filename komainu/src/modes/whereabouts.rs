@@ -47,7 +47,9 @@ impl Whereabouts {
 
     /// What becomes of what leaders tell: it counts at once for all that is compiled, and what is in service is compiled anew.
     pub(super) fn listen(self: &Arc<Self>, applier: &Arc<Applier<ProxyService>>) -> OnLocation {
-        tokio::spawn(self.clone().follow(applier.clone()));
+        // Before anything is told, so that nothing is missed.
+        let told = self.told.subscribe();
+        tokio::spawn(follow(told, self.file.clone(), applier.clone()));
         let (whereabouts, applier) = (self.clone(), applier.clone());
         Arc::new(move |told| {
             let before = whereabouts.now();
@@ -63,21 +65,20 @@ impl Whereabouts {
             }
         })
     }
+}
 
-    async fn follow(self: Arc<Self>, applier: Arc<Applier<ProxyService>>) {
-        let mut told = self.told.subscribe();
-        while told.changed().await.is_ok() {
-            let location = told.borrow_and_update().clone();
-            let (file, applier) = (self.file.clone(), applier.clone());
-            let done = spawn_blocking(move || {
-                if let Err(error) = applier.renew() {
-                    tracing::error!(%error, "what is served can't be compiled for the new location");
-                }
-                write(&file, location)
-            });
-            if let Ok(Err(error)) = done.await {
-                tracing::warn!(%error, file = %self.file.display(), "where this worker runs can't be kept");
+async fn follow(mut told: watch::Receiver<Location>, file: PathBuf, applier: Arc<Applier<ProxyService>>) {
+    while told.changed().await.is_ok() {
+        let location = told.borrow_and_update().clone();
+        let (path, applier) = (file.clone(), applier.clone());
+        let done = spawn_blocking(move || {
+            if let Err(error) = applier.renew() {
+                tracing::error!(%error, "what is served can't be compiled for the new location");
             }
+            write(&path, location)
+        });
+        if let Ok(Err(error)) = done.await {
+            tracing::warn!(%error, file = %file.display(), "where this worker runs can't be kept");
         }
     }
 }
