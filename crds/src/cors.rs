@@ -10,7 +10,14 @@ use crate::Duration;
     validation = Rule::new("has(self.allowOrigins) && size(self.allowOrigins) > 0")
         .message("cors needs allowOrigins, for instance https://app.example.com").reason(Reason::FieldValueRequired),
     validation = Rule::new("!has(self.allowCredentials) || !self.allowCredentials || !('*' in self.allowOrigins)")
-        .message("with allowCredentials every site could act for a user: name the origins instead of *")
+        .message("with allowCredentials every site could act for a user: name the origins instead of *"),
+    validation = Rule::new(
+        "!has(self.allowCredentials) || !self.allowCredentials || (!(has(self.allowMethods) && '*' in self.allowMethods) \
+         && !(has(self.allowHeaders) && '*' in self.allowHeaders) && !(has(self.exposeHeaders) && '*' in self.exposeHeaders))"
+    )
+    .message("with allowCredentials browsers take * for a name: list the methods and headers instead"),
+    validation = Rule::new("!has(self.allowOrigins) || size(self.allowOrigins) < 2 || !('*' in self.allowOrigins)")
+        .message("* stands for all origins: leave the others out")
 )]
 pub struct Cors {
     /// Origins whose scripts may use the responses: `https://app.example.com`, `https://*.example.com` (one or more labels),

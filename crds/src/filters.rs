@@ -1,5 +1,4 @@
 use kube::KubeSchema;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bounds::{MAX_DIRECT_BODY, MAX_HOSTNAME, MAX_MIRRORS};
@@ -55,8 +54,9 @@ impl RouteFilters {
 }
 
 /// What of a request is rewritten besides its path.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new("has(self.hostname)").message("urlRewrite needs hostname"))]
 pub struct UrlRewrite {
     /// The host name, with a port if wanted, that is sent as `Host`; not together with overrideHost, which sends the target's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,8 +65,10 @@ pub struct UrlRewrite {
 }
 
 /// A response of the gateway itself.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new("!has(self.body) || size(self.body) == 0 || !has(self.status) || !(self.status in [204, 205, 304])")
+    .message("a response with the status 204, 205 or 304 has no body: leave it out"))]
 pub struct DirectResponse {
     /// The status code. Default: 200.
     #[serde(default = "default_direct_status")]

@@ -116,8 +116,14 @@ impl Default for RouteSpec {
 /// One destination: `ref` or `inline`, not both.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = Rule::new("has(self.ref) != has(self.inline)")
-    .message("give either ref, the name of a Backend, or inline, the properties of one: exactly one of them"))]
+#[x_kube(
+    validation = Rule::new("has(self.ref) != has(self.inline)")
+        .message("give either ref, the name of a Backend, or inline, the properties of one: exactly one of them"),
+    validation = Rule::new(
+        "!has(self.inline) || !has(self.inline.allowedNamespaces) || size(self.inline.allowedNamespaces) == 0"
+    )
+    .message("allowedNamespaces only goes with a Backend of its own, as nobody else can name an inline one: leave it out")
+)]
 pub struct RouteBackend {
     /// A Backend by its name.
     #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]

@@ -366,6 +366,14 @@ fn cors_names_origins() {
     accepted(cors(json!({ "allowOrigins": ["https://a.test"], "allowCredentials": true })));
     refused(cors(json!({})), "cors", "needs allowOrigins");
     refused(cors(json!({ "allowOrigins": ["*"], "allowCredentials": true })), "cors", "name the origins");
+    refused(cors(json!({ "allowOrigins": ["*", "https://a.test"] })), "cors", "leave the others out");
+    for list in ["allowMethods", "allowHeaders", "exposeHeaders"] {
+        let with = |credentials: bool| {
+            cors(json!({ "allowOrigins": ["https://a.test"], list: ["*"], "allowCredentials": credentials }))
+        };
+        accepted(with(false));
+        refused(with(true), "cors", "list the methods and headers");
+    }
     refused(
         cors(json!({ "allowOrigins": ["*"], "allowHeaders": ["a b"] })),
         "allowHeaders[0]",
@@ -377,7 +385,30 @@ fn cors_names_origins() {
 fn filters_say_something() {
     refused(filters(json!({ "ipAccess": {} })), "ipAccess", "needs allow or deny");
     refused(filters(json!({ "limits": {} })), "limits", "needs maxBodyBytes");
+    refused(filters(json!({ "urlRewrite": {} })), "urlRewrite", "needs hostname");
     accepted(filters(json!({ "limits": { "maxHeaders": 1 }, "ipAccess": { "deny": ["10.0.0.0/8"] } })));
+}
+
+#[test]
+fn some_statuses_have_no_body() {
+    let answer =
+        |status: u16, body: &str| answering(json!({ "directResponse": { "status": status, "body": body } }));
+    accepted(answer(200, "x"));
+    accepted(answer(204, ""));
+    accepted(answering(json!({ "directResponse": { "body": "x" } })));
+    for status in [204, 205, 304] {
+        refused(answer(status, "x"), "directResponse", "has no body");
+    }
+}
+
+#[test]
+fn only_a_backend_of_its_own_allows_namespaces() {
+    let inline = |namespaces: Value| {
+        let inline = json!({ "targets": [{ "hostname": "a", "port": 80 }], "allowedNamespaces": namespaces });
+        broken("Route", json!({ "matches": [{}], "backends": [{ "inline": inline }] }))
+    };
+    accepted(inline(json!([])));
+    refused(inline(json!(["team-a"])), "backends[0]", "goes with a Backend of its own");
 }
 
 #[test]
