@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use e2e::process::figure;
 
-use crate::site::{Site, get};
+use crate::chaos::holder;
+use crate::site::{NAMESPACE, Site, get};
 
 /// From when the pods are up, the gateway's and the upstreams', on a machine that may be busy. The figure is judged by the 5 s that it
 /// should take, where nothing else runs.
@@ -93,5 +94,19 @@ spec:
             ensure!(answer.status == 503, "{}: {answer:?}", worker.pod);
         }
     }
+    Ok(())
+}
+
+/// As the documentation says to look at them.
+pub(crate) fn all_members_are_green(site: &Site) -> anyhow::Result<()> {
+    let holder = holder(site)?;
+    let members = ["exec", &holder, "--namespace", NAMESPACE, "--", "/komainu", "members"];
+    let settings = ["--config", "/etc/komainu/settings.yaml", "--leader", "https://localhost:9000"];
+    let workers = site.workers()?;
+    let is_green = |shown: &str| {
+        shown.lines().skip(1).all(|line| line.starts_with("green"))
+            && workers.iter().all(|worker| shown.contains(&worker.pod))
+    };
+    site.kubernetes.until(READY_WITHIN, &[&members[..], &settings].concat(), is_green)?;
     Ok(())
 }

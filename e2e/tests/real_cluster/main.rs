@@ -30,6 +30,7 @@ const SCENARIOS: &[(&str, Scenario)] = scenarios![
     install::examples_are_ready_and_served_by_both_workers,
     install::names_of_services_resolve_in_the_image,
     install::workers_know_the_zones_of_their_nodes,
+    install::all_members_are_green,
     scale::health_follows_a_deployment_to_nothing_and_back,
     truth::a_worker_that_is_cut_off_is_waited_for_and_named,
     truth::scaling_workers_flips_nothing,

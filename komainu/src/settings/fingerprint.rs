@@ -7,7 +7,7 @@ use super::Settings;
 use super::sources::{leaf_keys, to_value};
 
 /// What is each process's own, or only one half of a cluster's. Credentials that differ show by themselves.
-const OWN: [&str; 16] = [
+const OWN: [&str; 20] = [
     "mode",
     "mtls.enabled",
     "mtls.certs",
@@ -20,7 +20,11 @@ const OWN: [&str; 16] = [
     "leader.clientId",
     "leader.clientSecret",
     "leader.clients",
+    "leader.replicas",
+    "leader.advertisedUrl",
+    "leader.tokenFile",
     "worker.name",
+    "worker.tokenFile",
     "worker.selector.namespaces",
     "worker.selector.labels",
     "worker.selector.tenants",
@@ -68,6 +72,10 @@ mod tests {
             "cluster.worker.dbpath=/x",
             "cluster.worker.selector.tenants=a",
             "cluster.leader.clients.0.clientId=a",
+            "cluster.leader.replicas=2",
+            "cluster.leader.advertisedUrl=http://127.0.0.1:1",
+            "cluster.leader.tokenFile=/x",
+            "cluster.worker.tokenFile=/x",
             "admin.port=1",
         ] {
             assert_eq!(of(&[own]), default, "{own}");
