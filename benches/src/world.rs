@@ -89,5 +89,5 @@ pub fn route(number: usize, backends: usize, suffix: &str) -> Observed {
 
 fn observed(kind: Kind, name: String, spec: Spec) -> Observed {
     let key = Key::new(kind, "default", name);
-    Observed { key, spec, labels: BTreeMap::new(), generation: 1, origin: Origin::Store }
+    Observed { key, spec, labels: BTreeMap::new(), generation: 1, uid: String::new(), origin: Origin::Store }
 }

@@ -29,11 +29,15 @@ fn a_restarted_leader_doubts_a_list_that_lacks_most() -> anyhow::Result<()> {
     server.kubectl().apply(&backend("new", "one.test"))?;
     let leader = start()?;
     until("the new one is there beside the others", || (leader.names()?.len() == 13).then_some(()));
+    assert!(leader.measures(r#"leader_unproved_objects{kind="backend"} 12"#), "it is shown");
     // The second list, 30 s later, proves it.
     let limit = std::time::Duration::from_secs(60);
     let ((), took) = e2e::process::within(limit, "the others are gone", || {
         (leader.names()? == ["backend/new"]).then_some(())
     });
     assert!(took.as_secs() >= 25, "{took:?}");
+    until("none is missing", || {
+        leader.measures(r#"leader_unproved_objects{kind="backend"} 0"#).then_some(())
+    });
     Ok(())
 }

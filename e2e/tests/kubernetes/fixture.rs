@@ -9,8 +9,9 @@ use operator_core::overview::{Overviews, Survey};
 use operator_core::programmed::{Applied, Counted, Ledger, Share};
 use operator_core::reports::{BackendHealth, TargetHealth};
 use operator_core::{ListenerSettings, Memo, SourceView, World, plan};
-use operator_kubernetes::{KubernetesSettings, Links};
+use operator_kubernetes::{KubernetesSettings, Links, SourceMetrics};
 use operator_store::{EmbeddedSettings, EmbeddedStore, StateStore};
+use prometheus_client::registry::Registry;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -73,6 +74,7 @@ pub(crate) struct Leader {
     pub(crate) may_write: watch::Sender<bool>,
     pub(crate) store: Arc<dyn StateStore>,
     pub(crate) runtime: Runtime,
+    metrics: Registry,
     // After the runtime, whose tasks end with it.
     folder: Option<TempDir>,
 }
@@ -98,16 +100,30 @@ impl Leader {
         let (overviews_in, overviews) = watch::channel(Overviews::default());
         let workers = watch::Sender::new(vec![Worker::Prompt]);
         let (health, may_write) = (watch::Sender::default(), watch::Sender::new(true));
-        let links =
-            Links { store: store.clone(), views: views_in, overviews, may_write: may_write.subscribe() };
+        let mut metrics = Registry::default();
+        let links = Links {
+            store: store.clone(),
+            views: views_in,
+            overviews,
+            may_write: may_write.subscribe(),
+            behind: Arc::default(),
+            metrics: SourceMetrics::register(&mut metrics),
+        };
         runtime.spawn(operator_kubernetes::run(client, settings, links, std::future::pending()));
         runtime.spawn(judge(views.clone(), workers.subscribe(), health.subscribe(), overviews_in));
-        Ok(Self { views, workers, health, may_write, store, runtime, folder: None })
+        Ok(Self { views, workers, health, may_write, store, runtime, metrics, folder: None })
     }
 
     /// What the source says now; nothing before its first view.
     pub(crate) fn view(&self) -> Option<Arc<SourceView>> {
         self.views.borrow().clone()
+    }
+
+    /// Whether its metrics have this line.
+    pub(crate) fn measures(&self, line: &str) -> bool {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.metrics).is_ok()
+            && text.lines().any(|shown| shown == line)
     }
 
     /// The names of all Backends and Routes, once there is a view.

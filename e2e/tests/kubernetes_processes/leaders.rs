@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use e2e::kube::{ApiServer, Kubectl, User};
-use e2e::process::{CREDENTIALS, Gateway, Program, get, request, until};
+use e2e::process::{CREDENTIALS, Gateway, Program, get, request, until, within};
 
 use crate::beside_others;
 
@@ -237,6 +237,30 @@ fn of_two_leaders_one_writes_and_knows_what_the_workers_of_both_say() -> anyhow:
     for (_, worker) in &workers {
         until("both serve it", || get(worker.port, "/later").ok().filter(|answer| answer.status == 200));
     }
+    Ok(())
+}
+
+/// Of kinds that nothing happens to, watches tell once a minute only how far they are.
+#[test]
+fn a_leader_that_knows_less_of_a_quiet_kind_catches_up_with_its_workers() -> anyhow::Result<()> {
+    let _others = beside_others();
+    let site = Site::start()?;
+    let older = site.leader("older");
+    let _older = older.start_ready();
+    // Whatever happens raises the revision that a list is as of.
+    for number in 0..20 {
+        site.kubectl().must(&["create", "configmap", &format!("any-{number}")])?;
+    }
+    let newer = site.leader("newer");
+    let first = newer.start_ready();
+    let worker = site
+        .worker("worker", &newer, &site.pod("worker", "worker")?)
+        .with("cluster.leader.urls.1", format!("http://127.0.0.1:{}", older.admin));
+    let _worker = worker.start_ready();
+    drop(first);
+    site.apply_route("later")?;
+    let limit = Duration::from_secs(25);
+    within(limit, "it is served", || get(worker.port, "/later").ok().filter(|answer| answer.status == 200));
     Ok(())
 }
 

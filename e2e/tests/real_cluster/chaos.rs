@@ -98,6 +98,19 @@ pub(crate) fn the_api_server_is_away_and_workers_start(site: &Site) -> anyhow::R
     }
     site.kubernetes.start_apiserver()?;
     programmed_anew(site, "after-outage")?;
+    // The node controller may have called all pods unready meanwhile, until the kubelets say otherwise.
+    let (back, mut unready) = (std::time::Instant::now(), 0);
+    while back.elapsed() < outage() {
+        served_on(&through_other, 10)?;
+        unready = unready.max(unready_endpoints(site)?);
+    }
+    site.kubernetes.kubectl(&["wait", "--for=condition=Ready", "--timeout=180s", "node", "--all"])?;
+    for namespace in ["default", NAMESPACE] {
+        let all =
+            ["wait", "--for=condition=Ready", "--timeout=180s", "pod", "--all", "--namespace", namespace];
+        site.kubernetes.kubectl(&all)?;
+    }
+    figure("outage_unready_endpoints", unready);
     drop(extra_program);
     let (service, other) = (through_service.stop(), through_other.stop());
     figure("outage_other_worker_failed", other.failures.len());
@@ -140,6 +153,14 @@ pub(crate) fn the_secret_of_the_credentials_is_deleted(site: &Site) -> anyhow::R
     })
 }
 
+/// How many endpoints of the upstreams' Services are called unready.
+fn unready_endpoints(site: &Site) -> anyhow::Result<usize> {
+    let slices = site.kubernetes.get(&["endpointslices", "--namespace", "default"])?;
+    let slices = slices["items"].as_array().context("a list")?.iter();
+    let endpoints = slices.filter_map(|slice| slice["endpoints"].as_array()).flatten();
+    Ok(endpoints.filter(|endpoint| endpoint["conditions"]["ready"] == false).count())
+}
+
 /// A Route that is applied now is programmed, which takes a leader that writes and all workers.
 pub(crate) fn programmed_anew(site: &Site, name: &str) -> anyhow::Result<()> {
     site.kubernetes.apply(&route_to_hello(name))?;
@@ -148,7 +169,7 @@ pub(crate) fn programmed_anew(site: &Site, name: &str) -> anyhow::Result<()> {
     site.kubernetes.kubectl(&["delete", &route]).map(|_| ())
 }
 
-fn holder(site: &Site) -> anyhow::Result<String> {
+pub(crate) fn holder(site: &Site) -> anyhow::Result<String> {
     let path = "jsonpath={.spec.holderIdentity}";
     site.kubernetes.kubectl(&["get", "lease", "komainu-leader", "--namespace", NAMESPACE, "-o", path])
 }

@@ -8,7 +8,7 @@ use operator_core::Owner;
 use operator_core::programmed::Counted;
 use operator_core::session::Identity;
 use operator_files::{Numbering, Watching};
-use operator_kubernetes::Links;
+use operator_kubernetes::{Links, SourceMetrics};
 use operator_server::admin::{self, Admin};
 use operator_server::cluster::{Client, Cluster, ClusterSettings, Compression, Introduction, ReadyPods};
 use operator_server::leader::{self, Leader, Metrics, Source};
@@ -59,6 +59,10 @@ pub(super) async fn start(
 
     let cluster_of_kubernetes = kubernetes::Connection::open(settings).await?;
     let metrics = Metrics::register(registry);
+    let of_source = match settings.kubernetes.enabled {
+        true => SourceMetrics::register(registry),
+        false => SourceMetrics::default(),
+    };
     let planning = Leader::start(listeners::of(settings)?, sources, metrics.clone());
     tokio::spawn(problems::log_of_objects(planning.planned.clone()));
     let server_credentials = operator_server::Credentials::new(&credentials.id, &credentials.secret);
@@ -77,7 +81,15 @@ pub(super) async fn start(
     let mut tasks = Vec::new();
     if let Some(connection) = cluster_of_kubernetes {
         let (store, overviews) = (store.clone(), overviews.clone());
-        let links = |may_write| Links { store, views: kubernetes_views, overviews, may_write };
+        let behind = kubernetes::notice_behind(cluster.clone(), planning.snapshot.clone());
+        let links = |may_write| Links {
+            store,
+            views: kubernetes_views,
+            overviews,
+            may_write,
+            behind,
+            metrics: of_source,
+        };
         tasks = connection.work(settings, links, &cluster, &stop)?;
     }
     let admin = Admin {

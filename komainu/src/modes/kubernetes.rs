@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use dataplane_proxy::worker::{LeaderUrl, WorkerSettings, ask};
+use dataplane_snapshot::Snapshot;
 use http::Method;
+use operator_core::Owner;
 use operator_kubernetes::{Holder, KubernetesSettings, LeaseSettings, Links, Nodes, TokenSettings, Tokens};
 use operator_server::cluster::{Cluster, FindPlace, ReadToken, ReadyPods, SendRelay};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 use super::control_plane::leader_name;
 use super::{certificates, listeners};
@@ -110,6 +113,37 @@ impl Connection {
     fn namespace(&self) -> String {
         self.client.default_namespace().to_owned()
     }
+}
+
+/// The pause after the first time that this leader is behind, and the longest; doubled from one to the next.
+const BEHIND: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(300));
+
+/// Told when a worker that had another leader before has seen more of Kubernetes than this one. Watches tell of a kind that
+/// nothing happens to once a minute only how far they are; a list tells at once.
+pub(super) fn notice_behind(
+    cluster: Arc<Cluster>,
+    snapshot: watch::Receiver<Option<Arc<Snapshot>>>,
+) -> Arc<Notify> {
+    let behind = Arc::new(Notify::new());
+    let notify = behind.clone();
+    let mut changed = cluster.members_changed();
+    tokio::spawn(async move {
+        let mut pause = BEHIND.0;
+        loop {
+            let mine = snapshot.borrow().clone();
+            if mine.is_some_and(|mine| cluster.is_behind(mine.as_of(), Owner::Kubernetes.as_str())) {
+                notify.notify_one();
+                sleep(pause).await;
+                pause = (pause * 2).min(BEHIND.1);
+                continue;
+            }
+            pause = BEHIND.0;
+            if changed.changed().await.is_err() {
+                return;
+            }
+        }
+    });
+    behind
 }
 
 /// A part of what is known of the holder. Without a Lease nothing about it changes.

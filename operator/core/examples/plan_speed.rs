@@ -98,7 +98,7 @@ fn change(view: &mut SourceView, object: Observed) {
 
 fn observed(kind: Kind, name: String, spec: Spec) -> Observed {
     let key = Key::new(kind, "default", name);
-    Observed { key, spec, labels: BTreeMap::new(), generation: 1, origin: Origin::Store }
+    Observed { key, spec, labels: BTreeMap::new(), generation: 1, uid: String::new(), origin: Origin::Store }
 }
 
 fn backend(number: usize, port: u16) -> Observed {

@@ -64,6 +64,11 @@ impl Guard {
         self.absent.remove(key);
     }
 
+    /// How many objects are missing from the newest list and kept all the same.
+    pub fn unproved(&self) -> usize {
+        self.absent.len()
+    }
+
     /// Takes what was absent of `kind`.
     fn forget_kind(&mut self, kind: Kind) -> BTreeMap<Key, Instant> {
         let (of_kind, rest) =

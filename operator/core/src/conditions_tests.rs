@@ -13,6 +13,7 @@ fn status(generation: i64) -> ObjectStatus {
         key: "route/default/users".parse().unwrap(),
         owner: Owner::Kubernetes,
         generation,
+        uid: String::new(),
         accepted: Ok(Acceptance::Active),
         resolved_refs: Ok(()),
         warnings: Vec::new(),

@@ -14,6 +14,7 @@ mod scoped;
 mod service;
 pub mod session;
 mod status;
+pub mod unready;
 mod world;
 
 pub use plan::{Memo, Plan, check_listeners, plan};

@@ -297,7 +297,8 @@ impl Entry {
             (status.owner, status.generation, source.map(|source| source.epoch.clone()))
         };
         // A restored source counts its generations anew: the same number in another epoch is another write.
-        let renewed = of(&self.status, &self.write) != of(status, now);
+        let renewed =
+            of(&self.status, &self.write) != of(status, now) || self.status.is_of_another(&status.uid);
         // A reference that appears makes another object of the same generation.
         if renewed || self.status.is_held() != status.is_held() {
             self.write = now.clone();

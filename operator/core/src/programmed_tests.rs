@@ -22,6 +22,7 @@ fn status(generation: i64) -> ObjectStatus {
         key: key(),
         owner: Owner::Store,
         generation,
+        uid: String::new(),
         accepted: Ok(Acceptance::Active),
         resolved_refs: Ok(()),
         warnings: Vec::new(),
@@ -206,6 +207,20 @@ fn what_is_held_no_longer_is_a_new_write() {
     passes.record(status(1), 6);
     assert!(!passes.verdict(&[worker("a", Some((OLD, 5)))]).is_true());
     assert!(passes.verdict(&[worker("a", Some((OLD, 6)))]).is_true());
+}
+
+/// Deleted and created anew between two passes, each has the generation 1.
+#[test]
+fn another_object_of_the_same_name_is_another_write() {
+    let of = |uid: &str| ObjectStatus { uid: uid.to_owned(), ..status(1) };
+    let mut passes = Passes::default();
+    passes.record(of(""), 5);
+    assert!(passes.verdict(&[worker("a", Some((OLD, 5)))]).is_true());
+    passes.record(of("one"), 6);
+    assert!(passes.verdict(&[]).is_true(), "it wasn't known which one it is");
+    passes.record(of("other"), 7);
+    assert!(!passes.verdict(&[worker("a", Some((OLD, 6)))]).is_true());
+    assert!(passes.verdict(&[worker("a", Some((OLD, 7)))]).is_true());
 }
 
 #[test]

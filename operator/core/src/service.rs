@@ -61,6 +61,10 @@ pub struct Endpoint {
     pub conditions: EndpointConditions,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
+    /// Not of the API: it was ready when the API server went away for long, and that it isn't now isn't believed yet; see
+    /// [`Doubts`](crate::unready::Doubts).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub doubted: bool,
 }
 
 /// As the API says what an absent one means.

@@ -20,7 +20,7 @@ pub use bearer::{Bearer, Place, Role};
 pub use history::{History, MAX_CHANGES, MAX_KEYS};
 pub use members::{
     Identity, LOST_AFTER, MAX_MEMBERS, MAX_MEMBERS_OF_CLIENT, MEMBER_TTL, MemberStatus, Members, Relayed,
-    SUPERSEDED_AFTER,
+    SUPERSEDED_AFTER, WorkerPods,
 };
 pub use offer::{Offer, Reach};
 

@@ -16,6 +16,8 @@ pub struct ObjectStatus {
     pub owner: Owner,
     /// The generation that this is about.
     pub generation: i64,
+    /// As [`Observed`](crate::Observed) has it.
+    pub uid: String,
     pub accepted: Result<Acceptance, Refusal>,
     pub resolved_refs: Result<(), Unresolved>,
     /// What works but is hardly meant.
@@ -117,6 +119,11 @@ pub enum UnresolvedReason {
 }
 
 impl ObjectStatus {
+    /// Whether `uid` is that of another object with the same key; one that isn't known may be the same.
+    pub fn is_of_another(&self, uid: &str) -> bool {
+        !self.uid.is_empty() && !uid.is_empty() && self.uid != uid
+    }
+
     /// Whether the snapshot has it as [`Held`](dataplane_snapshot::wire::Held) instead of as it is written.
     pub fn is_held(&self) -> bool {
         let unresolved = self.resolved_refs.as_ref().err();

@@ -47,6 +47,8 @@ pub struct Observed {
     pub labels: BTreeMap<String, String>,
     /// `metadata.generation` in Kubernetes; elsewhere a number that the source raises with each change of the object.
     pub generation: i64,
+    /// `metadata.uid` in Kubernetes: what is deleted and made anew is another object. Empty where it isn't known.
+    pub uid: String,
     pub origin: Origin,
 }
 

@@ -180,7 +180,17 @@ fn from(user: &Key) -> GrantFrom {
 
 fn observed(key: Key, spec: Spec) -> (Key, Arc<Observed>) {
     let labels = BTreeMap::new();
-    (key.clone(), Arc::new(Observed { key, spec, labels, generation: 0, origin: Origin::Kubernetes }))
+    (
+        key.clone(),
+        Arc::new(Observed {
+            key,
+            spec,
+            labels,
+            generation: 0,
+            uid: String::new(),
+            origin: Origin::Kubernetes,
+        }),
+    )
 }
 
 fn targets(spec: &Spec) -> impl Iterator<Item = &Target> {

@@ -92,6 +92,7 @@ fn observed(object: &Object, spec: Spec, generation: i64) -> Arc<Observed> {
         spec,
         labels: object.labels.clone(),
         generation,
+        uid: String::new(),
         origin: Origin::File(object.place.clone()),
     })
 }

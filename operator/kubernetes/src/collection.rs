@@ -7,7 +7,8 @@ use std::time::Instant;
 use dataplane_snapshot::{Epoch, Key, Kind};
 use kube::api::DynamicObject;
 use operator_core::absence::Guard;
-use operator_core::slice_key;
+use operator_core::unready::Doubts;
+use operator_core::{Observed, SliceSpec, Spec, slice_key};
 
 use crate::read::{Seen, key_of, read, revision};
 use crate::scope::Scope;
@@ -48,12 +49,29 @@ pub(crate) struct Collection {
     is_listed: bool,
     revision: u64,
     guard: Guard,
+    doubts: Doubts,
 }
 
 impl Collection {
     /// Starts with what the mirror has, so that a first list that lacks most of it isn't believed at once either.
-    pub(crate) fn new(scope: Scope, mirrored: BTreeMap<Key, Seen>, epoch: Option<Epoch>) -> Self {
-        Self { scope, objects: mirrored, epoch, is_listed: false, revision: 0, guard: Guard::default() }
+    pub(crate) fn new(
+        scope: Scope,
+        mirrored: BTreeMap<Key, Seen>,
+        epoch: Option<Epoch>,
+        now: Instant,
+    ) -> Self {
+        let is_doubted =
+            mirrored.values().filter_map(slice).any(|slice| slice.endpoints.iter().any(|one| one.doubted));
+        let doubts = if is_doubted { Doubts::inherited(now) } else { Doubts::default() };
+        Self {
+            scope,
+            objects: mirrored,
+            epoch,
+            is_listed: false,
+            revision: 0,
+            guard: Guard::default(),
+            doubts,
+        }
     }
 
     pub(crate) const fn scope(&self) -> &Scope {
@@ -74,6 +92,26 @@ impl Collection {
         &self.objects
     }
 
+    /// How many objects the newest list lacks that are kept.
+    pub(crate) fn unproved(&self) -> usize {
+        self.guard.unproved()
+    }
+
+    /// The API server doesn't answer.
+    pub(crate) fn away(&mut self, now: Instant) {
+        self.doubts.away(now);
+    }
+
+    /// The API server answers. If it was away for so long that unreadiness is doubted: until when.
+    pub(crate) fn back(&mut self, now: Instant) -> Option<Instant> {
+        self.doubts.back(now)
+    }
+
+    /// Until when unreadiness is doubted, if it ever was.
+    pub(crate) const fn doubted_until(&self) -> Option<Instant> {
+        self.doubts.until()
+    }
+
     /// Takes a complete list.
     pub(crate) fn list(&mut self, listed: Listed, now: Instant) -> Outcome {
         let is_other = self.epoch.as_ref().is_some_and(|known| *known != listed.epoch);
@@ -87,7 +125,7 @@ impl Collection {
         let mut keys = BTreeSet::new();
         for object in &listed.objects {
             let Some(key) = key_of(self.scope.kind(), object) else { continue };
-            if self.keep(&key, object) {
+            if self.keep(&key, object, now) {
                 changed.insert(key.clone());
             }
             keys.insert(key);
@@ -113,13 +151,13 @@ impl Collection {
     }
 
     /// Takes an object that was added or modified.
-    pub(crate) fn apply(&mut self, object: &DynamicObject) -> Outcome {
+    pub(crate) fn apply(&mut self, object: &DynamicObject, now: Instant) -> Outcome {
         self.reach(revision(object.metadata.resource_version.as_deref()));
         let key = key_of(self.scope.kind(), object);
         let mut changed = self.moved(key.as_ref(), object);
         if let Some(key) = key {
             self.guard.settled(&key);
-            if self.keep(&key, object) {
+            if self.keep(&key, object, now) {
                 changed.insert(key);
             }
         }
@@ -151,18 +189,40 @@ impl Collection {
         old
     }
 
-    /// Everything up to `revision` has been told.
-    pub(crate) fn reach(&mut self, revision: Option<u64>) {
-        self.revision = self.revision.max(revision.unwrap_or_default());
+    /// Everything up to `revision` has been told. Whether that is news.
+    pub(crate) fn reach(&mut self, revision: Option<u64>) -> bool {
+        let before = self.revision;
+        self.revision = before.max(revision.unwrap_or_default());
+        self.revision != before
     }
 
     /// Whether it is new or another one.
-    fn keep(&mut self, key: &Key, object: &DynamicObject) -> bool {
+    fn keep(&mut self, key: &Key, object: &DynamicObject, now: Instant) -> bool {
         let known = self.objects.get(key);
-        let seen = read(key, object, known);
+        let seen = judged(&mut self.doubts, read(key, object, known), known, now);
         let changed = known.is_none_or(|known| !Arc::ptr_eq(&known.observed, &seen.observed));
         self.objects.insert(key.clone(), seen);
         changed
+    }
+}
+
+/// With the marks of doubted unreadiness, which the mirror gets too: a leader that starts from it doubts on.
+fn judged(doubts: &mut Doubts, told: Seen, known: Option<&Seen>, now: Instant) -> Seen {
+    let Some(its) = slice(&told) else { return told };
+    let Some(marked) = doubts.judge(its, known.and_then(slice), now) else { return told };
+    if let Some(known) = known.filter(|known| known.uid == told.uid && slice(known) == Some(&marked)) {
+        return known.clone();
+    }
+    // What can't be written is mirrored as it was told.
+    let spec = serde_json::to_string(&marked).map_or_else(|_| told.spec.clone(), Arc::from);
+    let observed = Observed { spec: Spec::Slice(Arc::new(marked)), ..Observed::clone(&told.observed) };
+    Seen { spec, observed: Arc::new(observed), ..told }
+}
+
+fn slice(seen: &Seen) -> Option<&SliceSpec> {
+    match &seen.observed.spec {
+        Spec::Slice(slice) => Some(slice),
+        _ => None,
     }
 }
 

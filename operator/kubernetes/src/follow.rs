@@ -36,7 +36,7 @@ const ABSENT: Duration = Duration::from_secs(10);
 /// HTTP 410: the API server doesn't remember that far back.
 const GONE: u16 = 410;
 /// The namespace whose uid names the cluster: it exists in each and lives as long as it.
-const CLUSTER_NAMESPACE: &str = "kube-system";
+pub(crate) const CLUSTER_NAMESPACE: &str = "kube-system";
 
 /// What a scope's loop has to tell.
 pub(crate) enum Heard {
@@ -100,7 +100,9 @@ impl Follower {
                         self.absent(error, &mut pause).await;
                     }
                 }
-                Err(error) => self.failed(error, &mut pause).await,
+                Err(error) => {
+                    self.failed(error, &mut pause).await;
+                }
             }
         }
     }
@@ -117,7 +119,9 @@ impl Follower {
                 self.tell(absent).await;
                 let _ = timeout(ABSENT, self.again.notified()).await;
             }
-            Err(error) => self.failed(error, pause).await,
+            Err(error) => {
+                self.failed(error, pause).await;
+            }
         }
     }
 
@@ -185,15 +189,22 @@ impl Follower {
     async fn watch(&self, mut version: String) {
         let mut pause = PAUSE.0;
         loop {
+            let begun = Instant::now();
             let ended = tokio::select! {
                 () = self.again.notified() => return,
                 ended = self.watch_once(&mut version, &mut pause) => ended,
             };
             match ended {
+                // One that ends at once isn't asked for again at once.
+                Ok(Ended::Resume) if begun.elapsed() < PAUSE.0 => sleep(PAUSE.0).await,
                 Ok(Ended::Resume) => {}
                 Ok(Ended::TooOld) => return,
                 Err(error) if self.means_none(&error) => return,
-                Err(error) => self.failed(error, &mut pause).await,
+                Err(error) => {
+                    if self.failed(error, &mut pause).await {
+                        return;
+                    }
+                }
             }
         }
     }
@@ -208,6 +219,10 @@ impl Follower {
             Err(SourceError::Refused { code: GONE, .. }) => return Ok(Ended::TooOld),
             events => events?,
         };
+        // It is taken: whoever waited for news of a failure has it.
+        if let Some(reached) = revision(Some(version)) {
+            self.tell(Heard::Reached(reached)).await;
+        }
         let mut events = pin!(events);
         while let Ok(next) = timeout_at(end, events.try_next()).await {
             let event = match next {
@@ -252,11 +267,12 @@ impl Follower {
         let _ = self.heard.send((self.ear.clone(), heard)).await;
     }
 
-    /// Tells the error and waits before the next try.
-    async fn failed(&self, error: SourceError, pause: &mut Duration) {
+    /// Tells the error and waits before the next try, or until it is asked for a new list: whether that is how it ended.
+    async fn failed(&self, error: SourceError, pause: &mut Duration) -> bool {
         self.tell(Heard::Failed(error)).await;
-        sleep(*pause).await;
+        let is_asked = timeout(*pause, self.again.notified()).await.is_ok();
         *pause = (*pause * 2).min(PAUSE.1);
+        is_asked
     }
 }
 

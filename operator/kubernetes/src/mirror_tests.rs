@@ -23,6 +23,7 @@ fn view(objects: &BTreeMap<u8, (i64, u8)>) -> View {
             spec: Spec::Invalid(Vec::new()),
             labels: BTreeMap::new(),
             generation: *generation,
+            uid: String::new(),
             origin: Origin::Kubernetes,
         };
         (

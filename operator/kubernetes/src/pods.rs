@@ -1,6 +1,6 @@
 //! Which worker pods are ready, as the API server tells: they are what `Programmed` counts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +9,11 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{Config, Event, watcher};
 use kube::{Api, Client, ResourceExt as _};
+use operator_core::session::WorkerPods;
 use tokio::sync::watch;
 
-/// The names of the ready pods; `None` before they are known.
-pub type ReadyPods = Option<Arc<BTreeSet<String>>>;
+/// The pods that count; `None` before they are known.
+pub type ReadyPods = Option<Arc<WorkerPods>>;
 
 /// How long one watch request lasts, in seconds.
 const WATCH_SECONDS: u32 = 120;
@@ -35,10 +36,10 @@ pub async fn follow_pods(
     while let Some(event) = events.next().await {
         match event {
             Ok(event) => {
-                if let Some(names) = pods.take(event) {
+                if let Some(now) = pods.take(event) {
                     ready.send_if_modified(|ready| {
-                        ready.as_deref() != Some(&names) && {
-                            *ready = Some(Arc::new(names));
+                        ready.as_deref() != Some(&now) && {
+                            *ready = Some(Arc::new(now));
                             true
                         }
                     });
@@ -53,42 +54,60 @@ pub async fn follow_pods(
     }
 }
 
-/// The pods that exist, and whether each is ready.
+/// The pods that exist, and how each stands.
 #[derive(Default)]
 struct Pods {
-    is_ready: BTreeMap<String, bool>,
+    standings: BTreeMap<String, Standing>,
     /// Those of a list that isn't complete yet.
-    listed: BTreeMap<String, bool>,
+    listed: BTreeMap<String, Standing>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Ready,
+    /// All its containers are ready, and it isn't.
+    Doubted,
+    Unready,
 }
 
 impl Pods {
-    /// The ready ones, if this may have changed which.
-    fn take(&mut self, event: Event<Pod>) -> Option<BTreeSet<String>> {
+    /// Those that count, unless the event is about a list that isn't complete yet.
+    fn take(&mut self, event: Event<Pod>) -> Option<WorkerPods> {
         match event {
-            Event::Init => self.listed.clear(),
-            Event::InitApply(pod) => {
-                self.listed.insert(pod.name_any(), is_ready(&pod));
+            Event::Init => {
+                self.listed.clear();
+                return None;
             }
-            Event::InitDone => self.is_ready = std::mem::take(&mut self.listed),
+            Event::InitApply(pod) => {
+                self.listed.insert(pod.name_any(), standing(&pod));
+                return None;
+            }
+            Event::InitDone => self.standings = std::mem::take(&mut self.listed),
             Event::Apply(pod) => {
-                self.is_ready.insert(pod.name_any(), is_ready(&pod));
+                self.standings.insert(pod.name_any(), standing(&pod));
             }
             Event::Delete(pod) => {
-                self.is_ready.remove(&pod.name_any());
+                self.standings.remove(&pod.name_any());
             }
         }
-        let is_listing = !self.listed.is_empty();
-        (!is_listing).then(|| {
-            self.is_ready.iter().filter(|(_, ready)| **ready).map(|(name, _)| name.clone()).collect()
-        })
+        let those = |standing: Standing| {
+            let its = self.standings.iter().filter(move |(_, is)| **is == standing);
+            its.map(|(name, _)| name.clone()).collect()
+        };
+        Some(WorkerPods { ready: those(Standing::Ready), doubted: those(Standing::Doubted) })
     }
 }
 
 /// A pod that is to end gets no new work, ready or not.
-fn is_ready(pod: &Pod) -> bool {
+fn standing(pod: &Pod) -> Standing {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-    let is_ready = conditions.into_iter().flatten().any(|one| one.type_ == "Ready" && one.status == "True");
-    is_ready && pod.metadata.deletion_timestamp.is_none()
+    let is =
+        |type_: &str| conditions.into_iter().flatten().any(|one| one.type_ == type_ && one.status == "True");
+    match (pod.metadata.deletion_timestamp.is_none(), is("Ready"), is("ContainersReady")) {
+        (true, true, _) => Standing::Ready,
+        (true, false, true) => Standing::Doubted,
+        _ => Standing::Unready,
+    }
 }
 
 #[cfg(test)]
@@ -98,39 +117,45 @@ mod tests {
     use super::*;
 
     fn pod(name: &str, ready: &str) -> Pod {
-        let conditions =
-            json!([{ "type": "Initialized", "status": "True" }, { "type": "Ready", "status": ready }]);
+        let conditions = json!([
+            { "type": "Initialized", "status": "True" },
+            { "type": "Ready", "status": ready },
+            { "type": "ContainersReady", "status": if ready == "called unready" { "True" } else { ready } },
+        ]);
         serde_json::from_value(
             json!({ "metadata": { "name": name }, "status": { "conditions": conditions } }),
         )
         .unwrap()
     }
 
-    fn names(ready: &[&str]) -> Option<BTreeSet<String>> {
-        Some(ready.iter().map(|name| (*name).to_owned()).collect())
+    fn ready(names: &[&str]) -> Option<WorkerPods> {
+        let ready = names.iter().map(|name| (*name).to_owned()).collect();
+        Some(WorkerPods { ready, ..WorkerPods::default() })
     }
 
     #[test]
     fn only_a_complete_list_counts() {
         let mut pods = Pods::default();
-        pods.take(Event::Init);
+        assert_eq!(pods.take(Event::Init), None);
         assert_eq!(pods.take(Event::InitApply(pod("a", "True"))), None);
         assert_eq!(pods.take(Event::InitApply(pod("b", "False"))), None);
-        assert_eq!(pods.take(Event::InitDone), names(&["a"]));
+        assert_eq!(pods.take(Event::InitDone), ready(&["a"]));
         pods.take(Event::Init);
         assert_eq!(pods.take(Event::InitApply(pod("b", "True"))), None, "a isn't gone until all are listed");
-        assert_eq!(pods.take(Event::InitDone), names(&["b"]));
+        assert_eq!(pods.take(Event::InitDone), ready(&["b"]));
     }
 
     #[test]
     fn follows_who_becomes_ready_ends_and_goes() {
         let mut pods = Pods::default();
         pods.take(Event::InitDone);
-        assert_eq!(pods.take(Event::Apply(pod("a", "False"))), names(&[]));
-        assert_eq!(pods.take(Event::Apply(pod("a", "True"))), names(&["a"]));
+        assert_eq!(pods.take(Event::Apply(pod("a", "False"))), ready(&[]));
+        assert_eq!(pods.take(Event::Apply(pod("a", "True"))), ready(&["a"]));
         let mut ending = pod("a", "True");
         ending.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-02T03:04:05Z")).unwrap();
-        assert_eq!(pods.take(Event::Apply(ending.clone())), names(&[]));
-        assert_eq!(pods.take(Event::Delete(ending)), names(&[]));
+        assert_eq!(pods.take(Event::Apply(ending.clone())), ready(&[]));
+        assert_eq!(pods.take(Event::Delete(ending)), ready(&[]));
+        let doubted = pods.take(Event::Apply(pod("a", "called unready"))).unwrap();
+        assert!(doubted.ready.is_empty() && doubted.doubted.contains("a"), "{doubted:?}");
     }
 }

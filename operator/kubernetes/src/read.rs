@@ -88,17 +88,18 @@ fn light(kind: Kind, spec: &Value) -> Value {
 }
 
 /// Reads an object. The `Arc` of `known` is kept if uid, generation, labels and spec are the same: a change of the status
-/// alone isn't one.
+/// alone isn't one. Which one it is the mirror doesn't tell.
 pub(crate) fn read(key: &Key, object: &DynamicObject, known: Option<&Seen>) -> Seen {
     let uid = object.metadata.uid.clone().unwrap_or_default();
     let empty = BTreeMap::new();
+    let is_ours = matches!(key.kind(), Kind::Backend | Kind::Route);
     // What isn't ours is looked at for its spec alone: nothing else of it is a change.
-    let (generation, labels) = match key.kind() {
-        Kind::Backend | Kind::Route => (
+    let (generation, labels) = match is_ours {
+        true => (
             object.metadata.generation.unwrap_or_default(),
             object.metadata.labels.as_ref().unwrap_or(&empty),
         ),
-        _ => (0, &empty),
+        false => (0, &empty),
     };
     let spec = match key.kind() {
         Kind::Slice => &object.data,
@@ -114,7 +115,12 @@ pub(crate) fn read(key: &Key, object: &DynamicObject, known: Option<&Seen>) -> S
             && observed.labels == *labels
             && known.spec == spec
         {
-            return Seen { uid, ..known.clone() };
+            let observed = match observed.uid.is_empty() {
+                // From now on it is known which one it is.
+                true if is_ours => Arc::new(Observed { uid: uid.clone(), ..Observed::clone(observed) }),
+                _ => observed.clone(),
+            };
+            return Seen { uid, observed, spec: known.spec.clone() };
         }
     }
     let observed = Observed {
@@ -122,6 +128,7 @@ pub(crate) fn read(key: &Key, object: &DynamicObject, known: Option<&Seen>) -> S
         spec: typed(key.kind(), &spec),
         labels: labels.clone(),
         generation,
+        uid: uid.clone(),
         origin: Origin::Kubernetes,
     };
     Seen { uid, spec, observed: Arc::new(observed) }
@@ -134,6 +141,7 @@ pub(crate) fn mirrored(object: StoredObject) -> (Key, Seen) {
         spec: typed(object.key.kind(), &object.spec),
         labels: object.labels,
         generation: object.generation,
+        uid: String::new(),
         origin: Origin::Kubernetes,
     };
     (object.key, Seen { uid: String::new(), spec: object.spec, observed: Arc::new(observed) })

@@ -30,7 +30,14 @@ pub(crate) fn read(namespace: &str, name: &str, object: &DynamicObject, now: &st
     let entries = Entries::deserialize(&object.data).unwrap_or_default();
     let observed = |kind, spec| {
         let key = Key::new(kind, namespace, name);
-        Arc::new(Observed { key, spec, labels: BTreeMap::new(), generation: 0, origin: Origin::Kubernetes })
+        Arc::new(Observed {
+            key,
+            spec,
+            labels: BTreeMap::new(),
+            generation: 0,
+            uid: String::new(),
+            origin: Origin::Kubernetes,
+        })
     };
     let certificate = certificate(&entries, now).map(|read| {
         let spec = read

@@ -1,8 +1,8 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dataplane_snapshot::Epoch;
+use dataplane_snapshot::{Epoch, Kind};
 use jiff::Timestamp;
 use kube::Client;
 use kube::api::DynamicObject;
@@ -16,8 +16,10 @@ use tokio::time::sleep_until;
 use crate::collection::{Collection, Listed, Outcome};
 use crate::error::SourceError;
 use crate::follow::{Ear, Follower, Heard};
+use crate::metrics::SourceMetrics;
 use crate::mirror::{self, Mirrored};
 use crate::named::SecretName;
+use crate::presence;
 use crate::read::{key_of, present, revision};
 use crate::scope::Scope;
 use crate::secret;
@@ -61,6 +63,9 @@ pub struct Links {
     pub overviews: watch::Receiver<Overviews>,
     /// Whether this leader writes statuses, or another one.
     pub may_write: watch::Receiver<bool>,
+    /// Asks for new lists, as this leader is known to have seen less than another one.
+    pub behind: Arc<Notify>,
+    pub metrics: SourceMetrics,
 }
 
 /// Watches the API server, publishes what there is, mirrors it, and writes statuses, until `stop` resolves. The API server
@@ -75,7 +80,7 @@ pub async fn run(client: Client, settings: KubernetesSettings, links: Links, sto
 
     let mut tasks = JoinSet::new();
     tasks.spawn(mirror::keep(links.store, to_be_mirrored));
-    let Links { overviews, may_write, .. } = links;
+    let Links { overviews, may_write, behind, metrics, .. } = links;
     let shows = Shows { overviews, may_write, instance: settings.instance };
     tasks.spawn(show(client.clone(), news, shows));
     let mut again = Vec::new();
@@ -96,19 +101,27 @@ pub async fn run(client: Client, settings: KubernetesSettings, links: Links, sto
     let empty = BTreeMap::new();
     let objects = mirrored.as_ref().map_or(&empty, |mirrored| &mirrored.objects);
     let epoch = mirrored.as_ref().map(|mirrored| &mirrored.as_of.epoch);
+    let (answers, presence) = watch::channel(true);
+    tasks.spawn(presence::follow(client.clone(), answers));
+    let watched = Watched::new(scopes, objects, epoch, &settings.secrets, Instant::now());
+    let doubted_until = watched.doubted_until();
     let source = Source {
-        watched: Watched::new(scopes, objects, epoch, &settings.secrets),
+        watched,
         secrets: Secrets::new(client, heard),
         views: links.views,
         to_mirror,
         told,
+        behind,
+        metrics,
         again,
+        unproved: BTreeSet::new(),
         list_again: BTreeMap::new(),
+        doubted_until,
         troubles: BTreeMap::new(),
         is_published: false,
     };
     tokio::select! {
-        () = source.run(events, mirrored, settings.mirror_after) => {}
+        () = source.run(events, presence, mirrored, settings.mirror_after) => {}
         () = stop => {}
     }
     tasks.shutdown().await;
@@ -120,10 +133,16 @@ struct Source {
     views: watch::Sender<Option<Arc<SourceView>>>,
     to_mirror: watch::Sender<Option<Arc<View>>>,
     told: mpsc::UnboundedSender<Told>,
+    behind: Arc<Notify>,
+    metrics: SourceMetrics,
     /// Per scope: asks its loop for a new list.
     again: Vec<Arc<Notify>>,
-    /// Per scope: when to ask.
+    /// Scopes whose newest list isn't believed.
+    unproved: BTreeSet<usize>,
+    /// Per scope: when to ask, to have proof.
     list_again: BTreeMap<usize, Instant>,
+    /// When to ask for slices, as what was doubted is believed from then on.
+    doubted_until: Option<Instant>,
     /// What was last said to be wrong, so that it is said once.
     troubles: BTreeMap<Ear, SourceError>,
     is_published: bool,
@@ -133,13 +152,14 @@ impl Source {
     async fn run(
         mut self,
         mut events: mpsc::Receiver<(Ear, Heard)>,
+        mut presence: watch::Receiver<bool>,
         mut mirrored: Option<Mirrored>,
         mirror_after: Duration,
     ) {
         let give_up = Instant::now() + mirror_after;
         loop {
             self.secrets.follow(self.watched.named());
-            let list_again = self.list_again.values().min().copied();
+            let list_again = self.list_again.values().copied().chain(self.doubted_until).min();
             tokio::select! {
                 event = events.recv() => {
                     let Some((ear, heard)) = event else { return };
@@ -151,6 +171,11 @@ impl Source {
                     if changed {
                         self.publish();
                     }
+                }
+                () = self.behind.notified() => self.list_all(),
+                Ok(()) = presence.changed() => {
+                    let is_there = *presence.borrow_and_update();
+                    self.present(is_there);
                 }
                 () = sleep_until(give_up.into()), if mirrored.is_some() => {
                     if let Some(mirrored) = mirrored.take().filter(|_| !self.is_published) {
@@ -165,8 +190,18 @@ impl Source {
     /// Whether there may be another view.
     fn hear(&mut self, ear: Ear, heard: Heard) -> bool {
         match ear {
-            Ear::Scope(index) => self.take(index, heard),
+            Ear::Scope(index) => {
+                let changed = self.take(index, heard);
+                self.measure(index);
+                changed
+            }
             Ear::Secret(name) => self.take_secret(&name, heard),
+        }
+    }
+
+    fn measure(&self, index: usize) {
+        if let Some(kind) = self.watched.scope(index).map(Scope::kind) {
+            self.metrics.unproved(kind, self.watched.unproved(kind));
         }
     }
 
@@ -188,9 +223,11 @@ impl Source {
                 false
             }
             Heard::Failed(error) | Heard::Absent { reason: error, .. } => {
-                let is_answer = !matches!(error, SourceError::Unreachable(_) | SourceError::Slow(_));
+                // Before the first view it may come yet; later nobody else waits for it.
+                let is_enough =
+                    self.is_published || !matches!(error, SourceError::Unreachable(_) | SourceError::Slow(_));
                 self.failed(Ear::Secret(name.clone()), error);
-                return is_answer && self.watched.secret_failed(name);
+                return is_enough && self.watched.secret_failed(name);
             }
         };
         self.recovered(&Ear::Secret(name.clone()));
@@ -200,16 +237,17 @@ impl Source {
     /// Whether there may be another view.
     fn take(&mut self, index: usize, heard: Heard) -> bool {
         let Some(scope) = self.watched.scope(index).cloned() else { return false };
-        let kind = scope.kind();
+        let (kind, now) = (scope.kind(), Instant::now());
         let (outcome, told) = match heard {
             Heard::Failed(error) => {
                 self.failed(Ear::Scope(index), error);
                 return false;
             }
             Heard::Reached(revision) => {
+                // Also without other objects: workers that had another leader may know of a later revision than this one did.
                 let reach = |collection: &mut Collection| {
-                    collection.reach(Some(revision));
-                    Outcome::default()
+                    let changed = collection.reach(Some(revision));
+                    Outcome { changed, ..Outcome::default() }
                 };
                 (self.watched.update(index, reach), None)
             }
@@ -218,7 +256,7 @@ impl Source {
             }
             Heard::Applied(object) => {
                 let told = key_of(kind, &object).map(|key| Told::Shown(key, present(&object)));
-                (self.watched.update(index, |collection| collection.apply(&object)), told)
+                (self.watched.update(index, |collection| collection.apply(&object, now)), told)
             }
             Heard::Deleted(object) => {
                 let told = key_of(kind, &object).map(Told::Gone);
@@ -229,7 +267,7 @@ impl Source {
                 let shown =
                     shown.filter_map(|object| Some((key_of(kind, object)?, present(object)))).collect();
                 let told = Told::Listed(scope.clone(), shown);
-                let outcome = self.watched.update(index, |of| of.list(listed, Instant::now()));
+                let outcome = self.watched.update(index, |of| of.list(listed, now));
                 self.schedule(index, outcome.list_again);
                 (outcome, Some(told))
             }
@@ -254,12 +292,16 @@ impl Source {
     }
 
     fn schedule(&mut self, index: usize, list_again: Option<Instant>) {
+        let Some(scope) = self.watched.scope(index) else { return };
         let Some(at) = list_again else {
+            if self.unproved.remove(&index) {
+                tracing::info!(source = "kubernetes", "the list of {scope} is believed again");
+            }
             self.list_again.remove(&index);
             return;
         };
         self.list_again.insert(index, at);
-        if let Some(scope) = self.watched.scope(index) {
+        if self.unproved.insert(index) {
             tracing::warn!(
                 source = "kubernetes",
                 "a new list lacks more than half of the {scope}; they are kept until a second list, 30 s later, lacks them too"
@@ -267,12 +309,36 @@ impl Source {
         }
     }
 
+    /// The API server went away, or came back.
+    fn present(&mut self, is_there: bool) {
+        let now = Instant::now();
+        if !is_there {
+            self.watched.away(now);
+            return;
+        }
+        let Some(until) = self.watched.back(now) else { return };
+        self.doubted_until = Some(until);
+        // A watch whose connection died silently would notice in minutes only.
+        self.list_all();
+        tracing::warn!(
+            source = "kubernetes",
+            "the API server was away for long: for 5 minutes, pods that were ready before get requests though they are called \
+             unready, while they are more than the ready ones of a Service"
+        );
+    }
+
+    fn list_all(&self) {
+        self.again.iter().for_each(|notify| notify.notify_one());
+    }
+
     fn ask_again(&mut self) {
         let now = Instant::now();
-        let (due, later) = std::mem::take(&mut self.list_again).into_iter().partition(|(_, at)| *at <= now);
-        self.list_again = later;
-        let due: BTreeMap<usize, Instant> = due;
-        for notify in due.keys().filter_map(|index| self.again.get(*index)) {
+        let due = self.list_again.extract_if(.., |_, at| *at <= now);
+        let mut due: BTreeSet<usize> = due.map(|(index, _)| index).collect();
+        if self.doubted_until.take_if(|until| *until <= now).is_some() {
+            due.extend(self.watched.of_kind(Kind::Slice));
+        }
+        for notify in due.iter().filter_map(|index| self.again.get(*index)) {
             notify.notify_one();
         }
     }

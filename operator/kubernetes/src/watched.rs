@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use dataplane_snapshot::{Epoch, Key, Kind, SharedMap, SourceAsOf};
 use operator_core::{Observed, ObservedMap, Owner, SourceView};
@@ -47,12 +48,13 @@ impl Watched {
         mirrored: &BTreeMap<Key, Seen>,
         epoch: Option<&Epoch>,
         always: &[SecretName],
+        now: Instant,
     ) -> Self {
         let collections = scopes.into_iter().map(|scope| {
             let is_its = |key: &Key| key.kind() == scope.kind() && scope.covers(key.namespace());
             let of_scope = mirrored.iter().filter(|(key, _)| is_its(key));
             let of_scope = of_scope.map(|(key, seen)| (key.clone(), seen.clone())).collect();
-            Collection::new(scope, of_scope, epoch.cloned())
+            Collection::new(scope, of_scope, epoch.cloned(), now)
         });
         let collections: Vec<_> = collections.collect();
         let seen = collections.iter().flat_map(|collection| collection.objects());
@@ -68,6 +70,34 @@ impl Watched {
     /// The scope of this index.
     pub(crate) fn scope(&self, index: usize) -> Option<&Scope> {
         self.collections.get(index).map(Collection::scope)
+    }
+
+    /// How many objects of a kind the newest lists lack that are kept.
+    pub(crate) fn unproved(&self, kind: Kind) -> usize {
+        let its = self.collections.iter().filter(|collection| collection.scope().kind() == kind);
+        its.map(Collection::unproved).sum()
+    }
+
+    /// The API server doesn't answer.
+    pub(crate) fn away(&mut self, now: Instant) {
+        self.collections.iter_mut().for_each(|collection| collection.away(now));
+    }
+
+    /// The API server answers. If it was away for so long that unreadiness is doubted: until when.
+    pub(crate) fn back(&mut self, now: Instant) -> Option<Instant> {
+        let each: Vec<_> = self.collections.iter_mut().map(|collection| collection.back(now)).collect();
+        each.into_iter().flatten().max()
+    }
+
+    /// Until when unreadiness is doubted, if it is from the beginning on.
+    pub(crate) fn doubted_until(&self) -> Option<Instant> {
+        self.collections.iter().filter_map(Collection::doubted_until).max()
+    }
+
+    /// The places of the scopes of a kind.
+    pub(crate) fn of_kind(&self, kind: Kind) -> impl Iterator<Item = usize> {
+        let places = self.collections.iter().enumerate();
+        places.filter(move |(_, collection)| collection.scope().kind() == kind).map(|(place, _)| place)
     }
 
     /// Lets the collection of this index take something.

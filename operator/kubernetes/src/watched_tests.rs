@@ -18,7 +18,7 @@ fn listed(epoch_id: &str, revision: u64, namespace: &str, names: &[&str]) -> Lis
 }
 
 fn watched(namespaces: &[String]) -> Watched {
-    Watched::new(Scope::all(namespaces), &BTreeMap::new(), None, &[])
+    Watched::new(Scope::all(namespaces), &BTreeMap::new(), None, &[], Instant::now())
 }
 
 fn list(watched: &mut Watched, index: usize, list: Listed) {
@@ -99,7 +99,7 @@ fn named_secrets_are_waited_for_and_let_go_of() {
         let spec = operator_core::Spec::Secret(Arc::new(operator_core::SecretSpec { entries }));
         let key = Key::new(Kind::Secret, "default", name);
         let origin = operator_core::Origin::Kubernetes;
-        Arc::new(Observed { key, spec, labels: BTreeMap::new(), generation: 0, origin })
+        Arc::new(Observed { key, spec, labels: BTreeMap::new(), generation: 0, uid: String::new(), origin })
     };
     assert!(watched.secret(&name("p"), vec![secret("p", "one")], 20));
     let view = watched.view().unwrap();
@@ -111,7 +111,7 @@ fn named_secrets_are_waited_for_and_let_go_of() {
     assert!(!watched.secret_failed(&name("p")), "what is known stays");
     assert!(!watched.secret(&name("q"), vec![secret("q", "one")], 22), "nobody names it");
 
-    watched.update(0, |collection| collection.apply(&proxied("q")));
+    watched.update(0, |collection| collection.apply(&proxied("q"), Instant::now()));
     assert_eq!(watched.named().iter().collect::<Vec<_>>(), [&name("q")]);
     assert!(watched.view().is_none());
     assert!(watched.secret_failed(&name("q")), "nobody waits for one that can't be read");

@@ -68,7 +68,7 @@ fn observe(object: &StoredObject) -> (Key, Arc<Observed>) {
         Owner::Store | Owner::Files => Origin::Store,
     };
     let (key, labels, generation) = (object.key.clone(), object.labels.clone(), object.generation);
-    (key.clone(), Arc::new(Observed { key, spec, labels, generation, origin }))
+    (key.clone(), Arc::new(Observed { key, spec, labels, generation, uid: String::new(), origin }))
 }
 
 fn read<T: DeserializeOwned>(spec: &str) -> Result<Arc<T>, String> {

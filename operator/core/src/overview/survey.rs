@@ -110,14 +110,16 @@ impl Survey {
     /// What each backend that a Route sends requests to can take, with its name for people.
     fn supplies(&self, status: &ObjectStatus, pools: &[Pool<'_>]) -> Vec<(String, Supply)> {
         let supply = |backend: &Key| match backend.inline_in() {
-            Some((_, index)) => {
-                let pool = pools.iter().find(|pool| pool.targets.backend == *backend)?;
-                let healthy = Healthy::of(std::slice::from_ref(pool));
-                Some((format!("inline backend {index}"), Supply::by(healthy.reason)))
-            }
-            None => Some((format!("Backend {}", backend.name()), self.supply(backend))),
+            Some((_, index)) => match pools.iter().find(|pool| pool.targets.backend == *backend) {
+                Some(pool) => {
+                    let healthy = Healthy::of(std::slice::from_ref(pool));
+                    (format!("inline backend {index}"), Supply::by(healthy.reason))
+                }
+                None => (format!("backends[{index}]"), Supply::Lacks("may not be used, see ResolvedRefs")),
+            },
+            None => (format!("Backend {}", backend.name()), self.supply(backend)),
         };
-        status.destinations.iter().filter_map(supply).collect()
+        status.destinations.iter().map(supply).collect()
     }
 
     fn supply(&self, backend: &Key) -> Supply {

@@ -33,7 +33,14 @@ impl Bench {
             _ => Spec::Route(Arc::new(serde_json::from_value(spec).unwrap())),
         };
         let labels = Default::default();
-        let observed = Observed { key: key.clone(), spec, labels, generation, origin: Origin::Kubernetes };
+        let observed = Observed {
+            key: key.clone(),
+            spec,
+            labels,
+            generation,
+            uid: String::new(),
+            origin: Origin::Kubernetes,
+        };
         self.objects.insert(key, Arc::new(observed));
     }
 
@@ -260,6 +267,25 @@ fn a_route_without_share_or_without_backends() {
     bench.look();
     assert_eq!(bench.shows(SHOP, "Ready"), "False NoHealthyTargets every backend has the weight 0");
     assert_eq!(bench.shows("route/default/moved", "Ready"), "True Ready");
+}
+
+#[test]
+fn a_route_that_may_not_use_its_backends_is_not_ready() {
+    let mut bench = Bench::default();
+    bench.put("backend/other/private", 1, checked(&["a"]));
+    let mut spec = to("/", &["private"]);
+    spec["backends"][0]["ref"]["namespace"] = "other".into();
+    bench.put(SHOP, 1, spec.clone());
+    bench.look();
+    let lacking = "backends[0] may not be used, see ResolvedRefs";
+    assert_eq!(bench.shows(SHOP, "Ready"), format!("False NoHealthyTargets {lacking}"));
+    bench.put(USERS, 1, checked(&["a"]));
+    let own = to("/", &["users"])["backends"][0].clone();
+    spec["backends"].as_array_mut().unwrap().push(own);
+    bench.put(SHOP, 2, spec);
+    bench.tell(USERS, "a", true);
+    bench.look();
+    assert_eq!(bench.shows(SHOP, "Ready"), format!("True SomeBackendsNotReady {lacking}"));
 }
 
 #[test]

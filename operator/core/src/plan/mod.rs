@@ -9,6 +9,7 @@ mod model;
 mod objects;
 mod overlap;
 mod planned;
+mod pods;
 mod resolve;
 mod secrets;
 mod services;

@@ -28,6 +28,7 @@ pub(super) fn backend(key: &Key, observed: &Arc<Observed>, nameable: Nameable<'_
     }
     let resolved_refs = unresolved(valid.iter().flat_map(|valid| nameable.resolve(valid, key, &Field::SPEC)));
     let references = valid.as_ref().map(|valid| references(valid, key)).unwrap_or_default();
+    let doubted = valid.as_ref().map(|valid| nameable.services.doubted(valid, key, &Field::SPEC));
     let given = valid.map(|valid| backend_objects(key, key, observed, &valid, nameable));
     let given = given.map(|(objects, targets)| Given { objects, targets: vec![targets] }).unwrap_or_default();
     sized(&given.objects, &mut findings);
@@ -39,7 +40,8 @@ pub(super) fn backend(key: &Key, observed: &Arc<Observed>, nameable: Nameable<'_
         (None, Some(unresolved)) => hold(&unresolved.problems),
         (None, None) => given,
     };
-    let warnings = if refusal.is_none() { warnings(spec) } else { Vec::new() };
+    let mut warnings = if refusal.is_none() { warnings(spec) } else { Vec::new() };
+    warnings.extend(doubted.filter(|_| refusal.is_none()).into_iter().flatten());
     let accepted = refusal.map_or(Ok(Acceptance::Active), Err);
     let status =
         ObjectStatus { warnings, resolved_refs, targets, ..status(key, observed, accepted, &objects) };
@@ -86,6 +88,9 @@ pub(super) fn route(key: &Key, observed: &Arc<Observed>, resolver: &Resolver<'_>
     let active = if spec.enabled { Acceptance::Active } else { Acceptance::Disabled };
     let accepted = refusal.map_or(Ok(active), Err);
     let mut status = ObjectStatus { resolved_refs, targets, ..status(key, observed, accepted, &objects) };
+    if status.accepted.is_ok() {
+        status.warnings = resolver.doubted(&valid, key);
+    }
     if !objects.is_empty() && !status.is_held() {
         status.destinations = destinations(&valid, key);
         status.backends = backends(&valid);
@@ -166,11 +171,11 @@ fn route_objects<'a>(
 fn destinations(valid: &ValidRoute<'_>, route: &Key) -> Vec<Key> {
     let with_share = valid.destinations.iter().filter(|destination| destination.weight > 0);
     let backend = |destination: &ValidDestination<'_>| match &destination.backend {
-        Destination::Reference(backend) => Some(backend.clone()),
-        Destination::Inline(_) => Some(route.inline_backend(destination.index)),
-        Destination::Withheld => None,
+        Destination::Reference(backend) => backend.clone(),
+        // For one that is withheld the route names a backend that there isn't.
+        Destination::Inline(_) | Destination::Withheld => route.inline_backend(destination.index),
     };
-    with_share.filter_map(backend).collect()
+    with_share.map(backend).collect()
 }
 
 /// The Backends that a route names, each once.
@@ -224,6 +229,7 @@ pub(super) fn status(
         key: key.clone(),
         owner: observed.origin.owner(),
         generation: observed.generation,
+        uid: observed.uid.clone(),
         accepted,
         resolved_refs: Ok(()),
         warnings: Vec::new(),

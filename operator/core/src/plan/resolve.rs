@@ -164,6 +164,19 @@ impl Resolver<'_> {
         }
     }
 
+    /// What is to be said of inline backends that have pods which get requests though they are called unready.
+    pub(super) fn doubted(&self, route: &ValidRoute<'_>, key: &Key) -> Vec<Problem> {
+        let at = Field::SPEC.name("backends");
+        let of_destination = |destination: &ValidDestination<'_>| match &destination.backend {
+            Destination::Inline(backend) => {
+                let at = at.index(destination.index);
+                self.nameable.services.doubted(backend, key, &at.name("inline"))
+            }
+            _ => Vec::new(),
+        };
+        route.destinations.iter().flat_map(of_destination).collect()
+    }
+
     /// Takes out the Backends of other namespaces that the route may not name.
     pub(super) fn withhold(&self, route: &mut ValidRoute<'_>, key: &Key) {
         for destination in &mut route.destinations {

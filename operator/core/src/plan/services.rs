@@ -1,6 +1,6 @@
 //! Services, and what their ports lead to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use dataplane_snapshot::{Key, Kind};
 use super::findings::{Field, Findings, problem};
 use super::grants::{self, Grants};
 use super::model::{PortOfService, Server, ValidBackend};
+use super::pods::Pods;
 use crate::{
     Endpoint, Problem, ServicePort, ServiceSpec, SlicePort, SliceSpec, Spec, UnresolvedReason, World,
     service_of, slice_key,
@@ -19,13 +20,9 @@ use crate::{
 #[derive(Clone, Copy)]
 pub(super) struct Services<'a>(pub(super) &'a World);
 
-/// Where pods take requests, and which zone each is in, if that is known.
-pub(super) type Pods<'a> = BTreeMap<(IpAddr, NonZeroU16), Option<&'a str>>;
-
 /// What a port of a Service leads to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Members<'a> {
-    /// The pods that take requests.
     Pods(Pods<'a>),
     /// A name of elsewhere (type ExternalName), which workers look up.
     Name(&'a str, NonZeroU16),
@@ -103,25 +100,39 @@ impl<'a> Services<'a> {
         found.ok_or_else(|| (UnresolvedReason::PortNotFound, Some("port"), without_port(name, service, port)))
     }
 
-    /// The pods that take requests for a port, each once, though several slices may have it: those that are ready, or, if
-    /// none is, those that end but still serve, as kube-proxy does (KEP-1669). One that ends gets nothing while another is
-    /// ready, whatever else is said of it.
+    /// What is to be said of targets that have pods which get requests though they are called unready. `user` is the object that
+    /// has the backend.
+    pub(super) fn doubted(self, backend: &ValidBackend<'_>, user: &Key, at: &Field<'_>) -> Vec<Problem> {
+        let at = at.name("targets");
+        let doubted = named(backend).filter_map(|(index, (service, port))| {
+            let has_doubted = |slice: &SliceSpec| slice.endpoints.iter().any(|endpoint| endpoint.doubted);
+            let is_doubted = self.slices(service).any(has_doubted);
+            let Members::Pods(pods) = self.members(service, port, user).ok().filter(|_| is_doubted)? else {
+                return None;
+            };
+            let message = format!(
+                "{} of its pods are called unready since the API server was away for long: they get requests until they are \
+                 called ready, end, or 5 minutes have passed",
+                pods.doubted()
+            );
+            (pods.doubted() > 0).then(|| problem(&at.index(index).name("service"), message))
+        });
+        doubted.collect()
+    }
+
     fn pods(self, service: &Key, port: &ServicePort) -> Pods<'a> {
-        let mut states = BTreeMap::<_, PodState<'a>>::new();
+        let mut pods = Pods::default();
         for slice in self.slices(service) {
             let numbers = slice.ports.iter().filter(|of_slice| is_port(of_slice, port)).filter_map(number);
             for number in numbers {
                 for endpoint in &slice.endpoints {
-                    let Some(address) = address(endpoint) else { continue };
-                    states.entry((address, number)).or_default().see(endpoint);
+                    if let Some(address) = address(endpoint) {
+                        pods.see((address, number), endpoint);
+                    }
                 }
             }
         }
-        let those = |takes: fn(&PodState<'_>) -> bool| -> Pods<'a> {
-            states.iter().filter(|(_, state)| takes(state)).map(|(pod, state)| (*pod, state.zone)).collect()
-        };
-        let ready = those(|state| state.ready && !state.terminating);
-        if ready.is_empty() { those(|state| state.serving && state.terminating) } else { ready }
+        pods
     }
 
     fn slices<'k>(self, service: &'k Key) -> impl Iterator<Item = &'a SliceSpec> + use<'a, 'k> {
@@ -132,26 +143,6 @@ impl<'a> Services<'a> {
             Spec::Slice(slice) => Some(&**slice),
             _ => None,
         })
-    }
-}
-
-/// What all slices together say of a pod.
-#[derive(Clone, Copy, Default)]
-struct PodState<'a> {
-    ready: bool,
-    serving: bool,
-    terminating: bool,
-    zone: Option<&'a str>,
-}
-
-impl<'a> PodState<'a> {
-    /// While a pod moves from one slice to another, one of them may tell an older state: a pod never comes back from its end.
-    fn see(&mut self, endpoint: &'a Endpoint) {
-        let conditions = endpoint.conditions;
-        self.ready |= conditions.is_ready();
-        self.serving |= conditions.is_serving();
-        self.terminating |= conditions.is_terminating();
-        self.zone = self.zone.or(endpoint.zone.as_deref());
     }
 }
 

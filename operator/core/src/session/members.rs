@@ -2,7 +2,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use dataplane_snapshot::{Recency, Root, Scope};
+use dataplane_snapshot::{AsOf, Recency, Root, Scope};
 
 use crate::programmed::{Applied, Counted, Share};
 use crate::scoped::Part;
@@ -104,6 +104,16 @@ pub struct MemberStatus {
     pub elsewhere: bool,
 }
 
+/// The pods of workers that count, by their names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WorkerPods {
+    /// Connected or not.
+    pub ready: BTreeSet<String>,
+    /// Those called unready whose containers are ready. Kubernetes' node controller does that to all pods of a node that it doesn't
+    /// hear of. They count while the leader hears of them.
+    pub doubted: BTreeSet<String>,
+}
+
 impl Members {
     pub fn is_empty(&self) -> bool {
         self.by_id.is_empty()
@@ -155,9 +165,8 @@ impl Members {
         self.by_id.values().any(|member| member.identity.scope == *scope)
     }
 
-    /// The members as Programmed counts them: all, until their time is over. Where it is known which worker pods are ready, of
-    /// those in pods these, connected or not.
-    pub fn counted(&self, ready_pods: Option<&BTreeSet<String>>, now: Duration) -> Vec<Counted> {
+    /// The members as Programmed counts them: all, until their time is over. Where worker pods are known, of those in pods these.
+    pub fn counted(&self, pods: Option<&WorkerPods>, now: Duration) -> Vec<Counted> {
         let share = |scope: &Scope| match scope.is_all() {
             true => Share::Whole,
             false => Share::Part(self.parts.get(scope).cloned()),
@@ -168,13 +177,32 @@ impl Members {
             lost: member.is_lost(now),
             share: share(&member.identity.scope),
         };
-        let Some(ready_pods) = ready_pods else { return self.by_id.values().map(counted).collect() };
+        let Some(pods) = pods else { return self.by_id.values().map(counted).collect() };
         let unheard =
             |pod: &String| Counted { name: pod.clone(), ack: None, lost: true, share: Share::Whole };
         let of_pods =
-            ready_pods.iter().map(|pod| self.of_pod(pod, now).map_or_else(|| unheard(pod), counted));
+            pods.ready.iter().map(|pod| self.of_pod(pod, now).map_or_else(|| unheard(pod), counted));
+        let doubted = pods.doubted.iter().filter_map(|pod| self.of_pod(pod, now));
+        let doubted = doubted.filter(|member| !member.is_lost(now));
         let elsewhere = self.by_id.values().filter(|member| member.identity.pod.is_none());
-        of_pods.chain(elsewhere.map(counted)).collect()
+        of_pods.chain(doubted.chain(elsewhere).map(counted)).collect()
+    }
+
+    /// Whether a worker that speaks with this leader has seen more of `source` than `mine`, as one may that had another leader
+    /// before: until this leader has seen as much it takes nothing from it (StaleLeader).
+    pub fn are_ahead(&self, mine: &AsOf, source: &str, now: Duration) -> bool {
+        let of_source = |as_of: &AsOf| {
+            let seen = as_of.0.get(source).map(|seen| (source.to_owned(), seen.clone()));
+            AsOf(seen.into_iter().collect())
+        };
+        let is_ahead = |as_of: &AsOf| {
+            let is_any = as_of.recency_of(mine) == Recency::Stale;
+            is_any && of_source(as_of).recency_of(&of_source(mine)) == Recency::Stale
+        };
+        let is_here =
+            |member: &&Member| !member.is_lost(now) && !matches!(member.presence, Presence::Elsewhere { .. });
+        let mut applied = self.by_id.values().filter(is_here).filter_map(|member| member.applied.as_ref());
+        applied.any(|applied| is_ahead(&applied.as_of))
     }
 
     /// The worker of a pod: of several the one that lives, and joined last, as a container may be started anew.

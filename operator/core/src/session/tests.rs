@@ -371,3 +371,32 @@ fn polls_wait_for_the_part_of_their_scope() {
     assert_eq!(answers(&session.handle(gone, at(9))), [(3, Reply::NotNow)]);
     assert_eq!(answers(&session.handle(ask(4, Some(two)), at(10))), [(4, Reply::NotNow)]);
 }
+
+#[test]
+fn of_workers_in_pods_ready_ones_count_and_doubted_ones_while_they_are_heard_of() {
+    let mut session = published(A);
+    for (number, pod) in [(1, "ready"), (2, "doubted"), (3, "unready")] {
+        let member = Identity { pod: Some(pod.into()), ..member(pod, pod) };
+        session.handle(Event::Ack { member, applied: applied(A, 1), refused: None }, at(number));
+    }
+    session.handle(ack("elsewhere", A, 1), at(4));
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let pods = WorkerPods { ready: names(&["ready", "starts"]), doubted: names(&["doubted", "unknown"]) };
+    let counted = |now: Duration| {
+        let counted = session.members().counted(Some(&pods), now);
+        counted.into_iter().map(|one| one.name).collect::<Vec<_>>()
+    };
+    assert_eq!(counted(at(5)), ["ready", "starts", "doubted", "elsewhere"]);
+    assert_eq!(counted(LOST_AFTER + at(5)), ["ready", "starts", "elsewhere"]);
+}
+
+#[test]
+fn a_leader_is_behind_while_a_worker_of_its_own_has_seen_more() {
+    let mut session = published(A);
+    let mine = |revision| applied(A, revision).as_of;
+    session.handle(ack("w", A, 5), at(0));
+    assert!(session.members().are_ahead(&mine(4), "files", at(1)));
+    assert!(!session.members().are_ahead(&mine(5), "files", at(1)));
+    assert!(!session.members().are_ahead(&mine(4), "kubernetes", at(1)), "of another source");
+    assert!(!session.members().are_ahead(&mine(4), "files", LOST_AFTER), "that one is gone");
+}

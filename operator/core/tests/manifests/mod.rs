@@ -118,6 +118,7 @@ fn observed(document: &Value) -> Observed {
         spec: spec.unwrap_or_else(|error| Spec::Invalid(vec![problem(error)])),
         labels: serde_json::from_value(metadata["labels"].clone()).unwrap_or_default(),
         generation: metadata["generation"].as_i64().unwrap_or(1),
+        uid: String::new(),
         origin,
     }
 }

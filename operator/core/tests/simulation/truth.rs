@@ -87,6 +87,7 @@ impl Truth {
                 spec,
                 labels: BTreeMap::new(),
                 generation: i64::try_from(life.revision).expect("it is small"),
+                uid: String::new(),
                 origin: Origin::Kubernetes,
             });
             let number = self.writes.len() as u64;

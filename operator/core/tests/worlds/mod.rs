@@ -56,7 +56,14 @@ impl Sources {
         match edit {
             Edit::Put(owner, key, spec) => {
                 let labels = BTreeMap::new();
-                let observed = Observed { key: key.clone(), spec, labels, generation, origin: origin(owner) };
+                let observed = Observed {
+                    key: key.clone(),
+                    spec,
+                    labels,
+                    generation,
+                    uid: String::new(),
+                    origin: origin(owner),
+                };
                 self.views.entry(owner).or_default().insert(key, Arc::new(observed));
             }
             Edit::Delete(owner, key) => {
@@ -232,12 +239,14 @@ fn slice_of() -> impl Strategy<Value = Key> {
 fn slice() -> impl Strategy<Value = Spec> {
     let address = sample::select(vec!["10.0.0.1", "10.0.0.2", "fd00::1", "no address"]);
     let state = || option::of(any::<bool>());
-    let endpoint =
-        (address, state(), state(), state()).prop_map(|(address, ready, serving, terminating)| Endpoint {
+    let endpoint = (address, state(), state(), state(), any::<bool>()).prop_map(
+        |(address, ready, serving, terminating, doubted)| Endpoint {
             addresses: vec![address.to_owned()],
             conditions: EndpointConditions { ready, serving, terminating },
             zone: None,
-        });
+            doubted,
+        },
+    );
     let port = (option::of(sample::select(vec!["http", "admin"])), 0..3_u16).prop_map(|(name, port)| {
         SlicePort { name: name.map(str::to_owned), port: Some(port), protocol: None }
     });

@@ -158,8 +158,8 @@ impl Entry {
     fn wanted(&self, clock: &Time) -> Option<(&Present, &Overview, Vec<Condition>)> {
         let (present, overview) = (self.present.as_ref()?, self.overview.as_deref()?);
         let status = &overview.verdict.status;
-        // What is said about an older generation is outdated, and the next pass is on its way.
-        if status.generation != present.generation {
+        // What is said about an older generation, or an object that is gone, is outdated, and the next pass is on its way.
+        if status.generation != present.generation || status.is_of_another(&present.uid) {
             return None;
         }
         let has_been = has_been_programmed(&present.conditions, status);

@@ -135,11 +135,13 @@ impl Pace {
 
     /// The write succeeded, and this is what the API server shows now.
     pub(crate) fn done(&mut self, key: Key, present: Present) {
-        if let Some(entry) = self.objects.get_mut(&key) {
-            entry.ended();
-            self.touched.insert(key.clone());
+        let Some(entry) = self.objects.get_mut(&key) else { return };
+        entry.ended();
+        self.touched.insert(key.clone());
+        // Else it is gone, or another one, and the watch has told that before.
+        if entry.present.as_ref().is_some_and(|known| known.uid == present.uid) {
+            self.shown(key, present);
         }
-        self.shown(key, present);
     }
 
     /// The write failed; it is tried again later, if there is still something to write.

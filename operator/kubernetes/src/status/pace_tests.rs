@@ -37,6 +37,7 @@ fn verdict(name: &str, generation: i64, programmed: Programmed) -> (Key, Overvie
         key: key(name),
         owner: Owner::Kubernetes,
         generation,
+        uid: String::new(),
         accepted,
         resolved_refs: Ok(()),
         warnings: Vec::new(),
@@ -433,4 +434,41 @@ fn what_is_gone_leaves_nothing_behind() {
     bench.pace.looked(&bench.overviews);
     assert_eq!(bench.written(SECOND), []);
     assert!(bench.pace.objects.is_empty() && bench.pace.waiting.is_empty() && bench.pace.due.is_empty());
+}
+
+#[test]
+fn what_is_said_of_an_object_isnt_written_to_another_one_of_its_name() {
+    let mut bench = Bench::new();
+    let (key, overview) = verdict("a", 1, Programmed::True);
+    let of = |uid: &str| {
+        let mut overview = overview.clone();
+        let status = ObjectStatus { uid: uid.to_owned(), ..(*overview.verdict.status).clone() };
+        overview.verdict.status = Arc::new(status);
+        (key.clone(), overview)
+    };
+    bench.judged([of("gone")]);
+    bench.shown("a", 1);
+    assert_eq!(bench.written(SECOND), []);
+    bench.judged([of("u")]);
+    assert_eq!(bench.written(SECOND).first().unwrap().uid, "u");
+}
+
+#[test]
+fn a_late_answer_hides_neither_a_new_object_nor_that_there_is_none() {
+    let mut bench = Bench::new();
+    bench.judged([verdict("a", 1, Programmed::True)]);
+    bench.shown("a", 1);
+    let now = bench.start + SECOND;
+    let write = bench.pace.due(1, now, &clock()).pop().unwrap();
+    let answer =
+        Present { uid: "u".to_owned(), revision: 9, conditions: write.conditions, ..Present::default() };
+    bench.pace.gone(&key("a"));
+    let other = Present { uid: "v".to_owned(), revision: 8, generation: 1, ..Present::default() };
+    bench.pace.shown(key("a"), other);
+    bench.pace.done(key("a"), answer.clone());
+    assert_eq!(bench.written(SECOND).first().unwrap().uid, "v");
+
+    bench.pace.gone(&key("a"));
+    bench.pace.done(key("a"), answer);
+    assert_eq!(bench.written(SECOND * 2), []);
 }

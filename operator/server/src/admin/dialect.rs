@@ -83,6 +83,7 @@ pub(super) fn draft(
         spec: read.spec,
         labels: read.labels,
         generation: 0,
+        uid: String::new(),
         origin: Origin::Store,
     };
     let observed = Arc::new(observed);

@@ -36,10 +36,12 @@ use axum::http::HeaderValue;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
 use dataplane_snapshot::wire::MAX_REPORT_BYTES;
-use dataplane_snapshot::{Key, Root, Scope, Snapshot};
+use dataplane_snapshot::{AsOf, Key, Root, Scope, Snapshot};
 use operator_core::programmed::{Applied, Counted};
 use operator_core::reports::{BackendHealth, Reports};
-use operator_core::session::{Action, Bearer, Event, Identity, MemberStatus, Place, PollId, Reply, Session};
+use operator_core::session::{
+    Action, Bearer, Event, Identity, MemberStatus, Place, PollId, Reply, Session, WorkerPods,
+};
 use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
@@ -70,8 +72,8 @@ pub type ReadToken = Arc<dyn Fn(&str) -> Result<Bearer, String> + Send + Sync>;
 pub type FindPlace = Arc<dyn Fn(String) -> Finding + Send + Sync>;
 pub type Finding = Pin<Box<dyn Future<Output = Option<Place>> + Send>>;
 
-/// The names of the worker pods that are ready; `None` before they are known.
-pub type ReadyPods = watch::Receiver<Option<Arc<BTreeSet<String>>>>;
+/// The worker pods that count; `None` before they are known.
+pub type ReadyPods = watch::Receiver<Option<Arc<WorkerPods>>>;
 
 #[derive(Clone)]
 pub struct ClusterSettings {
@@ -250,8 +252,8 @@ impl Cluster {
     }
 
     /// The workers as Programmed counts them; of those in pods the ready ones, if these are known.
-    pub fn counted(&self, ready_pods: Option<&BTreeSet<String>>) -> Vec<Counted> {
-        self.lock().session.members().counted(ready_pods, self.now())
+    pub fn counted(&self, pods: Option<&WorkerPods>) -> Vec<Counted> {
+        self.lock().session.members().counted(pods, self.now())
     }
 
     pub fn members(&self) -> Vec<MemberStatus> {
@@ -261,6 +263,11 @@ impl Cluster {
     /// Changes whenever something in [`Self::members`] or [`Self::counted`] changes, times aside.
     pub fn members_changed(&self) -> watch::Receiver<u64> {
         self.members_changed.subscribe()
+    }
+
+    /// Whether a worker has seen more of a source than this leader, which has seen `mine`.
+    pub fn is_behind(&self, mine: &AsOf, source: &str) -> bool {
+        self.lock().session.members().are_ahead(mine, source, self.now())
     }
 
     /// A backend's targets as all workers see them.

@@ -18,6 +18,7 @@ fn view(revision: u64, root: &str) -> Option<Arc<SourceView>> {
         spec: Spec::Backend(Arc::new(serde_json::from_value(target).unwrap())),
         labels: BTreeMap::new(),
         generation: i64::try_from(revision).unwrap(),
+        uid: String::new(),
         origin: Origin::Store,
     };
     let objects = [(key(), Arc::new(observed))].into_iter().collect();

@@ -18,6 +18,7 @@ fn view(owner: Owner, revision: u64, names: &[&str]) -> Option<Arc<SourceView>> 
             spec: Spec::Backend(Arc::default()),
             labels: BTreeMap::new(),
             generation: 1,
+            uid: String::new(),
             origin: Origin::Store,
         };
         (key, Arc::new(observed))

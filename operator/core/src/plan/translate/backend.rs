@@ -1,5 +1,5 @@
 use std::collections::HashSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroU16;
 
 use dataplane_snapshot::wire::{self, LoadBalancingPolicy};
@@ -11,6 +11,7 @@ use crate::plan::model::{
     Balancing, Question, Server, TargetProtocol, Timeouts, ValidBackend, ValidHealthCheck, ValidPredicate,
     ValidProxy, ValidTarget, ValidTargetTls,
 };
+use crate::plan::pods::Place;
 use crate::plan::resolve::Nameable;
 use crate::plan::services::Members;
 
@@ -126,13 +127,13 @@ fn servers(target: &ValidTarget<'_>, user: &Key, nameable: Nameable<'_>) -> Vec<
         Ok(Members::Pods(pods)) => {
             // By this name it is called within the cluster, so certificates are made for it.
             let hostname = format!("{}.{}.svc", service.name(), service.namespace());
-            let pod = |((address, port), zone): ((IpAddr, NonZeroU16), Option<&str>)| wire::Target {
+            let pod = |((address, port), zone): (Place, Option<&str>)| wire::Target {
                 id: format!("{}/{}", target.id, SocketAddr::new(address, port.get())),
                 ip_address: address.to_string(),
                 zone: zone.unwrap_or_default().to_owned(),
                 ..at(hostname.clone(), port)
             };
-            pods.into_iter().map(pod).collect()
+            pods.taking().map(pod).collect()
         }
     }
 }

@@ -44,6 +44,7 @@ fn foreign(owner: Owner, name: &str, origin: Origin) -> Arc<SourceView> {
         spec: Spec::Backend(Arc::new(serde_json::from_value(spec).unwrap())),
         labels: BTreeMap::new(),
         generation: 1,
+        uid: String::new(),
         origin,
     };
     Arc::new(SourceView { owner, as_of, objects: [(key, Arc::new(observed))].into_iter().collect() })
