@@ -1,9 +1,9 @@
 {{/* What pod security "restricted" asks for. */}}
 {{- define "komainu.podSecurity" -}}
 runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-fsGroup: 65532
+{{- with .Values.podUser }}
+{{ toYaml . }}
+{{- end }}
 seccompProfile:
   type: RuntimeDefault
 {{- end }}

@@ -70,7 +70,7 @@ fn everything_that_is_rendered_is_taken_and_restricted() -> anyhow::Result<()> {
 /// A verb, what it is done to, where, and whether a leader may.
 type Right = (&'static str, &'static str, &'static str, bool);
 
-const OF_LEADERS_EVERYWHERE: [Right; 22] = [
+const OF_LEADERS_EVERYWHERE: [Right; 23] = [
     ("list", "routes.komainu.dev", "shop", true),
     ("watch", "backends.komainu.dev", "default", true),
     ("patch", "routes.komainu.dev/status", "shop", true),
@@ -79,7 +79,8 @@ const OF_LEADERS_EVERYWHERE: [Right; 22] = [
     ("watch", "services", "shop", true),
     ("watch", "endpointslices.discovery.k8s.io", "shop", true),
     ("patch", "services", "shop", false),
-    ("get", "secrets", "shop", true),
+    ("list", "secrets", "shop", true),
+    ("get", "secrets", "shop", false),
     ("create", "secrets", NAMESPACE, false),
     ("create", "events.events.k8s.io", "shop", true),
     ("get", "namespaces/kube-system", "kube-system", true),
@@ -99,11 +100,11 @@ const OF_LEADERS_IN_NAMESPACES: [Right; 10] = [
     ("watch", "routes.komainu.dev", "shop", true),
     ("watch", "routes.komainu.dev", "default", false),
     ("watch", "services", "blog", true),
-    ("get", "secrets/upstream-ca", "shop", true),
-    ("get", "secrets/site", "shop", true),
-    ("get", "secrets/another", "shop", false),
+    ("list", "secrets/upstream-ca", "shop", true),
+    ("list", "secrets/site", "shop", true),
+    ("list", "secrets/another", "shop", false),
     ("list", "secrets", "blog", false),
-    ("get", "secrets/site", NAMESPACE, true),
+    ("list", "secrets/site", NAMESPACE, true),
     ("get", "namespaces/kube-system", "kube-system", true),
     ("get", "nodes/node1", "", false),
 ];

@@ -15,13 +15,13 @@
 - apiGroups: [gateway.networking.k8s.io]
   resources: [referencegrants]
   verbs: [list, watch]
-- apiGroups: ["", events.k8s.io]
+- apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 {{- if .Values.rbac.secrets.all }}
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 {{- end }}
 {{- end }}
 
@@ -45,7 +45,7 @@
   resources: [secrets]
   resourceNames:
     {{- toYaml . | nindent 4 }}
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 {{- end }}
 
 {{/* In the release's own namespace: who writes statuses, and the workers that count. */}}
@@ -56,7 +56,7 @@
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   resourceNames: [{{ include "komainu.fullname" . }}-leader]
-  verbs: [get, update, patch]
+  verbs: [get, update]
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
