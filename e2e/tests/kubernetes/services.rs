@@ -1,10 +1,11 @@
 //! Services are followed to their pods by what an API server says of them.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use dataplane_snapshot::{Key, Kind, wire};
 use e2e::kube::{ApiServer, Kubectl, User};
-use e2e::process::until;
+use e2e::process::{until, within};
 use operator_core::{ListenerSettings, Memo, World, plan};
 
 use crate::fixture::{Leader, Namespace, define};
@@ -32,13 +33,13 @@ pub(crate) fn service(name: &str, spec: &str) -> String {
     format!("---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {spec}\n")
 }
 
-/// A slice of `service` whose endpoints are `address` or `address!`, of which the latter end.
+/// A slice of `service` whose endpoints are `address`, `address!`, which ends, or `address?`, which isn't ready.
 pub(crate) fn slice(name: &str, service: &str, ports: &str, endpoints: &[&str]) -> String {
     let family = if endpoints.iter().any(|address| address.contains(':')) { "IPv6" } else { "IPv4" };
     let endpoint = |address: &&str| {
-        let ends = address.ends_with('!');
-        let conditions = format!("ready: {}, serving: true, terminating: {ends}", !ends);
-        format!("{{addresses: ['{}'], conditions: {{{conditions}}}}}", address.trim_end_matches('!'))
+        let (ends, unready) = (address.ends_with('!'), address.ends_with('?'));
+        let conditions = format!("ready: {}, serving: {}, terminating: {ends}", !(ends || unready), !unready);
+        format!("{{addresses: ['{}'], conditions: {{{conditions}}}}}", address.trim_end_matches(['!', '?']))
     };
     let endpoints = endpoints.iter().map(endpoint).collect::<Vec<_>>().join(", ");
     format!(
@@ -220,5 +221,42 @@ spec:
     let leader = Leader::start(&server, User::Admin, &[], folder.path())?;
     until_targets(&leader, "team-a", "users", &[]);
     assert!(revision(&leader) >= before, "{:?} {before:?}", revision(&leader));
+    Ok(())
+}
+
+/// As the node controller says of all pods of nodes that it hasn't heard of.
+#[test]
+fn after_an_outage_of_the_api_server_pods_that_are_called_unready_get_requests() -> anyhow::Result<()> {
+    const OUTAGE: Duration = Duration::from_secs(32);
+    let mut server = ApiServer::start()?;
+    define(&server.kubectl())?;
+    let folder = tempfile::tempdir()?;
+    let leader = Leader::start(&server, User::Admin, &[], folder.path())?;
+    let with = |endpoints: &[&str]| slice("users-1", "users", "[{port: 8080}]", endpoints);
+    let objects = [service("users", "{ports: [{port: 80}]}"), backend("users", "{name: users, port: 80}")];
+    server.kubectl().apply(&objects.concat())?;
+    server.kubectl().apply(&with(&["10.0.0.1", "10.0.0.2"]))?;
+    let are = |expected: &[&str]| until_targets(&leader, "default", "users", expected);
+    are(&["10.0.0.1 8080", "10.0.0.2 8080"]);
+    // Without an outage it is believed.
+    server.kubectl().apply(&with(&["10.0.0.1?", "10.0.0.2"]))?;
+    are(&["10.0.0.2 8080"]);
+    server.kubectl().apply(&with(&["10.0.0.1", "10.0.0.2"]))?;
+    are(&["10.0.0.1 8080", "10.0.0.2 8080"]);
+
+    server.stop_apiserver();
+    let stopped = Instant::now();
+    within(OUTAGE * 2, "the outage is long", || (stopped.elapsed() > OUTAGE).then_some(()));
+    server.start_apiserver()?;
+    server.kubectl().apply(&with(&["10.0.0.1?", "10.0.0.2?", "10.0.0.3?"]))?;
+    let accepted = ["get", "backend", "users", "-o", "jsonpath={.status.conditions[?(@.type=='Accepted')]}"];
+    until("its status says so", || {
+        let said = server.kubectl().must(&accepted).ok()?;
+        said.contains("2 of its pods are called unready").then_some(())
+    });
+    are(&["10.0.0.1 8080", "10.0.0.2 8080"]);
+    // Whoever is called ready again counts by what is said of it from then on.
+    server.kubectl().apply(&with(&["10.0.0.1", "10.0.0.2?", "10.0.0.3?"]))?;
+    are(&["10.0.0.1 8080"]);
     Ok(())
 }
