@@ -221,6 +221,8 @@ fn another_object_of_the_same_name_is_another_write() {
     passes.record(of("other"), 7);
     assert!(!passes.verdict(&[worker("a", Some((OLD, 6)))]).is_true());
     assert!(passes.verdict(&[worker("a", Some((OLD, 7)))]).is_true());
+    passes.record(of(""), 8);
+    assert!(passes.verdict(&[]).is_true(), "it isn't known any more");
 }
 
 #[test]

@@ -92,6 +92,17 @@ fn new_pods_are_believed() {
 }
 
 #[test]
+fn an_outage_soon_after_another_begins_anew_too() {
+    let (mut doubts, now) = after(LEAST_AWAY);
+    let (known, told) = (slice(&[(1, Some(false))]), slice(&[(1, Some(true))]));
+    assert_eq!(doubts.judge(&told, Some(&known), now), None);
+    assert_eq!(doubts.judge(&known, Some(&told), now), None, "its readiness was told since");
+    doubts.away(now);
+    doubts.back(now + LEAST_AWAY);
+    assert!(doubts.judge(&known, Some(&told), now + LEAST_AWAY).is_some());
+}
+
+#[test]
 fn what_is_told_late_in_a_long_outage_is_doubted_too() {
     let now = Instant::now();
     let mut doubts = Doubts::default();

@@ -83,6 +83,25 @@ fn what_comes_from_the_mirror_is_the_same_object() {
     assert_eq!(other.observed.uid, "u2", "though it says the same");
 }
 
+/// It is planned for what it says alone.
+#[test]
+fn a_service_from_the_mirror_keeps_its_arc() {
+    let key: Key = "service/team-a/users".parse().unwrap();
+    let service = object(json!({ "ports": [{ "port": 80 }] }), |_| {});
+    let seen = read(&key, &service, None);
+    let stored = StoredObject {
+        owner: operator_core::Owner::Kubernetes,
+        key: key.clone(),
+        generation: 0,
+        revision: 9,
+        labels: BTreeMap::new(),
+        spec: seen.spec,
+    };
+    let (_, from_mirror) = mirrored(stored);
+    let again = read(&key, &service, Some(&from_mirror));
+    assert!(Arc::ptr_eq(&again.observed, &from_mirror.observed));
+}
+
 #[test]
 fn says_where_an_object_does_not_fit_its_type() {
     let wrong =

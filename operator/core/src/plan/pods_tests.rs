@@ -31,6 +31,7 @@ fn ready_pods_take_requests_or_else_those_that_end_and_serve() {
     assert_eq!(taking(&[READY, UNREADY, ENDING]), (vec![1], 0));
     assert_eq!(taking(&[UNREADY, ENDING, ENDED]), (vec![2], 0));
     assert_eq!(taking(&[UNREADY, ENDED]), (vec![], 0));
+    assert_eq!(taking(&[endpoint(false, true, false, false)]), (vec![], 0), "it doesn't end");
 }
 
 #[test]

@@ -472,3 +472,14 @@ fn a_late_answer_hides_neither_a_new_object_nor_that_there_is_none() {
     bench.pace.done(key("a"), answer);
     assert_eq!(bench.written(SECOND * 2), []);
 }
+
+#[test]
+fn other_counts_wait_for_what_is_said_of_them() {
+    let mut bench = healthy_bench();
+    let (key, mut overview) = health("a", 1, NotReported, "0/2");
+    overview.tally.targets = Some(TargetCounts { total: 2, ready: 0, ejected: 0 });
+    bench.judged([(key, overview)]);
+    assert_eq!(bench.written(SECOND), []);
+    assert_eq!(bench.written(SECOND + PATIENCE), [], "workers tell of new targets soon");
+    assert_eq!(bench.written(SECOND + REPORTS).len(), 1);
+}
