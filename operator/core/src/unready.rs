@@ -59,9 +59,7 @@ impl Doubts {
             self.settled.clear();
         }
         let is_doubted = |endpoint: &Endpoint| {
-            let before = known.and_then(|known| of_address(known, endpoint));
-            let was_trusted = before.is_some_and(|before| before.doubted || before.conditions.is_ready());
-            is_time && was_trusted && is_unready(endpoint) && !self.is_settled(endpoint)
+            is_time && is_unready(endpoint) && !self.is_settled(endpoint) && was_trusted(known, endpoint)
         };
         if told.endpoints.iter().all(|endpoint| endpoint.doubted == is_doubted(endpoint)) {
             return None;
@@ -90,6 +88,11 @@ impl Doubts {
 
 fn is_unready(endpoint: &Endpoint) -> bool {
     !endpoint.conditions.is_ready() && !endpoint.conditions.is_terminating()
+}
+
+fn was_trusted(known: Option<&SliceSpec>, endpoint: &Endpoint) -> bool {
+    let before = known.and_then(|known| of_address(known, endpoint));
+    before.is_some_and(|before| before.doubted || before.conditions.is_ready())
 }
 
 fn of_address<'s>(slice: &'s SliceSpec, endpoint: &Endpoint) -> Option<&'s Endpoint> {

@@ -106,10 +106,10 @@ impl<'a> Services<'a> {
         let at = at.name("targets");
         let doubted = named(backend).filter_map(|(index, (service, port))| {
             let has_doubted = |slice: &SliceSpec| slice.endpoints.iter().any(|endpoint| endpoint.doubted);
-            let is_doubted = self.slices(service).any(has_doubted);
-            let Members::Pods(pods) = self.members(service, port, user).ok().filter(|_| is_doubted)? else {
+            if !self.slices(service).any(has_doubted) {
                 return None;
-            };
+            }
+            let Members::Pods(pods) = self.members(service, port, user).ok()? else { return None };
             let message = format!(
                 "{} of its pods are called unready since the API server was away for long: they get requests until they are \
                  called ready, end, or 5 minutes have passed",
