@@ -35,6 +35,11 @@ capabilities:
       - {key: ca.crt, path: ca.crt}
 {{- end }}
 
+{{/* The ports of nodes that listeners take; empty if there are none. */}}
+{{- define "komainu.hostPorts" -}}
+{{- range .Values.listeners }}{{ with .hostPort }}{{ . }} {{ end }}{{ end -}}
+{{- end }}
+
 {{- define "komainu.sleep" -}}
 {{- if . -}}
 lifecycle:
