@@ -3,3 +3,4 @@
 pub mod cluster;
 pub mod kube;
 pub mod process;
+pub mod servers;

@@ -2,7 +2,6 @@
 
 mod certificates;
 mod kubectl;
-mod process;
 mod server;
 mod tools;
 

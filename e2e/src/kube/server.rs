@@ -9,8 +9,8 @@ use anyhow::bail;
 use tempfile::TempDir;
 
 use super::kubectl::Kubectl;
-use super::process::Process;
 use super::{certificates, tools};
+use crate::servers::Process;
 
 /// How long etcd and kube-apiserver together may take until they are ready. It is about 4 s on an idle machine.
 const READY_WITHIN: Duration = Duration::from_secs(90);

@@ -129,6 +129,11 @@ impl Gateway {
         Self::new("leader", folder).with("resources", resources.display())
     }
 
+    /// Standalone without a folder of resources.
+    pub fn bare_standalone(folder: &Path) -> Self {
+        Self::new("standalone", folder)
+    }
+
     /// A leader without a folder of resources.
     pub fn bare_leader(folder: &Path) -> Self {
         Self::new("leader", folder)

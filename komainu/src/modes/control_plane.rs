@@ -12,19 +12,17 @@ use operator_kubernetes::{Links, SourceMetrics};
 use operator_server::admin::{self, Admin};
 use operator_server::cluster::{Client, Cluster, ClusterSettings, Compression, Introduction, ReadyPods};
 use operator_server::leader::{self, Leader, Metrics, Source};
-use operator_store::{EmbeddedSettings, EmbeddedStore, StateStore, watch_view};
+use operator_store::{EmbeddedStore, watch_view};
 use prometheus_client::registry::Registry;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::whereabouts::Whereabouts;
-use super::{kubernetes, listeners, memory, node, problems};
+use super::{kubernetes, listeners, memory, node, problems, stores};
 use crate::credentials::Credentials;
 use crate::observe::{Health, Look, Workers};
 use crate::settings::{ClusterClient, ClusterLeader, Settings};
-
-pub(crate) const STORE_FILE: &str = "store.redb";
 
 pub(super) struct ControlPlane {
     pub(super) snapshot: watch::Receiver<Option<Arc<Snapshot>>>,
@@ -42,16 +40,16 @@ pub(super) async fn start(
     registry: &mut Registry,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<ControlPlane> {
-    let store = open_store(settings).await?;
+    let stores::Opened { store, numbers, is_shared } = stores::open(settings).await?;
     let mut sources = Vec::new();
-    let leaders = settings.cluster.leader.replicas;
+    let leaders = if is_shared { 1 } else { settings.cluster.leader.replicas };
     // Of several leaders with a store each, what one has the others lack: none of it is served.
     if leaders <= 1 {
         let (written, views) = watch::channel(None);
         tokio::spawn(watch_view(store.clone(), Owner::Store, written));
         sources.push(views);
     }
-    let folder = watch_folder(settings, &store, &mut sources).await?;
+    let folder = watch_folder(settings, numbers, &mut sources).await?;
     let (kubernetes_views, views) = watch::channel(None);
     if settings.kubernetes.enabled {
         sources.push(views);
@@ -201,29 +199,21 @@ impl ControlPlane {
     }
 }
 
-async fn open_store(settings: &Settings) -> anyhow::Result<Arc<dyn StateStore>> {
-    let path = settings.data_directory.join(STORE_FILE);
-    let store =
-        tokio::task::spawn_blocking(move || EmbeddedStore::open(path, EmbeddedSettings::default())).await??;
-    Ok(Arc::new(store))
-}
-
 async fn watch_folder(
     settings: &Settings,
-    store: &Arc<dyn StateStore>,
+    numbers: Option<EmbeddedStore>,
     sources: &mut Vec<Source>,
 ) -> anyhow::Result<Option<Watching>> {
-    let Some(folder) = &settings.resources else { return Ok(None) };
+    let (Some(folder), Some(numbers)) = (&settings.resources, numbers) else { return Ok(None) };
     let (found, views) = watch::channel(None);
     let (told, problems) = watch::channel(Arc::default());
     sources.push(views);
     tokio::spawn(problems::log_of_source(problems));
-    Ok(Some(operator_files::watch(folder, numbering(store.clone()).await?, found, told)?))
+    Ok(Some(operator_files::watch(folder, numbering(numbers).await?, found, told)?))
 }
 
-/// The folder is numbered by the store. While the store can't, the numbers go on from the last one, so that edits are
-/// still served.
-async fn numbering(store: Arc<dyn StateStore>) -> anyhow::Result<Numbering> {
+/// While the store can't number an edit, the numbers go on from the last one, so that it is still served.
+async fn numbering(store: EmbeddedStore) -> anyhow::Result<Numbering> {
     let runtime = tokio::runtime::Handle::current();
     let mut last = store.next_file_revision().await.context("the state store can't number files")?;
     Ok(Numbering {

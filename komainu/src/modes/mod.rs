@@ -10,6 +10,7 @@ mod memory;
 mod names;
 mod node;
 mod problems;
+mod stores;
 mod whereabouts;
 
 use std::process::ExitCode;
@@ -21,7 +22,7 @@ use dataplane_proxy::worker::is_loopback;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
-pub(crate) use control_plane::STORE_FILE;
+pub(crate) use stores::STORE_FILE;
 
 use crate::observe::{self, Allocations, Look};
 use crate::settings::{Mode, Settings};

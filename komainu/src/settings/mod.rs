@@ -8,6 +8,7 @@ mod names;
 mod platform;
 mod shown;
 mod sources;
+mod store;
 #[cfg(test)]
 mod table_tests;
 mod written;
@@ -21,6 +22,7 @@ pub(crate) use listener::{ClientCertificates, Listener, ListenerProtocol, Listen
 pub(crate) use millis::Millis;
 pub(crate) use shown::show;
 pub(crate) use sources::load;
+pub(crate) use store::Store;
 
 /// Everything that can be set. The names in a file are these in camelCase; `admin.port` is `KOMAINU_ADMIN_PORT` in the
 /// environment and `--set admin.port=` on the command line.
@@ -38,6 +40,7 @@ pub(crate) struct Settings {
     pub(crate) proxy: Proxy,
     pub(crate) instance: Instance,
     pub(crate) cluster: Cluster,
+    pub(crate) store: Store,
     pub(crate) kubernetes: Kubernetes,
     pub(crate) log: Log,
 }
@@ -190,7 +193,7 @@ pub(crate) struct ClusterLeader {
     pub(crate) clients: Vec<ClusterClient>,
     /// How long what was encoded for workers is kept when nobody asks for it. Never a delay.
     pub(crate) cache_state_for: Millis,
-    /// How many leaders there are; of several only one with a shared store takes what is written by the admin API.
+    /// How many leaders there are; several take what is written by the admin API only if they have one store.
     #[serde(deserialize_with = "written::plain")]
     pub(crate) replicas: u32,
     /// Where other leaders find this one, to hand on what workers say.
@@ -358,6 +361,7 @@ impl Default for Settings {
             proxy: Proxy::default(),
             instance: Instance::default(),
             cluster: Cluster::default(),
+            store: Store::default(),
             kubernetes: Kubernetes::default(),
             log: Log::default(),
         }

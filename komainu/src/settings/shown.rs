@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::sources::{Loaded, leaf_keys, to_value};
 
 /// The last words of keys whose values nobody is shown.
-const SECRETS: [&str; 1] = ["clientSecret"];
+const SECRETS: [&str; 2] = ["clientSecret", "password"];
 
 /// One line per setting: `key = value`, and behind a `#` where it was written.
 pub(crate) fn show(loaded: &Loaded) -> String {
@@ -33,6 +33,8 @@ fn value(tree: &Value, key: &str) -> String {
     match value {
         Value::Null => "none".to_owned(),
         _ if is_secret => "***".to_owned(),
+        // A password may be in it.
+        Value::String(url) if key == "store.url" => operator_store::place(url),
         Value::String(text) => text.clone(),
         other => masked(other.clone()).to_string(),
     }
@@ -60,6 +62,8 @@ mod tests {
             "cluster.leader.clientSecret=hush",
             "otoroshi.cluster.leader.url=http://a:1",
             "listeners.0.port=81",
+            "store.url=redis://me:hush@a:6379/1",
+            "store.password=hush",
             "cluster.leader.clients.0.clientId=edge",
             "cluster.leader.clients.0.clientSecret=hush",
         ];
@@ -77,6 +81,8 @@ mod tests {
         has("cluster.leader.clientSecret", "***", "--set cluster.leader.clientSecret");
         has("cluster.leader.urls", "[\"http://a:1\"]", "--set otoroshi.cluster.leader.url");
         has("cluster.worker.timeout", "1s", "CLUSTER_WORKER_TIMEOUT");
+        has("store.url", "redis://a:6379/1", "--set store.url");
+        has("store.password", "***", "--set store.password");
         has("admin.port", "none", "default");
         assert!(line("listeners").ends_with("# --set listeners.0.port"));
         assert!(line("cluster.leader.clients").contains(r#""clientId":"edge","clientSecret":"***""#));

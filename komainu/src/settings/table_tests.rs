@@ -7,7 +7,7 @@ use super::{Settings, load};
 use crate::args::RunArguments;
 
 /// Another value than the default for each setting.
-const SAMPLES: [(&str, &str); 63] = [
+const SAMPLES: [(&str, &str); 71] = [
     ("resources", "folder"),
     ("dataDirectory", "data"),
     ("admin.address", "127.0.0.2"),
@@ -62,6 +62,14 @@ const SAMPLES: [(&str, &str); 63] = [
     ("cluster.worker.selector.namespaces.0", "shop"),
     ("cluster.worker.selector.labels.0", "team=shop"),
     ("cluster.worker.selector.tenants.0", "acme"),
+    ("store.url", "redis://a:6379/1"),
+    ("store.username", "me"),
+    ("store.password", "hush"),
+    ("store.tls.authorities", "ca.crt"),
+    ("store.tls.certificate", "a.crt"),
+    ("store.tls.key", "a.key"),
+    ("store.prefix", "gateway"),
+    ("store.pollEvery", "1s"),
     ("kubernetes.enabled", "true"),
     ("kubernetes.namespaces.0", "shop"),
     ("kubernetes.lease", "leader"),

@@ -17,14 +17,18 @@ pub enum StoreError {
     NotKept { owner: Owner },
     #[error("the state store {} is in use by another process: stop it, or give this one another file", path.display())]
     InUse { path: PathBuf },
+    /// The settings don't lead to a store; to try again doesn't help.
+    #[error("{0}")]
+    Misconfigured(String),
     #[error("the state store is unavailable: {reason}")]
     Unavailable { reason: String },
     #[error(
-        "the state store {} has schema {found}, and this version knows up to {supported}: \
-         start the version that wrote it, or a later one",
-        path.display()
+        "the state store {place} has schema {found}, and this version knows up to {supported}: \
+         start the version that wrote it, or a later one"
     )]
-    NewerSchema { path: PathBuf, found: u64, supported: u64 },
-    #[error("the state store {} is damaged: {reason}; restore it from a backup, or remove it to begin anew", path.display())]
-    Corrupt { path: PathBuf, reason: String },
+    NewerSchema { place: String, found: u64, supported: u64 },
+    #[error(
+        "the state store {place} is damaged: {reason}; restore it from a backup, or remove it to begin anew"
+    )]
+    Corrupt { place: String, reason: String },
 }

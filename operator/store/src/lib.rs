@@ -3,10 +3,15 @@
 //! It is a source of its own (objects written through the admin API) and the mirror of Kubernetes, from which a leader
 //! serves while the API server is away. Both kinds of objects live side by side, told apart by their owner.
 
+mod decide;
 mod embedded;
 mod error;
 mod object;
 mod observe;
+mod opening;
+mod postgres;
+mod redis;
+mod shared;
 mod store;
 #[cfg(feature = "suite")]
 pub mod suite;
@@ -16,5 +21,9 @@ pub use embedded::{EmbeddedSettings, EmbeddedStore, Renewed};
 pub use error::StoreError;
 pub use object::{Batch, ChangeSet, Changes, Committed, Draft, Expected, Listing, StoredObject, Write};
 pub use observe::view;
+pub use opening::{open_patiently, open_shared};
+pub use postgres::PostgresStore;
+pub use redis::RedisStore;
+pub use shared::{SharedSettings, StoreTls, place};
 pub use store::StateStore;
 pub use watch::watch_view;

@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use dataplane_snapshot::{Epoch, Key};
+use dataplane_snapshot::Key;
 use operator_core::Owner;
 use tokio::sync::watch;
 
@@ -7,16 +7,14 @@ use crate::{Batch, Changes, Committed, Draft, Expected, Listing, StoreError, Sto
 
 /// What every store promises:
 ///
-/// - One revision counter, raised in the transaction of the write; it never goes back within an epoch.
+/// - One revision counter, raised in the transaction of the write; it never goes back within an epoch. The epoch is in what
+///   was seen of [`Owner::Store`], from the beginning.
 /// - A batch is written completely or not at all, and an answer means that it is durable.
 /// - A write that changes nothing leaves revision and generation as they are.
 /// - [`StateStore::subscribe`] gives hints, which may be late, merged or lost; the truth is
 ///   [`StateStore::changes_since`], read at a hint, after each reconnect and now and then.
 #[async_trait]
 pub trait StateStore: Send + Sync {
-    /// One life of this store; it numbers the objects of [`Owner::Store`] and the files of its leader.
-    fn epoch(&self) -> Epoch;
-
     async fn get(&self, owner: Owner, key: &Key) -> Result<Option<StoredObject>, StoreError>;
 
     async fn list(&self, owner: Owner) -> Result<Listing, StoreError>;
@@ -25,9 +23,6 @@ pub trait StateStore: Send + Sync {
     async fn changes_since(&self, owner: Owner, revision: u64) -> Result<Changes, StoreError>;
 
     async fn commit(&self, batch: Batch) -> Result<Committed, StoreError>;
-
-    /// The next number for what the files source has read; never given twice within an epoch.
-    async fn next_file_revision(&self) -> Result<u64, StoreError>;
 
     /// A revision at which there may be something new.
     fn subscribe(&self) -> watch::Receiver<u64>;

@@ -97,7 +97,7 @@ fn a_newer_schema_is_refused() {
     transaction.commit().unwrap();
     drop(database);
     let error = open(&path).err().unwrap();
-    assert_eq!(error, StoreError::NewerSchema { path, found: 2, supported: 1 });
+    assert_eq!(error, StoreError::NewerSchema { place: path.display().to_string(), found: 2, supported: 1 });
     assert!(error.to_string().contains("start the version that wrote it, or a later one"), "{error}");
 }
 

@@ -31,7 +31,7 @@ pub(super) enum Refused {
     Foreign { key: Key, origin: Origin },
     #[error(
         "{0} leaders have a store each: write the object where its source is, as a custom resource for instance, or run one \
-         leader. Several on one store (Redis, PostgreSQL, Cassandra) are not supported yet"
+         leader, or give all of them one store by the setting store.url"
     )]
     NoSharedStore(u32),
     #[error("{0}")]

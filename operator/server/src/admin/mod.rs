@@ -40,7 +40,7 @@ const DEFAULT_TENANT: &str = "default";
 #[derive(Clone)]
 pub struct Admin {
     pub store: Arc<dyn StateStore>,
-    /// How many leaders there are, each with a store of its own; with more than one nothing is written.
+    /// How many leaders have a store of their own each; with more than one nothing is written.
     pub leaders: u32,
     pub planned: watch::Receiver<Option<Arc<Planned>>>,
     pub overviews: watch::Receiver<Overviews>,

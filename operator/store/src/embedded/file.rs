@@ -104,16 +104,21 @@ fn check_schema(path: &Path, database: &Database) -> Result<(), StoreError> {
     };
     match read().map_err(|error| explain(path, error))? {
         SCHEMA_VERSION => Ok(()),
-        0 => {
-            Err(StoreError::Corrupt { path: path.to_owned(), reason: "it has no schema version".to_owned() })
-        }
-        found => Err(StoreError::NewerSchema { path: path.to_owned(), found, supported: SCHEMA_VERSION }),
+        0 => Err(StoreError::Corrupt {
+            place: path.display().to_string(),
+            reason: "it has no schema version".to_owned(),
+        }),
+        found => Err(StoreError::NewerSchema {
+            place: path.display().to_string(),
+            found,
+            supported: SCHEMA_VERSION,
+        }),
     }
 }
 
 /// What an error of redb means to people.
 pub(super) fn explain(path: &Path, error: redb::Error) -> StoreError {
-    let corrupt = |reason: String| StoreError::Corrupt { path: path.to_owned(), reason };
+    let corrupt = |reason: String| StoreError::Corrupt { place: path.display().to_string(), reason };
     match error {
         redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => {
             StoreError::InUse { path: path.to_owned() }

@@ -65,6 +65,16 @@ impl EmbeddedStore {
         Ok(Self { inner: Arc::new(inner), turn: Arc::default() })
     }
 
+    /// One life of this store; it numbers its objects and the files of its leader.
+    pub fn epoch(&self) -> Epoch {
+        self.inner.epoch.clone()
+    }
+
+    /// The next number for what the files source has read; never given twice within an epoch.
+    pub async fn next_file_revision(&self) -> Result<u64, StoreError> {
+        self.write(|_, database| Ok(commit::next_file_revision(database)?)).await
+    }
+
     async fn read<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Database) -> Result<T, redb::Error> + Send + 'static,
@@ -130,10 +140,6 @@ async fn off_thread<T: Send + 'static>(
 
 #[async_trait]
 impl StateStore for EmbeddedStore {
-    fn epoch(&self) -> Epoch {
-        self.inner.epoch.clone()
-    }
-
     async fn get(&self, owner: Owner, key: &Key) -> Result<Option<StoredObject>, StoreError> {
         let key = key.clone();
         self.read(move |database| read::get(database, owner, &key)).await
@@ -158,10 +164,6 @@ impl StateStore for EmbeddedStore {
             Ok(committed)
         })
         .await
-    }
-
-    async fn next_file_revision(&self) -> Result<u64, StoreError> {
-        self.write(|_, database| Ok(commit::next_file_revision(database)?)).await
     }
 
     fn subscribe(&self) -> watch::Receiver<u64> {

@@ -2,11 +2,11 @@ use std::path::Path;
 
 use dataplane_snapshot::{Epoch, Key, Kind, SourceAsOf};
 use operator_core::Owner;
-use redb::{Database, ReadTransaction, ReadableDatabase as _};
+use redb::{Database, ReadTransaction, ReadableDatabase as _, ReadableTable};
 
 use super::file::explain;
 use super::tables::{
-    COUNTERS, DELETED, EPOCHS, FORGOTTEN, OBJECTS, REVISION, SEEN, WRITTEN, counter, key, object,
+    COUNTERS, DELETED, EPOCHS, FORGOTTEN, Name, OBJECTS, REVISION, SEEN, WRITTEN, counter, key, object,
 };
 use crate::{ChangeSet, Changes, Listing, StoreError, StoredObject};
 
@@ -15,11 +15,12 @@ pub(super) fn identity(path: &Path, database: &Database) -> Result<(Epoch, u64),
     let read = || -> Result<_, redb::Error> {
         let transaction = database.begin_read()?;
         let revision = counter(&transaction.open_table(COUNTERS)?, REVISION)?;
-        Ok((epoch(&transaction, Owner::Store)?, revision))
+        Ok((epoch(&transaction.open_table(EPOCHS)?, Owner::Store)?, revision))
     };
     let (epoch, revision) = read().map_err(|error| explain(path, error))?;
     let reason = || "it has no epoch".to_owned();
-    let epoch = epoch.ok_or_else(|| StoreError::Corrupt { path: path.to_owned(), reason: reason() })?;
+    let epoch =
+        epoch.ok_or_else(|| StoreError::Corrupt { place: path.display().to_string(), reason: reason() })?;
     Ok((epoch, revision))
 }
 
@@ -41,7 +42,7 @@ pub(super) fn list(database: &Database, owner: Owner) -> Result<Listing, redb::E
         }
         objects.push(object(owner, key(text)?, record.value())?);
     }
-    Ok(Listing { revision, as_of: as_of(&transaction, owner)?, objects })
+    Ok(Listing { revision, as_of: seen(&transaction, owner)?, objects })
 }
 
 pub(super) fn changes_since(database: &Database, owner: Owner, since: u64) -> Result<Changes, redb::Error> {
@@ -74,21 +75,31 @@ pub(super) fn changes_since(database: &Database, owner: Owner, since: u64) -> Re
             deleted.push(key(text)?);
         }
     }
-    let as_of = as_of(&transaction, owner)?;
+    let as_of = seen(&transaction, owner)?;
     Ok(Changes::Since(ChangeSet { revision, as_of, written, deleted }))
 }
 
-fn epoch(transaction: &ReadTransaction, owner: Owner) -> Result<Option<Epoch>, redb::Error> {
-    let epoch = transaction.open_table(EPOCHS)?.get(owner.as_str())?;
+fn epoch(
+    epochs: &impl ReadableTable<&'static str, (&'static str, u64)>,
+    owner: Owner,
+) -> Result<Option<Epoch>, redb::Error> {
+    let epoch = epochs.get(owner.as_str())?;
     Ok(epoch.map(|epoch| {
         let (id, created_at) = epoch.value();
         Epoch { id: id.to_owned(), created_at }
     }))
 }
 
-fn as_of(transaction: &ReadTransaction, owner: Owner) -> Result<Option<SourceAsOf>, redb::Error> {
-    let Some(epoch) = epoch(transaction, owner)? else { return Ok(None) };
-    let seen = transaction.open_table(SEEN)?;
+fn seen(transaction: &ReadTransaction, owner: Owner) -> Result<Option<SourceAsOf>, redb::Error> {
+    as_of(&transaction.open_table(EPOCHS)?, &transaction.open_table(SEEN)?, owner)
+}
+
+pub(super) fn as_of(
+    epochs: &impl ReadableTable<&'static str, (&'static str, u64)>,
+    seen: &impl ReadableTable<Name, u64>,
+    owner: Owner,
+) -> Result<Option<SourceAsOf>, redb::Error> {
+    let Some(epoch) = epoch(epochs, owner)? else { return Ok(None) };
     let mut as_of = SourceAsOf { epoch, revisions: Default::default() };
     for kind in Kind::ALL {
         if let Some(revision) = seen.get((owner.as_str(), kind.as_str()))? {

@@ -15,14 +15,14 @@ kill "$reader" 2>/dev/null
 "#;
 
 /// A server that is killed when it is dropped.
-pub(super) struct Process {
+pub(crate) struct Process {
     shell: Child,
     log: PathBuf,
 }
 
 impl Process {
     /// Starts `program`; what it prints goes into the file `log`.
-    pub(super) fn start(program: PathBuf, arguments: &[String], log: PathBuf) -> anyhow::Result<Self> {
+    pub(crate) fn start(program: PathBuf, arguments: &[String], log: PathBuf) -> anyhow::Result<Self> {
         let output = File::create(&log).with_context(|| format!("can't write {}", log.display()))?;
         let shell = Command::new("sh")
             .args(["-c", UNTIL_INPUT_ENDS, "sh"])
@@ -36,12 +36,12 @@ impl Process {
         Ok(Self { shell, log })
     }
 
-    pub(super) fn has_ended(&mut self) -> bool {
+    pub(crate) fn has_ended(&mut self) -> bool {
         !matches!(self.shell.try_wait(), Ok(None))
     }
 
     /// All that it has printed so far.
-    pub(super) fn printed(&self) -> String {
+    pub(crate) fn printed(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 }

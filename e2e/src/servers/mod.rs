@@ -1,0 +1,81 @@
+//! The servers on which a state store can be, as they are in production: with a password, on a disk, killed and started again.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a harness: what fails here fails the test, and its output is for whoever reads the test"
+)]
+
+mod postgres;
+mod process;
+mod redis;
+
+use std::net::TcpStream;
+use std::sync::Mutex;
+
+use tempfile::TempDir;
+
+pub(crate) use process::Process;
+
+use crate::process::{free_port, until};
+
+/// The password of all of them.
+const PASSWORD: &str = "e2e-hush";
+
+/// A server with a folder and a port of its own. It ends when this is dropped, and at the latest with the test's process.
+pub struct Server {
+    name: &'static str,
+    command: Vec<String>,
+    url: String,
+    port: u16,
+    folder: TempDir,
+    process: Mutex<Option<Process>>,
+}
+
+impl Server {
+    fn new(name: &'static str, folder: TempDir, port: u16, url: String, command: Vec<String>) -> Self {
+        let server = Self { name, command, url, port, folder, process: Mutex::default() };
+        server.start();
+        server
+    }
+
+    /// Where it is, with user and password.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// SIGKILL: nothing is flushed, nobody is told.
+    pub fn kill(&self) {
+        self.process.lock().expect("the process").take();
+    }
+
+    /// Starts it, on the same port and with what is on its disk, and waits until it listens.
+    pub fn start(&self) {
+        let log = self.folder.path().join(format!("{}.log", self.name));
+        let launch = || {
+            let (program, arguments) = self.command.split_first().expect("a command");
+            Process::start(program.into(), arguments, log.clone()).expect("start a server")
+        };
+        let mut process = launch();
+        until(&format!("{} listens", self.name), || {
+            if process.has_ended() {
+                // What was killed may still hold its port or its memory.
+                eprintln!("{} ended, once more: {}", self.name, process.printed());
+                process = launch();
+                std::thread::sleep(std::time::Duration::from_millis(50));
+            }
+            TcpStream::connect(("127.0.0.1", self.port)).ok()
+        });
+        *self.process.lock().expect("the process") = Some(process);
+    }
+}
+
+fn installed(program: &str, package: &str) {
+    let found = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).exists()));
+    assert!(found || program.starts_with('/'), "{program} is missing: apt-get install {package}");
+}

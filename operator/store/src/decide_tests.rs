@@ -1,0 +1,112 @@
+use dataplane_snapshot::Kind;
+
+use super::*;
+
+fn key(name: &str) -> Key {
+    Key::new(Kind::Backend, "default", name)
+}
+
+fn epoch(id: &str) -> Epoch {
+    Epoch { id: id.to_owned(), created_at: 1 }
+}
+
+fn object(name: &str, revision: u64, spec: &str) -> StoredObject {
+    StoredObject {
+        owner: Owner::Store,
+        key: key(name),
+        generation: i64::try_from(revision).unwrap(),
+        revision,
+        labels: BTreeMap::new(),
+        spec: spec.into(),
+    }
+}
+
+fn known(revision: u64, objects: impl IntoIterator<Item = StoredObject>) -> Known {
+    let as_of = SourceAsOf { epoch: epoch("store"), revisions: BTreeMap::new() };
+    let objects = objects.into_iter().map(|object| (object.key.clone(), object)).collect();
+    Known { epoch: epoch("store"), revision, as_of: Some(as_of), objects }
+}
+
+fn put(name: &str, spec: &str) -> Write {
+    let draft = Draft { generation: None, labels: BTreeMap::new(), spec: spec.into() };
+    Write { key: key(name), expected: Expected::Any, draft: Some(draft) }
+}
+
+fn delete(name: &str) -> Write {
+    Write { key: key(name), expected: Expected::Any, draft: None }
+}
+
+fn batch(writes: Vec<Write>) -> Batch {
+    Batch { owner: Owner::Store, writes, as_of: None }
+}
+
+#[test]
+fn a_key_that_is_written_twice_has_one_last_state() {
+    let writes = vec![put("a", "1"), delete("a"), put("a", "2"), put("b", "1"), delete("b")];
+    let outcome = decide(&batch(writes), known(7, [object("a", 3, "0")])).unwrap();
+    assert_eq!(outcome.committed.revision, 12);
+    assert_eq!(outcome.written().collect::<Vec<_>>(), [&object("a", 10, "2")]);
+    assert_eq!(outcome.deleted().collect::<Vec<_>>(), [(&key("b"), 12)]);
+    assert_eq!(outcome.changes[&key("a")].before, Some(3), "what the store has to replace");
+    assert_eq!(outcome.changes[&key("b")].before, None);
+    let answers: Vec<_> = outcome
+        .committed
+        .objects
+        .iter()
+        .map(|object| object.as_ref().map(|object| object.revision))
+        .collect();
+    assert_eq!(answers, [Some(8), None, Some(10), Some(11), None]);
+}
+
+#[test]
+fn what_changes_nothing_is_idle() {
+    let outcome = decide(&batch(vec![put("a", "0"), delete("b")]), known(7, [object("a", 3, "0")])).unwrap();
+    assert!(outcome.is_idle(), "{outcome:?}");
+    assert_eq!(outcome.committed.revision, 7);
+    assert_eq!(outcome.committed.objects, [Some(object("a", 3, "0")), None]);
+}
+
+#[test]
+fn labels_and_a_given_generation_are_changes_too() {
+    for change in [
+        Draft { generation: Some(9), labels: BTreeMap::new(), spec: "0".into() },
+        Draft { generation: None, labels: [("a".into(), "b".into())].into(), spec: "0".into() },
+    ] {
+        let write = Write { key: key("a"), expected: Expected::Revision(3), draft: Some(change) };
+        let outcome = decide(&batch(vec![write]), known(7, [object("a", 3, "0")])).unwrap();
+        assert_eq!(outcome.committed.revision, 8);
+    }
+}
+
+#[test]
+fn one_refused_write_refuses_all() {
+    let last = Write { expected: Expected::Absent, ..put("b", "1") };
+    let refused = decide(&batch(vec![put("a", "1"), put("b", "1"), last]), known(7, []));
+    assert_eq!(refused, Err(StoreError::Exists { key: key("b") }), "it sees the write before it");
+}
+
+#[test]
+fn a_mirror_says_how_much_was_seen() {
+    let as_of =
+        |id: &str, kind, revision| SourceAsOf { epoch: epoch(id), revisions: [(kind, revision)].into() };
+    let mirror = |as_of| Batch { owner: Owner::Kubernetes, writes: Vec::new(), as_of: Some(as_of) };
+    let nothing = Known { as_of: None, ..known(7, []) };
+    let first = decide(&mirror(as_of("a", Kind::Backend, 5)), nothing.clone()).unwrap();
+    assert_eq!((first.as_of.as_ref(), first.committed.revision), (Some(&as_of("a", Kind::Backend, 5)), 8));
+
+    let after = Known { as_of: first.as_of, ..nothing };
+    let other_kind = decide(&mirror(as_of("a", Kind::Route, 6)), after.clone()).unwrap().as_of.unwrap();
+    assert_eq!(other_kind.revisions, [(Kind::Backend, 5), (Kind::Route, 6)].into());
+    assert!(decide(&mirror(as_of("a", Kind::Backend, 5)), after.clone()).unwrap().is_idle());
+    let anew = decide(&mirror(as_of("b", Kind::Route, 1)), after).unwrap().as_of.unwrap();
+    assert_eq!(anew, as_of("b", Kind::Route, 1), "what was seen of another life doesn't count");
+}
+
+#[test]
+fn own_objects_count_by_kind() {
+    let route = Write { key: Key::new(Kind::Route, "default", "r"), ..put("r", "1") };
+    let outcome = decide(&batch(vec![put("a", "0"), route]), known(7, [object("a", 3, "0")])).unwrap();
+    assert_eq!(outcome.as_of.unwrap().revisions, [(Kind::Route, 8)].into());
+    let deleted = decide(&batch(vec![delete("a")]), known(7, [object("a", 3, "0")])).unwrap();
+    assert_eq!(deleted.as_of.unwrap().revisions, [(Kind::Backend, 8)].into());
+}

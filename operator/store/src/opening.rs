@@ -1,0 +1,121 @@
+//! Stores on servers, by their URL. A leader starts also while the server is away: until it is there all calls fail, and what
+//! needs the store waits.
+
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dataplane_snapshot::Key;
+use operator_core::Owner;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use crate::shared::SharedSettings;
+use crate::{
+    Batch, Changes, Committed, Listing, PostgresStore, RedisStore, StateStore, StoreError, StoredObject,
+};
+
+/// How long after a failure it is tried again, and at most; doubled from one to the next.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// Opens the store that the settings lead to, or makes it.
+pub async fn open_shared(settings: &SharedSettings) -> Result<Arc<dyn StateStore>, StoreError> {
+    match settings.url.split_once("://").map(|(scheme, _)| scheme) {
+        Some("redis" | "rediss") => Ok(Arc::new(RedisStore::open(settings).await?)),
+        Some("postgresql" | "postgres") => Ok(Arc::new(PostgresStore::open(settings).await?)),
+        _ => Err(StoreError::Misconfigured(
+            "setting store.url: it begins with redis://, rediss:// (TLS) or postgresql://, and goes on with \
+             host:port/database"
+                .to_owned(),
+        )),
+    }
+}
+
+/// The same, but a server that is away is no error: it is tried until it is there. What the settings can't lead to is one.
+pub async fn open_patiently(settings: SharedSettings) -> Result<Arc<dyn StateStore>, StoreError> {
+    let reason = match open_shared(&settings).await {
+        Ok(store) => return Ok(store),
+        Err(StoreError::Unavailable { reason }) => reason,
+        Err(error) => return Err(error),
+    };
+    tracing::warn!("the state store isn't available, and is tried again until it is: {reason}");
+    let opening = Arc::new(OpeningStore::new(reason));
+    tokio::spawn(keep_opening(settings, Arc::downgrade(&opening)));
+    Ok(opening)
+}
+
+struct OpeningStore {
+    opened: OnceLock<Arc<dyn StateStore>>,
+    reason: RwLock<String>,
+    hints: watch::Sender<u64>,
+}
+
+impl OpeningStore {
+    fn new(reason: String) -> Self {
+        Self { opened: OnceLock::new(), reason: RwLock::new(reason), hints: watch::Sender::new(0) }
+    }
+
+    fn store(&self) -> Result<&Arc<dyn StateStore>, StoreError> {
+        self.opened.get().ok_or_else(|| {
+            let reason = self.reason.read().unwrap_or_else(PoisonError::into_inner).clone();
+            StoreError::Unavailable { reason }
+        })
+    }
+}
+
+/// Until it is open, and then passes its hints on; or until nobody wants it any more.
+async fn keep_opening(settings: SharedSettings, wanted: std::sync::Weak<OpeningStore>) {
+    let mut pause = PAUSE.0;
+    let mut hints = loop {
+        sleep(pause).await;
+        pause = (pause * 2).min(PAUSE.1);
+        let result = open_shared(&settings).await;
+        let Some(opening) = wanted.upgrade() else { return };
+        match result {
+            Ok(store) => {
+                tracing::info!("the state store is available");
+                let hints = store.subscribe();
+                // Nobody else sets it.
+                let _ = opening.opened.set(store);
+                opening.hints.send_modify(|_| {});
+                break hints;
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the state store isn't available yet");
+                let reason = match error {
+                    StoreError::Unavailable { reason } => reason,
+                    error => error.to_string(),
+                };
+                *opening.reason.write().unwrap_or_else(PoisonError::into_inner) = reason;
+            }
+        }
+    };
+    while hints.changed().await.is_ok() {
+        let hint = *hints.borrow_and_update();
+        let Some(opening) = wanted.upgrade() else { return };
+        opening.hints.send_replace(hint);
+    }
+}
+
+#[async_trait]
+impl StateStore for OpeningStore {
+    async fn get(&self, owner: Owner, key: &Key) -> Result<Option<StoredObject>, StoreError> {
+        self.store()?.get(owner, key).await
+    }
+
+    async fn list(&self, owner: Owner) -> Result<Listing, StoreError> {
+        self.store()?.list(owner).await
+    }
+
+    async fn changes_since(&self, owner: Owner, revision: u64) -> Result<Changes, StoreError> {
+        self.store()?.changes_since(owner, revision).await
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
+        self.store()?.commit(batch).await
+    }
+
+    fn subscribe(&self) -> watch::Receiver<u64> {
+        self.hints.subscribe()
+    }
+}

@@ -1,0 +1,112 @@
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgSslMode};
+use sqlx::{Executor as _, Row as _};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::statements;
+use crate::StoreError;
+use crate::shared::{SharedSettings, place};
+
+/// One that listens, one that writes, and a few that read.
+const CONNECTIONS: u32 = 5;
+/// How long a call waits for a connection.
+pub(super) const ACQUIRE: Duration = Duration::from_secs(3);
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// Connections that are made when they are needed.
+pub(super) fn pool(settings: &SharedSettings) -> Result<PgPool, StoreError> {
+    let schema = settings.prefix.clone();
+    let pool = PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(ACQUIRE)
+        .after_connect(move |connection, _| {
+            let schema = schema.clone();
+            Box::pin(async move {
+                connection.execute(sqlx::query(statements::PREPARE).bind(schema)).await.map(drop)
+            })
+        })
+        .connect_lazy_with(options(settings)?);
+    Ok(pool)
+}
+
+fn options(settings: &SharedSettings) -> Result<PgConnectOptions, StoreError> {
+    let wrong = |error: sqlx::Error| {
+        StoreError::Misconfigured(format!("setting store.url: {}: {error}", place(&settings.url)))
+    };
+    let mut options = PgConnectOptions::from_str(&settings.url).map_err(wrong)?.application_name("komainu");
+    if let Some(name) = &settings.username {
+        options = options.username(name);
+    }
+    if let Some(password) = &settings.password {
+        options = options.password(password);
+    }
+    if let Some(authorities) = settings.tls.read_authorities()? {
+        // Who names the authorities wants the server to be checked, unless the URL asks for even more or for less.
+        if matches!(options.get_ssl_mode(), PgSslMode::Prefer | PgSslMode::Allow) {
+            options = options.ssl_mode(PgSslMode::VerifyFull);
+        }
+        options = options.ssl_root_cert_from_pem(authorities);
+    }
+    if let Some((certificate, key)) = settings.tls.read_certificate()? {
+        options = options.ssl_client_cert_from_pem(certificate).ssl_client_key_from_pem(key);
+    }
+    Ok(options)
+}
+
+/// Passes on the revisions that are told in `channel`, for ever. What was told while there was no connection is lost, so a
+/// new one is a hint, too.
+pub(super) async fn follow(pool: PgPool, channel: String, hints: watch::Sender<u64>) {
+    let mut pause = PAUSE.0;
+    loop {
+        if let Err(error) = listen(&pool, &channel, &hints, &mut pause).await {
+            tracing::debug!(%error, "the state store gives no hints");
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(PAUSE.1);
+    }
+}
+
+async fn listen(
+    pool: &PgPool,
+    channel: &str,
+    hints: &watch::Sender<u64>,
+    pause: &mut Duration,
+) -> Result<(), sqlx::Error> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.listen(channel).await?;
+    loop {
+        *pause = PAUSE.0;
+        hints.send_modify(|_| {});
+        while let Some(told) = listener.try_recv().await? {
+            let revision = told.payload().parse().unwrap_or_default();
+            hints.send_modify(|hint| *hint = u64::max(revision, *hint));
+        }
+    }
+}
+
+/// Says in the log what the server's settings take away from what the store promises.
+pub(super) async fn warn_if_weak(pool: &PgPool, place: &str) {
+    let ask = "SELECT current_setting('fsync') = 'off', current_setting('full_page_writes') = 'off',
+        pg_is_in_recovery()";
+    match pool.fetch_one(ask).await {
+        Ok(row) => {
+            let is = |at: usize| row.try_get::<bool, _>(at).unwrap_or(false);
+            if is(0) || is(1) {
+                tracing::warn!(
+                    "the state store {place} promises less: a crash of its machine may damage it; set `fsync on` and `full_page_writes on`"
+                );
+            }
+            if is(2) {
+                tracing::warn!(
+                    "the state store {place} is a standby, which takes no writes; give the primary"
+                );
+            }
+        }
+        Err(error) => {
+            tracing::info!(%error, "whether the state store keeps what it acknowledges can't be seen")
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The store on a Redis server, which several leaders may share.
+
+mod connection;
+mod durability;
+mod hints;
+mod names;
+mod scripts;
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use async_trait::async_trait;
+use dataplane_snapshot::{Epoch, Key, SourceAsOf};
+use operator_core::Owner;
+use redis::aio::MultiplexedConnection;
+use redis::{RedisResult, Script};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use connection::Connection;
+use names::Names;
+
+use crate::decide::{Known, Outcome, decide};
+use crate::shared::{self, SCHEMA_VERSION, SharedSettings};
+use crate::{Batch, ChangeSet, Changes, Committed, Listing, StateStore, StoreError, StoredObject};
+
+static COMMIT: LazyLock<Script> = LazyLock::new(|| Script::new(scripts::COMMIT));
+static CHANGES: LazyLock<Script> = LazyLock::new(|| Script::new(scripts::CHANGES));
+static OPEN: LazyLock<Script> = LazyLock::new(|| Script::new(scripts::OPEN));
+
+/// Objects and counters under keys that begin with the prefix. What decides over a write is read, and the write happens in
+/// a script only if the revision is still the same then; so a write is one step, whoever else writes.
+///
+/// An acknowledged write survives a crash if the server has `appendonly yes` and `appendfsync always`.
+pub struct RedisStore {
+    connection: Connection,
+    names: Names,
+    deletions: u64,
+    epoch: Epoch,
+    hints: watch::Sender<u64>,
+    /// One writer at a time, so that only those of other processes are in the way.
+    turn: tokio::sync::Mutex<()>,
+    listening: AbortHandle,
+}
+
+/// Epoch, revision, and what was seen of an owner.
+type Head = (Option<String>, Option<u64>, Option<String>);
+
+impl RedisStore {
+    /// Opens the store, or makes it. Needs a running tokio runtime, as it listens from then on.
+    pub async fn open(settings: &SharedSettings) -> Result<Self, StoreError> {
+        let connection = Connection::new(settings)?;
+        let names = Names::new(&settings.prefix);
+        let epoch = shared::first_epoch();
+        let nothing = SourceAsOf { epoch: epoch.clone(), revisions: BTreeMap::new() };
+        let mut call = OPEN.key(&names.all(Owner::Store));
+        call.arg(SCHEMA_VERSION).arg(shared::epoch_text(&epoch)).arg(shared::as_of_text(&nothing));
+        let (schema, epoch, revision): (Option<u64>, Option<String>, Option<u64>) =
+            connection.with(async |redis| call.invoke_async(redis).await).await?;
+        let place = || connection.place().to_owned();
+        let corrupt = |reason: &str| StoreError::Corrupt { place: place(), reason: reason.to_owned() };
+        let found = schema.ok_or_else(|| corrupt("it has no schema version"))?;
+        if found > SCHEMA_VERSION {
+            return Err(StoreError::NewerSchema { place: place(), found, supported: SCHEMA_VERSION });
+        }
+        let epoch = epoch.as_deref().and_then(shared::epoch).ok_or_else(|| corrupt("it has no epoch"))?;
+        durability::warn_if_weak(&connection).await;
+        let hints = watch::Sender::new(revision.unwrap_or_default());
+        let follow = hints::follow(connection.client().clone(), names.channel(), hints.clone());
+        let listening = tokio::spawn(follow).abort_handle();
+        let deletions = settings.deletions;
+        Ok(Self { connection, names, deletions, epoch, hints, turn: Default::default(), listening })
+    }
+
+    /// What a head says, if it is this store's.
+    fn read_head(&self, owner: Owner, head: Head) -> Result<(u64, Option<SourceAsOf>), StoreError> {
+        let (epoch, revision, seen) = head;
+        if epoch.as_deref() != Some(&*shared::epoch_text(&self.epoch)) {
+            return Err(self.replaced());
+        }
+        let revision = revision.ok_or_else(|| self.corrupt("it has no revision".to_owned()))?;
+        let unreadable = || self.corrupt(format!("what was seen of {owner} can't be read"));
+        let as_of = seen.map(|text| shared::as_of(&text).ok_or_else(unreadable)).transpose()?;
+        Ok((revision, as_of))
+    }
+
+    fn replaced(&self) -> StoreError {
+        StoreError::Unavailable {
+            reason: format!(
+                "{} has another store now, or none: restore it, or restart to go on with what is there",
+                self.connection.place()
+            ),
+        }
+    }
+
+    fn corrupt(&self, reason: String) -> StoreError {
+        StoreError::Corrupt { place: self.connection.place().to_owned(), reason }
+    }
+
+    fn object(&self, owner: Owner, key: Key, record: &str) -> Result<StoredObject, StoreError> {
+        let unreadable = || self.corrupt(format!("{key} of {owner} can't be read"));
+        shared::record(owner, key.clone(), record).ok_or_else(unreadable)
+    }
+
+    fn key(&self, text: &str) -> Result<Key, StoreError> {
+        text.parse().map_err(|error| self.corrupt(format!("{error}")))
+    }
+
+    async fn known(&self, batch: &Batch) -> Result<Known, StoreError> {
+        let owner = batch.owner;
+        let texts: Vec<_> = batch.writes.iter().map(|write| write.key.to_string()).collect();
+        let read = async |redis: &mut MultiplexedConnection| {
+            let mut pipe = redis::pipe();
+            self.ask_head(pipe.atomic(), owner);
+            if texts.is_empty() {
+                let (head,): (Head,) = pipe.query_async(redis).await?;
+                return Ok((head, Vec::new()));
+            }
+            pipe.cmd("HMGET").arg(self.names.objects(owner)).arg(&texts);
+            pipe.query_async::<(Head, Vec<Option<String>>)>(redis).await
+        };
+        let (head, records) = self.connection.with(read).await?;
+        let (revision, as_of) = self.read_head(owner, head)?;
+        let mut objects = BTreeMap::new();
+        for (write, record) in batch.writes.iter().zip(records) {
+            if let Some(record) = record {
+                objects.insert(write.key.clone(), self.object(owner, write.key.clone(), &record)?);
+            }
+        }
+        Ok(Known { epoch: self.epoch.clone(), revision, as_of, objects })
+    }
+
+    fn ask_head(&self, pipe: &mut redis::Pipeline, owner: Owner) {
+        pipe.cmd("HMGET").arg(self.names.head()).arg("epoch").arg("revision").arg(Names::seen(owner));
+    }
+
+    /// Whether it was written; not if another writer was faster.
+    async fn write(&self, owner: Owner, before: u64, outcome: &Outcome) -> Result<bool, StoreError> {
+        let mut call = COMMIT.key(&self.names.all(owner));
+        call.arg(shared::epoch_text(&self.epoch)).arg(before).arg(outcome.committed.revision);
+        call.arg(Names::seen(owner)).arg(Names::forgotten(owner));
+        call.arg(outcome.as_of.as_ref().map(shared::as_of_text).unwrap_or_default());
+        call.arg(self.deletions).arg(self.names.channel()).arg(outcome.written().count());
+        for object in outcome.written() {
+            call.arg(object.key.to_string()).arg(object.revision).arg(shared::record_text(object));
+        }
+        for (key, revision) in outcome.deleted() {
+            call.arg(key.to_string()).arg(revision);
+        }
+        match self.connection.with(async |redis| call.invoke_async::<i64>(redis).await).await? {
+            1 => Ok(true),
+            0 => Ok(false),
+            _ => Err(self.replaced()),
+        }
+    }
+}
+
+impl Drop for RedisStore {
+    fn drop(&mut self) {
+        self.listening.abort();
+    }
+}
+
+#[async_trait]
+impl StateStore for RedisStore {
+    async fn get(&self, owner: Owner, key: &Key) -> Result<Option<StoredObject>, StoreError> {
+        let read = async |redis: &mut MultiplexedConnection| -> RedisResult<(Head, Option<String>)> {
+            let mut pipe = redis::pipe();
+            self.ask_head(pipe.atomic(), owner);
+            pipe.cmd("HGET").arg(self.names.objects(owner)).arg(key.to_string());
+            pipe.query_async(redis).await
+        };
+        let (head, record) = self.connection.with(read).await?;
+        self.read_head(owner, head)?;
+        record.map(|record| self.object(owner, key.clone(), &record)).transpose()
+    }
+
+    async fn list(&self, owner: Owner) -> Result<Listing, StoreError> {
+        let read = async |redis: &mut MultiplexedConnection| -> RedisResult<(Head, Vec<(String, String)>)> {
+            let mut pipe = redis::pipe();
+            self.ask_head(pipe.atomic(), owner);
+            pipe.cmd("HGETALL").arg(self.names.objects(owner));
+            pipe.query_async(redis).await
+        };
+        let (head, records) = self.connection.with(read).await?;
+        let (revision, as_of) = self.read_head(owner, head)?;
+        let object = |(key, record): &(String, String)| self.object(owner, self.key(key)?, record);
+        let mut objects: Vec<_> = records.iter().map(object).collect::<Result<_, _>>()?;
+        objects.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+        Ok(Listing { revision, as_of, objects })
+    }
+
+    async fn changes_since(&self, owner: Owner, since: u64) -> Result<Changes, StoreError> {
+        type Answer = (
+            (Option<String>, Option<u64>, Option<String>, Option<u64>),
+            Vec<String>,
+            Vec<String>,
+            Vec<String>,
+        );
+        let mut call = CHANGES.key(&self.names.all(owner));
+        call.arg(format!("({since}")).arg(Names::seen(owner)).arg(Names::forgotten(owner));
+        let (head, keys, records, deleted): Answer =
+            self.connection.with(async |redis| call.invoke_async(redis).await).await?;
+        let (epoch, revision, seen, forgotten) = head;
+        let (revision, as_of) = self.read_head(owner, (epoch, revision, seen))?;
+        if since > revision || since < forgotten.unwrap_or_default() {
+            return Ok(Changes::TooOld);
+        }
+        let object = |(key, record): (&String, &String)| self.object(owner, self.key(key)?, record);
+        let written = keys.iter().zip(&records).map(object).collect::<Result<_, _>>()?;
+        let deleted = deleted.iter().map(|key| self.key(key)).collect::<Result<_, _>>()?;
+        Ok(Changes::Since(ChangeSet { revision, as_of, written, deleted }))
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
+        let _turn = self.turn.lock().await;
+        loop {
+            let known = self.known(&batch).await?;
+            let before = known.revision;
+            let outcome = decide(&batch, known)?;
+            if outcome.is_idle() {
+                return Ok(outcome.committed);
+            }
+            // Somebody wrote meanwhile, so all of them together get on.
+            if self.write(batch.owner, before, &outcome).await? {
+                let revision = outcome.committed.revision;
+                self.hints.send_modify(|hint| *hint = revision.max(*hint));
+                return Ok(outcome.committed);
+            }
+        }
+    }
+
+    fn subscribe(&self) -> watch::Receiver<u64> {
+        self.hints.subscribe()
+    }
+}

@@ -1,0 +1,43 @@
+use operator_core::Owner;
+
+/// The keys of one store. The braces keep them on one node of a Redis Cluster, as a script needs.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    prefix: String,
+}
+
+impl Names {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self { prefix: format!("{{{prefix}}}") }
+    }
+
+    /// A hash: schema, epoch, revision, and per owner what was seen and until when deletions are forgotten.
+    pub(super) fn head(&self) -> String {
+        format!("{}:head", self.prefix)
+    }
+
+    /// A hash from key to record.
+    pub(super) fn objects(&self, owner: Owner) -> String {
+        format!("{}:objects:{owner}", self.prefix)
+    }
+
+    /// What the scripts work on: the head, the objects, and two sorted sets of keys by the revision of the last change, one
+    /// of those that exist, one of those that are deleted.
+    pub(super) fn all(&self, owner: Owner) -> [String; 4] {
+        let set = |what: &str| format!("{}:{what}:{owner}", self.prefix);
+        [self.head(), self.objects(owner), set("written"), set("deleted")]
+    }
+
+    /// Where the revision after each write is told.
+    pub(super) fn channel(&self) -> String {
+        format!("{}:revisions", self.prefix)
+    }
+
+    pub(super) fn seen(owner: Owner) -> String {
+        format!("seen:{owner}")
+    }
+
+    pub(super) fn forgotten(owner: Owner) -> String {
+        format!("forgotten:{owner}")
+    }
+}
