@@ -6,6 +6,7 @@
     reason = "a harness: what fails here fails the test, and its output is for whoever reads the test"
 )]
 
+mod cassandra;
 mod postgres;
 mod process;
 mod redis;

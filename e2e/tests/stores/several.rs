@@ -6,7 +6,7 @@ use e2e::process::{CREDENTIALS, Gateway, Load, Program, figure, get, request, un
 use e2e::servers::Server;
 use serde_json::json;
 
-use crate::kinds::{POSTGRES, REDIS, fresh};
+use crate::kinds::{CASSANDRA, POSTGRES, REDIS, fresh, ready};
 
 /// Two upstreams, and processes that share a store.
 struct Site {
@@ -123,6 +123,11 @@ fn leaders_share_a_postgres() {
 }
 
 #[test]
+fn leaders_share_a_cassandra() {
+    leaders_share_a_store(&CASSANDRA, "cassandra");
+}
+
+#[test]
 fn what_is_written_on_one_standalone_is_live_on_the_others() {
     let site = Site::on(&REDIS);
     let all =
@@ -203,10 +208,15 @@ fn a_store_that_is_down_takes_no_writes(server: &Server) {
 
 #[test]
 fn without_redis_there_are_no_writes_and_all_else() {
-    a_store_that_is_down_takes_no_writes(&Server::redis());
+    a_store_that_is_down_takes_no_writes(&ready(Server::redis()));
 }
 
 #[test]
 fn without_postgres_there_are_no_writes_and_all_else() {
-    a_store_that_is_down_takes_no_writes(&Server::postgres());
+    a_store_that_is_down_takes_no_writes(&ready(Server::postgres()));
+}
+
+#[test]
+fn without_cassandra_there_are_no_writes_and_all_else() {
+    a_store_that_is_down_takes_no_writes(&ready(Server::cassandra()));
 }

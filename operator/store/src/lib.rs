@@ -3,6 +3,7 @@
 //! It is a source of its own (objects written through the admin API) and the mirror of Kubernetes, from which a leader
 //! serves while the API server is away. Both kinds of objects live side by side, told apart by their owner.
 
+mod cassandra;
 mod decide;
 mod embedded;
 mod error;
@@ -17,6 +18,7 @@ mod store;
 pub mod suite;
 mod watch;
 
+pub use cassandra::CassandraStore;
 pub use embedded::{EmbeddedSettings, EmbeddedStore, Renewed};
 pub use error::StoreError;
 pub use object::{Batch, ChangeSet, Changes, Committed, Draft, Expected, Listing, StoredObject, Write};

@@ -12,7 +12,8 @@ use tokio::time::sleep;
 
 use crate::shared::SharedSettings;
 use crate::{
-    Batch, Changes, Committed, Listing, PostgresStore, RedisStore, StateStore, StoreError, StoredObject,
+    Batch, CassandraStore, Changes, Committed, Listing, PostgresStore, RedisStore, StateStore, StoreError,
+    StoredObject,
 };
 
 /// How long after a failure it is tried again, and at most; doubled from one to the next.
@@ -23,8 +24,9 @@ pub async fn open_shared(settings: &SharedSettings) -> Result<Arc<dyn StateStore
     match settings.url.split_once("://").map(|(scheme, _)| scheme) {
         Some("redis" | "rediss") => Ok(Arc::new(RedisStore::open(settings).await?)),
         Some("postgresql" | "postgres") => Ok(Arc::new(PostgresStore::open(settings).await?)),
+        Some("cassandra") => Ok(Arc::new(CassandraStore::open(settings).await?)),
         _ => Err(StoreError::Misconfigured(
-            "setting store.url: it begins with redis://, rediss:// (TLS) or postgresql://, and goes on with \
+            "setting store.url: it begins with redis://, rediss:// (TLS), postgresql:// or cassandra://, and goes on with \
              host:port/database"
                 .to_owned(),
         )),

@@ -85,6 +85,24 @@ pub fn place(url: &str) -> String {
     format!("{scheme}://{rest}")
 }
 
+/// Of a store that was there when it was opened.
+pub(crate) fn replaced(place: &str) -> StoreError {
+    StoreError::Unavailable {
+        reason: format!(
+            "{place} has another store now, or none: restore it, or restart to go on with what is there"
+        ),
+    }
+}
+
+/// Some servers have no unsigned numbers; ours never come near the limit.
+pub(crate) fn column(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn number(column: i64) -> u64 {
+    u64::try_from(column).unwrap_or_default()
+}
+
 /// The epoch of a store that is made now.
 pub(crate) fn first_epoch() -> Epoch {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -58,7 +58,6 @@ mod tests {
 
     use super::super::EmbeddedSettings;
     use super::*;
-    use crate::StateStore as _;
 
     #[tokio::test]
     async fn what_is_in_it_stays_and_is_newer_than_all_before() {

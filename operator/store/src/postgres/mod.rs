@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::decide::{Known, Outcome, decide};
-use crate::shared::{self, SCHEMA_VERSION, SharedSettings};
+use crate::shared::{self, SCHEMA_VERSION, SharedSettings, column, number};
 use crate::{Batch, ChangeSet, Changes, Committed, Listing, StateStore, StoreError, StoredObject};
 
 /// Writers lock the one row of the head, so that a revision is seen only when all before it are.
@@ -73,17 +73,8 @@ impl PostgresStore {
         StoreError::Corrupt { place: self.place.clone(), reason }
     }
 
-    fn replaced(&self) -> StoreError {
-        StoreError::Unavailable {
-            reason: format!(
-                "{} has another store now: restore it, or restart to go on with what is there",
-                self.place
-            ),
-        }
-    }
-
     fn check_epoch(&self, epoch: &str) -> Result<(), StoreError> {
-        if epoch == shared::epoch_text(&self.epoch) { Ok(()) } else { Err(self.replaced()) }
+        if epoch == shared::epoch_text(&self.epoch) { Ok(()) } else { Err(shared::replaced(&self.place)) }
     }
 
     fn read(&self, owner: Owner, lines: Vec<Line>) -> Result<Lines, StoreError> {
@@ -117,7 +108,7 @@ impl PostgresStore {
             .fetch_optional(&mut *transaction)
             .await
             .map_err(|error| self.unavailable(&error))?;
-        let (epoch,) = epoch.ok_or_else(|| self.replaced())?;
+        let (epoch,) = epoch.ok_or_else(|| shared::replaced(&self.place))?;
         self.check_epoch(&epoch)?;
         Ok(transaction)
     }
@@ -194,15 +185,6 @@ fn unavailable(place: &str, error: &sqlx::Error) -> StoreError {
         error => error.to_string(),
     };
     StoreError::Unavailable { reason: format!("{place}: {reason}") }
-}
-
-/// PostgreSQL has no unsigned numbers; ours never come near the limit.
-fn column(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn number(column: i64) -> u64 {
-    u64::try_from(column).unwrap_or_default()
 }
 
 impl Drop for PostgresStore {

@@ -76,21 +76,12 @@ impl RedisStore {
     fn read_head(&self, owner: Owner, head: Head) -> Result<(u64, Option<SourceAsOf>), StoreError> {
         let (epoch, revision, seen) = head;
         if epoch.as_deref() != Some(&*shared::epoch_text(&self.epoch)) {
-            return Err(self.replaced());
+            return Err(shared::replaced(self.connection.place()));
         }
         let revision = revision.ok_or_else(|| self.corrupt("it has no revision".to_owned()))?;
         let unreadable = || self.corrupt(format!("what was seen of {owner} can't be read"));
         let as_of = seen.map(|text| shared::as_of(&text).ok_or_else(unreadable)).transpose()?;
         Ok((revision, as_of))
-    }
-
-    fn replaced(&self) -> StoreError {
-        StoreError::Unavailable {
-            reason: format!(
-                "{} has another store now, or none: restore it, or restart to go on with what is there",
-                self.connection.place()
-            ),
-        }
     }
 
     fn corrupt(&self, reason: String) -> StoreError {
@@ -150,7 +141,7 @@ impl RedisStore {
         match self.connection.with(async |redis| call.invoke_async::<i64>(redis).await).await? {
             1 => Ok(true),
             0 => Ok(false),
-            _ => Err(self.replaced()),
+            _ => Err(shared::replaced(self.connection.place())),
         }
     }
 }

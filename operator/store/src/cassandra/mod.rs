@@ -1,0 +1,475 @@
+//! The store in one partition of Cassandra, which several leaders may share.
+
+mod connect;
+mod statements;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dataplane_snapshot::{Epoch, Key, SourceAsOf};
+use futures::TryStreamExt as _;
+use operator_core::Owner;
+use scylla::client::session::Session;
+use scylla::serialize::row::SerializeRow;
+use scylla::statement::batch::{Batch as StatementBatch, BatchType};
+use scylla::statement::prepared::PreparedStatement;
+use scylla::value::{CqlValue, Row};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::sleep;
+
+use statements::Statements;
+
+use crate::decide::{Known, Outcome, decide};
+use crate::shared::{self, SCHEMA_VERSION, SharedSettings, column, number};
+use crate::{Batch, ChangeSet, Changes, Committed, Listing, StateStore, StoreError, StoredObject};
+
+/// How far back changes are read; who is farther behind reads all. What was replaced since is in the way of the reader.
+const SPAN: u64 = 20_000;
+/// How often it is tried to make the table, and the pause between.
+const MAKING: (u32, Duration) = (10, Duration::from_millis(200));
+/// Names in one question.
+const NAMES: usize = 100;
+
+/// A write is a lightweight transaction: it happens if the revision is still the one that was read. Others learn of it by
+/// asking for the revision now and then.
+///
+/// An acknowledged write is on a majority of its copies; it survives a crash of all their machines if they have
+/// `commitlog_sync: group` or `batch`.
+pub struct CassandraStore {
+    session: Arc<Session>,
+    statements: Statements,
+    /// The partition.
+    store: String,
+    place: String,
+    deletions: u64,
+    epoch: Epoch,
+    hints: watch::Sender<u64>,
+    /// One writer at a time, so that only those of other processes are in the way.
+    turn: tokio::sync::Mutex<()>,
+    polling: AbortHandle,
+}
+
+type HeadRow = (
+    Option<i32>,
+    Option<String>,
+    Option<i64>,
+    Option<HashMap<String, String>>,
+    Option<HashMap<String, i64>>,
+    Option<HashMap<String, i64>>,
+);
+
+/// What the static columns say of one owner.
+struct Head {
+    revision: u64,
+    seen: Option<String>,
+    forgotten: u64,
+    deletions: u64,
+}
+
+impl Head {
+    fn as_of(&self, place: &str, owner: Owner) -> Result<Option<SourceAsOf>, StoreError> {
+        let unreadable = || corrupt(place, format!("what was seen of {owner} can't be read"));
+        self.seen.as_deref().map(|text| shared::as_of(text).ok_or_else(unreadable)).transpose()
+    }
+}
+
+impl CassandraStore {
+    /// Opens the store, or makes it. Needs a running tokio runtime, as it asks for the revision from then on.
+    pub async fn open(settings: &SharedSettings) -> Result<Self, StoreError> {
+        let place = shared::place(&settings.url);
+        let unavailable = |error: &dyn std::fmt::Display| connect::unavailable(&place, error);
+        let session = Arc::new(connect::session(settings).await?);
+        let statements = made(&session, settings).await.map_err(|error| unavailable(&error))?;
+        let store = settings.prefix.clone();
+        let epoch = shared::first_epoch();
+        let nothing = shared::as_of_text(&SourceAsOf { epoch: epoch.clone(), revisions: BTreeMap::new() });
+        let seen = HashMap::from([(Owner::Store.as_str(), nothing)]);
+        let schema = i32::try_from(SCHEMA_VERSION).unwrap_or(i32::MAX);
+        let head = (&store, schema, shared::epoch_text(&epoch), seen);
+        session.execute_unpaged(&statements.make_head, head).await.map_err(|error| unavailable(&error))?;
+        let (schema, epoch, revision, ..) = head_row(&session, &statements, &store)
+            .await
+            .map_err(|error| unavailable(&error))?
+            .ok_or_else(|| corrupt(&place, "it has no head".to_owned()))?;
+        let found = u64::try_from(schema.unwrap_or_default()).unwrap_or_default();
+        if found > SCHEMA_VERSION {
+            return Err(StoreError::NewerSchema { place, found, supported: SCHEMA_VERSION });
+        }
+        let Some(epoch) = epoch.as_deref().and_then(shared::epoch) else {
+            return Err(corrupt(&place, "it has no epoch".to_owned()));
+        };
+        connect::warn_if_weak(&session, &place).await;
+        let hints = watch::Sender::new(number(revision.unwrap_or_default()));
+        let ask =
+            Ask { session: session.clone(), statement: statements.revision.clone(), store: store.clone() };
+        let polling = tokio::spawn(ask.follow(settings.poll_every, hints.clone())).abort_handle();
+        let deletions = settings.deletions;
+        Ok(Self {
+            session,
+            statements,
+            store,
+            place,
+            deletions,
+            epoch,
+            hints,
+            turn: Default::default(),
+            polling,
+        })
+    }
+
+    fn unavailable(&self, error: impl std::fmt::Display) -> StoreError {
+        connect::unavailable(&self.place, &error)
+    }
+
+    async fn head(&self, owner: Owner) -> Result<Head, StoreError> {
+        let row = head_row(&self.session, &self.statements, &self.store).await;
+        let (_, epoch, revision, seen, forgotten, deletions) =
+            row.map_err(|error| self.unavailable(error))?.unwrap_or_default();
+        if epoch.as_deref() != Some(&*shared::epoch_text(&self.epoch)) {
+            return Err(shared::replaced(&self.place));
+        }
+        let of = |map: Option<HashMap<String, i64>>| {
+            map.and_then(|map| map.get(owner.as_str()).copied()).map(number).unwrap_or_default()
+        };
+        Ok(Head {
+            revision: number(revision.unwrap_or_default()),
+            seen: seen.and_then(|mut seen| seen.remove(owner.as_str())),
+            forgotten: of(forgotten),
+            deletions: of(deletions),
+        })
+    }
+
+    /// Names and values, in the order of the names.
+    async fn rows(
+        &self,
+        statement: &PreparedStatement,
+        values: impl SerializeRow,
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        let pages = self.session.execute_iter(statement.clone(), values).await;
+        let pages = pages.map_err(|error| self.unavailable(error))?;
+        let rows = pages.rows_stream::<(String, String)>().map_err(|error| self.unavailable(error))?;
+        rows.try_collect().await.map_err(|error| self.unavailable(error))
+    }
+
+    async fn objects(
+        &self,
+        owner: Owner,
+        names: impl Iterator<Item = String>,
+    ) -> Result<BTreeMap<Key, StoredObject>, StoreError> {
+        let names: Vec<_> = names.collect();
+        let section = objects_of(owner);
+        let mut objects = BTreeMap::new();
+        for some in names.chunks(NAMES) {
+            for row in self.rows(&self.statements.some, (&self.store, &section, some)).await? {
+                let object = self.object(owner, row)?;
+                objects.insert(object.key.clone(), object);
+            }
+        }
+        Ok(objects)
+    }
+
+    fn object(&self, owner: Owner, (name, value): (String, String)) -> Result<StoredObject, StoreError> {
+        let key = self.key(&name)?;
+        shared::record(owner, key, &value)
+            .ok_or_else(|| corrupt(&self.place, format!("{name} of {owner} can't be read")))
+    }
+
+    fn key(&self, text: &str) -> Result<Key, StoreError> {
+        text.parse().map_err(|error| corrupt(&self.place, format!("{error}")))
+    }
+
+    async fn changes(&self, owner: Owner, since: u64) -> Result<Changes, StoreError> {
+        let head = self.head(owner).await?;
+        if since > head.revision || since < head.forgotten || head.revision - since > SPAN {
+            return Ok(Changes::TooOld);
+        }
+        let as_of = head.as_of(&self.place, owner)?;
+        if since == head.revision {
+            let (written, deleted) = Default::default();
+            return Ok(Changes::Since(ChangeSet { revision: since, as_of, written, deleted }));
+        }
+        let after = revision_name(since);
+        let written = self.rows(&self.statements.after, (&self.store, written_of(owner), &after)).await?;
+        let deleted = self.rows(&self.statements.after, (&self.store, deleted_of(owner), &after)).await?;
+        let names = written.iter().map(|(_, name)| name.clone());
+        let objects = self.objects(owner, names).await?;
+        // What came back later isn't deleted, and what is gone by now is, though it was written before.
+        let mut gone = Vec::new();
+        for (_, name) in written.into_iter().chain(deleted) {
+            let key = self.key(&name)?;
+            if !objects.contains_key(&key) && !gone.contains(&key) {
+                gone.push(key);
+            }
+        }
+        let mut written: Vec<_> = objects.into_values().collect();
+        written.sort_unstable_by_key(|object| object.revision);
+        Ok(Changes::Since(ChangeSet { revision: head.revision, as_of, written, deleted: gone }))
+    }
+
+    /// Whether it was written; not if another writer was faster.
+    async fn write(&self, owner: Owner, head: &Head, outcome: &Outcome) -> Result<bool, StoreError> {
+        let mut write = Write::new(&self.statements, &self.store);
+        let forgetting = self.forget(owner, head, outcome, &mut write).await?;
+        for before in outcome.changes.values().filter_map(|change| change.before) {
+            write.remove(written_of(owner), revision_name(before));
+        }
+        for object in outcome.written() {
+            let name = object.key.to_string();
+            write.put(objects_of(owner), name.clone(), shared::record_text(object));
+            write.put(written_of(owner), revision_name(object.revision), name);
+        }
+        for (key, revision) in outcome.deleted() {
+            write.remove(objects_of(owner), key.to_string());
+            if revision > forgetting.until {
+                write.put(deleted_of(owner), revision_name(revision), key.to_string());
+            }
+        }
+        let seen = outcome.as_of.as_ref().map(shared::as_of_text).or(head.seen.clone()).unwrap_or_default();
+        write.raise(owner, (head.revision, outcome.committed.revision), seen, &forgetting, &self.epoch);
+        let answer = self.session.batch(&write.batch, write.values).await;
+        let rows = answer.map_err(|error| self.unavailable(error))?.into_rows_result();
+        let row = rows.map_err(|error| self.unavailable(error))?;
+        let row = row.first_row::<Row>().map_err(|error| self.unavailable(error))?;
+        match row.columns.first() {
+            Some(Some(CqlValue::Boolean(applied))) => Ok(*applied),
+            _ => Err(self.unavailable("it doesn't say whether it has written")),
+        }
+    }
+
+    /// Notes in `write` which of the known deletions are forgotten.
+    async fn forget(
+        &self,
+        owner: Owner,
+        head: &Head,
+        outcome: &Outcome,
+        write: &mut Write<'_>,
+    ) -> Result<Forgetting, StoreError> {
+        let mut new: Vec<_> = outcome.deleted().map(|(_, revision)| revision).collect();
+        new.sort_unstable();
+        let all = head.deletions + new.len() as u64;
+        let surplus = if new.is_empty() { 0 } else { all.saturating_sub(self.deletions) };
+        let mut until = head.forgotten;
+        let old = surplus.min(head.deletions);
+        if old > 0 {
+            let limit = i32::try_from(old).unwrap_or(i32::MAX);
+            let of = (&self.store, deleted_of(owner), revision_name(head.forgotten), limit);
+            for (name, _) in self.rows(&self.statements.oldest, of).await? {
+                until = name.parse().unwrap_or(until);
+                write.remove(deleted_of(owner), name);
+            }
+        }
+        let own = usize::try_from(surplus - old).unwrap_or(usize::MAX);
+        if let Some(last) = own.checked_sub(1).and_then(|last| new.get(last)) {
+            until = *last;
+        }
+        Ok(Forgetting { until, left: all - surplus })
+    }
+}
+
+/// Up to which revision deletions are forgotten, and how many are left.
+struct Forgetting {
+    until: u64,
+    left: u64,
+}
+
+/// The statements of one write, which happen together or not at all.
+struct Write<'s> {
+    statements: &'s Statements,
+    store: &'s str,
+    batch: StatementBatch,
+    values: Vec<Vec<CqlValue>>,
+}
+
+impl<'s> Write<'s> {
+    fn new(statements: &'s Statements, store: &'s str) -> Self {
+        // All is in one partition, so a log of the batch would be for nothing.
+        Self { statements, store, batch: StatementBatch::new(BatchType::Unlogged), values: Vec::new() }
+    }
+
+    fn put(&mut self, section: String, name: String, value: String) {
+        self.batch.append_statement(self.statements.put.clone());
+        let store = self.store.to_owned();
+        self.values.push([store, section, name, value].map(CqlValue::Text).to_vec());
+    }
+
+    fn remove(&mut self, section: String, name: String) {
+        self.batch.append_statement(self.statements.remove.clone());
+        let store = self.store.to_owned();
+        self.values.push([store, section, name].map(CqlValue::Text).to_vec());
+    }
+
+    /// The condition of all of it: that the store is the same, at the first of the revisions.
+    fn raise(
+        &mut self,
+        owner: Owner,
+        (before, after): (u64, u64),
+        seen: String,
+        forgetting: &Forgetting,
+        epoch: &Epoch,
+    ) {
+        let (owner, number) = (|| text(owner.as_str()), |number| CqlValue::BigInt(column(number)));
+        self.batch.append_statement(self.statements.raise.clone());
+        self.values.push(vec![
+            number(after),
+            owner(),
+            CqlValue::Text(seen),
+            owner(),
+            number(forgetting.until),
+            owner(),
+            number(forgetting.left),
+            text(self.store),
+            number(before),
+            CqlValue::Text(shared::epoch_text(epoch)),
+        ]);
+    }
+}
+
+fn text(text: &str) -> CqlValue {
+    CqlValue::Text(text.to_owned())
+}
+
+/// Asks for the revision now and then.
+struct Ask {
+    session: Arc<Session>,
+    statement: PreparedStatement,
+    store: String,
+}
+
+impl Ask {
+    async fn follow(self, every: Duration, hints: watch::Sender<u64>) {
+        let mut is_known = true;
+        loop {
+            sleep(every).await;
+            match self.revision().await {
+                Ok(revision) => {
+                    let revision = number(revision.unwrap_or_default());
+                    hints.send_if_modified(|hint| {
+                        let news = revision > *hint || !is_known;
+                        *hint = revision.max(*hint);
+                        news
+                    });
+                    is_known = true;
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "the state store doesn't tell its revision");
+                    is_known = false;
+                }
+            }
+        }
+    }
+
+    async fn revision(&self) -> Result<Option<i64>, connect::AnyError> {
+        let answer = self.session.execute_unpaged(&self.statement, (&self.store,)).await?;
+        let row = answer.into_rows_result()?;
+        Ok(row.maybe_first_row::<(Option<i64>,)>()?.and_then(|(revision,)| revision))
+    }
+}
+
+/// Makes what isn't there yet. Who comes while another one makes it is told for a moment that there is nothing.
+async fn made(session: &Session, settings: &SharedSettings) -> Result<Statements, connect::AnyError> {
+    let mut tries = 0..MAKING.0;
+    loop {
+        let made = match connect::make(session, settings).await {
+            Ok(()) => Statements::prepare(session).await.map_err(Into::into),
+            Err(error) => Err(error),
+        };
+        match made {
+            Err(_) if tries.next().is_some() => sleep(MAKING.1).await,
+            made => return made,
+        }
+    }
+}
+
+async fn head_row(
+    session: &Session,
+    statements: &Statements,
+    store: &str,
+) -> Result<Option<HeadRow>, connect::AnyError> {
+    let answer = session.execute_unpaged(&statements.head, (store,)).await?;
+    Ok(answer.into_rows_result()?.maybe_first_row::<HeadRow>()?)
+}
+
+fn corrupt(place: &str, reason: String) -> StoreError {
+    StoreError::Corrupt { place: place.to_owned(), reason }
+}
+
+fn objects_of(owner: Owner) -> String {
+    format!("objects of {owner}")
+}
+
+fn written_of(owner: Owner) -> String {
+    format!("written of {owner}")
+}
+
+fn deleted_of(owner: Owner) -> String {
+    format!("deleted of {owner}")
+}
+
+/// In the order of the numbers.
+fn revision_name(revision: u64) -> String {
+    format!("{revision:020}")
+}
+
+impl Drop for CassandraStore {
+    fn drop(&mut self) {
+        self.polling.abort();
+    }
+}
+
+#[async_trait]
+impl StateStore for CassandraStore {
+    async fn get(&self, owner: Owner, key: &Key) -> Result<Option<StoredObject>, StoreError> {
+        self.head(owner).await?;
+        Ok(self.objects(owner, std::iter::once(key.to_string())).await?.remove(key))
+    }
+
+    /// What changes while it is read is in it as it was before or after.
+    async fn list(&self, owner: Owner) -> Result<Listing, StoreError> {
+        let Head { revision, .. } = self.head(owner).await?;
+        let rows = self.rows(&self.statements.all, (&self.store, objects_of(owner))).await?;
+        let objects = rows.into_iter().map(|row| self.object(owner, row));
+        let mut objects: BTreeMap<_, _> = objects
+            .map(|object| object.map(|object| (object.key.clone(), object)))
+            .collect::<Result<_, _>>()?;
+        match self.changes(owner, revision).await? {
+            Changes::Since(ChangeSet { revision, as_of, written, deleted }) => {
+                deleted.iter().for_each(|key| drop(objects.remove(key)));
+                objects.extend(written.into_iter().map(|object| (object.key.clone(), object)));
+                Ok(Listing { revision, as_of, objects: objects.into_values().collect() })
+            }
+            Changes::TooOld => Err(self.unavailable("it changes faster than it can be read")),
+        }
+    }
+
+    async fn changes_since(&self, owner: Owner, since: u64) -> Result<Changes, StoreError> {
+        self.changes(owner, since).await
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
+        let _turn = self.turn.lock().await;
+        loop {
+            let head = self.head(batch.owner).await?;
+            let names = batch.writes.iter().map(|write| write.key.to_string());
+            let objects = self.objects(batch.owner, names).await?;
+            let (epoch, revision) = (self.epoch.clone(), head.revision);
+            let as_of = head.as_of(&self.place, batch.owner)?;
+            let outcome = decide(&batch, Known { epoch, revision, as_of, objects })?;
+            if outcome.is_idle() {
+                return Ok(outcome.committed);
+            }
+            // Somebody wrote meanwhile, so all of them together get on.
+            if self.write(batch.owner, &head, &outcome).await? {
+                let revision = outcome.committed.revision;
+                self.hints.send_modify(|hint| *hint = revision.max(*hint));
+                return Ok(outcome.committed);
+            }
+        }
+    }
+
+    fn subscribe(&self) -> watch::Receiver<u64> {
+        self.hints.subscribe()
+    }
+}

@@ -1,0 +1,80 @@
+//! What is said to Cassandra. All of a store is in one partition, since only what is there can change in one step.
+
+use scylla::client::session::Session;
+use scylla::errors::PrepareError;
+use scylla::statement::Consistency;
+use scylla::statement::prepared::PreparedStatement;
+
+/// `name` is a key in the sections of objects; in those of what was written and deleted it is a revision, and `value` the key.
+pub(super) const MAKE_TABLE: &str = "
+CREATE TABLE IF NOT EXISTS state (
+    store text, section text, name text, value text,
+    schema_version int static, epoch text static, revision bigint static,
+    seen map<text, text> static, forgotten map<text, bigint> static, deletions map<text, bigint> static,
+    PRIMARY KEY (store, section, name)
+)";
+
+pub(super) const TABLE_EXISTS: &str =
+    "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ? AND table_name = 'state'";
+pub(super) const KEYSPACE_EXISTS: &str =
+    "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?";
+
+pub(super) fn make_keyspace(name: &str, copies: usize) -> String {
+    format!(
+        "CREATE KEYSPACE IF NOT EXISTS \"{name}\" WITH replication = \
+         {{'class': 'NetworkTopologyStrategy', 'replication_factor': {copies}}}"
+    )
+}
+
+const MAKE_HEAD: &str =
+    "INSERT INTO state (store, schema_version, epoch, revision, seen) VALUES (?, ?, ?, 0, ?) IF NOT EXISTS";
+const HEAD: &str =
+    "SELECT schema_version, epoch, revision, seen, forgotten, deletions FROM state WHERE store = ? LIMIT 1";
+const REVISION: &str = "SELECT revision FROM state WHERE store = ? LIMIT 1";
+const ALL: &str = "SELECT name, value FROM state WHERE store = ? AND section = ?";
+const SOME: &str = "SELECT name, value FROM state WHERE store = ? AND section = ? AND name IN ?";
+const AFTER: &str = "SELECT name, value FROM state WHERE store = ? AND section = ? AND name > ?";
+const OLDEST: &str = "SELECT name, value FROM state WHERE store = ? AND section = ? AND name > ? LIMIT ?";
+const RAISE: &str = "UPDATE state SET revision = ?, seen[?] = ?, forgotten[?] = ?, deletions[?] = ? \
+     WHERE store = ? IF revision = ? AND epoch = ?";
+const PUT: &str = "INSERT INTO state (store, section, name, value) VALUES (?, ?, ?, ?)";
+const REMOVE: &str = "DELETE FROM state WHERE store = ? AND section = ? AND name = ?";
+
+pub(super) struct Statements {
+    pub(super) make_head: PreparedStatement,
+    /// Sees also what is only about to be written everywhere, and brings it to its end: after it, every majority has all up to
+    /// the revision that it gives.
+    pub(super) head: PreparedStatement,
+    pub(super) revision: PreparedStatement,
+    pub(super) all: PreparedStatement,
+    pub(super) some: PreparedStatement,
+    pub(super) after: PreparedStatement,
+    pub(super) oldest: PreparedStatement,
+    /// Together with those below in one batch: all of it happens if the revision is still the expected one.
+    pub(super) raise: PreparedStatement,
+    pub(super) put: PreparedStatement,
+    pub(super) remove: PreparedStatement,
+}
+
+impl Statements {
+    pub(super) async fn prepare(session: &Session) -> Result<Self, PrepareError> {
+        let mut head = session.prepare(HEAD).await?;
+        head.set_consistency(Consistency::Serial);
+        let mut all = session.prepare(ALL).await?;
+        all.set_page_size(1_000);
+        let mut after = session.prepare(AFTER).await?;
+        after.set_page_size(1_000);
+        Ok(Self {
+            make_head: session.prepare(MAKE_HEAD).await?,
+            head,
+            revision: session.prepare(REVISION).await?,
+            all,
+            some: session.prepare(SOME).await?,
+            after,
+            oldest: session.prepare(OLDEST).await?,
+            raise: session.prepare(RAISE).await?,
+            put: session.prepare(PUT).await?,
+            remove: session.prepare(REMOVE).await?,
+        })
+    }
+}
