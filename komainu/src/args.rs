@@ -39,6 +39,9 @@ pub(crate) enum Command {
     /// List the leader and the workers of a cluster, as the leader sees them
     #[command(after_help = MEMBERS)]
     Members(MembersArguments),
+    /// Move all that a state store has into a file and into another store, and look whether it can be read
+    #[command(after_help = STORE)]
+    Store(StoreArguments),
     /// Validate files or folders of resources; exits with 1 if anything is wrong
     Check(CheckArguments),
     /// Print the custom resource definitions as YAML
@@ -63,6 +66,14 @@ Examples:
 The leader is the first of the setting cluster.leader.urls if --leader isn't given, and else the one on this machine. The
 credentials are those of the settings cluster.leader.clientId and clientSecret, or of the file `credentials` in the data
 directory.";
+
+const STORE: &str = "Examples:
+  komainu store export --set dataDirectory=/var/lib/komainu all.jsonl
+  komainu store import --set store.url=redis://127.0.0.1:6379 all.jsonl
+  komainu store check --set store.url=redis://127.0.0.1:6379 all.jsonl
+
+The store is the one that a leader with the same settings would have. The embedded one can't be open meanwhile: stop the
+leader. One on a server can; what changes during an export is in it as it was before or after.";
 
 const ECHO_PATHS: &str =
     "It answers with its name, the method, the path and the headers as JSON. Special paths:
@@ -121,6 +132,40 @@ pub(crate) struct EpochArguments {
     /// One setting, for instance dataDirectory=DIR; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StoreArguments {
+    /// A file of settings, YAML or TOML
+    #[arg(long, value_name = "FILE", env = "KOMAINU_CONFIG", global = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// One setting, for instance store.url=redis://HOST:6379; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", global = true)]
+    pub(crate) set: Vec<String>,
+    #[command(subcommand)]
+    pub(crate) command: StoreCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Write all objects into a file, one a line
+    Export {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Write all objects of a file into the store, and compare
+    Import {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Also where the store has other objects: afterwards it has what the file has and nothing else
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Read all objects and say which can't be understood; with a file, compare. Exits with 1 if anything is wrong
+    Check {
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]

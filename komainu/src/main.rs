@@ -14,6 +14,7 @@ mod observe;
 mod probe;
 mod settings;
 mod shutdown;
+mod transfer;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -52,6 +53,7 @@ fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Members(arguments) => members::run(&arguments),
+        Command::Store(arguments) => transfer::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Crds => {
             std::io::stdout().write_all(crds::to_yaml().as_bytes())?;

@@ -60,6 +60,24 @@ kubernetes:
   workers:
     serviceAccount: {{ .Release.Namespace }}/{{ include "komainu.worker.account" . }}
     selector: {{ include "komainu.selector" (list . "worker") | fromYaml | include "komainu.selector.text" | quote }}
+{{- with .Values.store }}
+{{- if .url }}
+store:
+  url: {{ .url | quote }}
+  prefix: {{ .prefix | quote }}
+  pollEvery: {{ .pollEvery }}
+  {{- if .tls.existingSecret }}
+  tls:
+    {{- if .tls.authority }}
+    authorities: /etc/komainu/store/ca.crt
+    {{- end }}
+    {{- if .tls.clientCertificate }}
+    certificate: /etc/komainu/store/tls.crt
+    key: /etc/komainu/store/tls.key
+    {{- end }}
+  {{- end }}
+{{- end }}
+{{- end }}
 log:
   format: json
 {{- end }}

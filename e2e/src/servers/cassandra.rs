@@ -1,6 +1,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use super::tls::Certificates;
 use super::{Server, free_port};
 
 /// What a JVM of version 17 has to let it do.
@@ -33,10 +34,38 @@ const OPENS: [&str; 15] = [
 impl Server {
     /// One node of Cassandra that has what it acknowledged in its commit log.
     pub fn cassandra() -> Self {
+        Self::cassandra_with("", "127.0.0.1", "")
+    }
+
+    /// The same inside TLS, for clients with a certificate.
+    pub fn cassandra_with_tls(certificates: &Certificates) -> Self {
+        let Certificates { authority, server, server_key, .. } = certificates;
+        let both = server.with_extension("pem");
+        let pem = [server_key, server].map(|path| std::fs::read_to_string(path).expect("a file")).concat();
+        std::fs::write(&both, pem).expect("a file");
+        let options = format!(
+            "client_encryption_options:
+  enabled: true
+  optional: false
+  require_client_auth: true
+  ssl_context_factory: {{class_name: org.apache.cassandra.security.PEMBasedSslContextFactory}}
+  keystore: {}
+  truststore: {}
+",
+            both.display(),
+            authority.display()
+        );
+        Self::cassandra_with(&options, "localhost", "?tls=true")
+    }
+
+    fn cassandra_with(options: &str, host: &str, query: &str) -> Self {
         let jars = jars();
         let (folder, port) = (tempfile::tempdir().expect("a folder"), free_port());
-        std::fs::write(folder.path().join("cassandra.yaml"), settings(folder.path(), port))
-            .expect("its settings");
+        std::fs::write(
+            folder.path().join("cassandra.yaml"),
+            format!("{}{options}", settings(folder.path(), port)),
+        )
+        .expect("its settings");
         std::fs::write(folder.path().join("logback.xml"), LOGS).expect("its settings of logs");
         let place = folder.path().display();
         let mut command = vec!["java".to_owned(), format!("-javaagent:{jars}/jamm-0.3.2.jar")];
@@ -54,7 +83,7 @@ impl Server {
         );
         command.extend(options.split_whitespace().map(str::to_owned));
         // Its first user. Who wants another one makes it.
-        let url = format!("cassandra://cassandra:cassandra@127.0.0.1:{port}/komainu");
+        let url = format!("cassandra://cassandra:cassandra@{host}:{port}/komainu{query}");
         Self::new("cassandra", folder, port, url, command)
     }
 }

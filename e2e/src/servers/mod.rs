@@ -10,6 +10,7 @@ mod cassandra;
 mod postgres;
 mod process;
 mod redis;
+mod tls;
 
 use std::net::TcpStream;
 use std::sync::Mutex;
@@ -17,6 +18,7 @@ use std::sync::Mutex;
 use tempfile::TempDir;
 
 pub(crate) use process::Process;
+pub use tls::Certificates;
 
 use crate::process::{free_port, until};
 

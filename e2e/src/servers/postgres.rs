@@ -2,6 +2,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::tls::Certificates;
 use super::{PASSWORD, Server, free_port};
 
 const USER: &str = "komainu";
@@ -9,6 +10,26 @@ const USER: &str = "komainu";
 impl Server {
     /// PostgreSQL as it is installed: `fsync` and `synchronous_commit` on.
     pub fn postgres() -> Self {
+        Self::postgres_with("", "?sslmode=disable")
+    }
+
+    /// The same inside TLS, for clients with a certificate.
+    pub fn postgres_with_tls(certificates: &Certificates) -> Self {
+        let Certificates { authority, server, server_key, .. } = certificates;
+        // Its user reads them, and takes no key that others can read.
+        let owned = Command::new("chown").arg("postgres").args([authority, server, server_key]).status();
+        assert!(owned.expect("chown").success(), "chown failed");
+        std::fs::set_permissions(server_key, std::fs::Permissions::from_mode(0o600)).expect("a private key");
+        let options = format!(
+            "-c ssl=on -c ssl_ca_file={} -c ssl_cert_file={} -c ssl_key_file={}",
+            authority.display(),
+            server.display(),
+            server_key.display()
+        );
+        Self::postgres_with(&options, "?sslmode=verify-full")
+    }
+
+    fn postgres_with(options: &str, query: &str) -> Self {
         let programs = programs();
         let (folder, port) = (tempfile::tempdir().expect("a folder"), free_port());
         let data = folder.path().join("data");
@@ -23,13 +44,17 @@ impl Server {
         );
         let made = Command::new("setpriv").args(as_its_user(&initdb)).stdout(Stdio::null()).status();
         assert!(made.expect("setpriv").success(), "initdb failed");
+        if !options.is_empty() {
+            let rules = "hostssl all all 127.0.0.1/32 scram-sha-256 clientcert=verify-full\n";
+            std::fs::write(data.join("pg_hba.conf"), rules).expect("its rules");
+        }
         let postgres = format!(
-            "{} -D {} -c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=",
+            "{} -D {} -c port={port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= {options}",
             programs.join("postgres").display(),
             data.display()
         );
         let command = [vec!["setpriv".to_owned()], as_its_user(&postgres)].concat();
-        let url = format!("postgresql://{USER}:{PASSWORD}@127.0.0.1:{port}/postgres");
+        let url = format!("postgresql://{USER}:{PASSWORD}@localhost:{port}/postgres{query}");
         Self::new("postgres", folder, port, url, command)
     }
 }

@@ -2,5 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+mod history;
+mod kills;
 mod kinds;
+mod reach;
 mod several;
+mod transfers;

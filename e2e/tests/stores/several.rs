@@ -49,13 +49,13 @@ impl Site {
     }
 }
 
-fn send(gateway: &Gateway, method: &str, path: &str, body: &str) -> e2e::process::Response {
+pub(crate) fn send(gateway: &Gateway, method: &str, path: &str, body: &str) -> e2e::process::Response {
     assert_eq!(CREDENTIALS, ("e2e", "e2e-secret"));
     let headers = [("authorization", "Basic ZTJlOmUyZS1zZWNyZXQ="), ("content-type", "application/json")];
     request(gateway.admin, method, path, &headers, body).unwrap()
 }
 
-fn route(id: &str, target: u16) -> String {
+pub(crate) fn route(id: &str, target: u16) -> String {
     json!({
         "id": id,
         "name": id,

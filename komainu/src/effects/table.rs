@@ -29,10 +29,14 @@ const LEADERS: &str = "e2e/tests/kubernetes_processes/leaders.rs";
 const TOKENS: (&str, &str) = (LEADERS, "workers_are_known_by_the_tokens_of_their_pods");
 const ONE_WRITES: (&str, &str) =
     (LEADERS, "of_two_leaders_one_writes_and_knows_what_the_workers_of_both_say");
+const STORES: &str = "e2e/tests/stores/several.rs";
+const REACH: &str = "e2e/tests/stores/reach.rs";
+const STORE_USER: (&str, &str) = (REACH, "user_and_password_of_the_settings_count_for_more_than_the_urls");
+const STORE_TLS: (&str, &str) = (REACH, "the_settings_of_tls_arrive");
 const LOGS: &str = "komainu/src/logs.rs";
 
 /// A key, and the tests that together show its effect: file and name.
-const EFFECTS: [(&str, &[(&str, &str)]); 73] = [
+const EFFECTS: [(&str, &[(&str, &str)]); 81] = [
     ("resources", &[(PROCESS, "a_folder_of_resources_is_served")]),
     ("dataDirectory", &[(PROCESS, "what_is_to_be_kept_is_in_the_data_directory")]),
     ("admin.address", &[(PROCESS, "the_admin_port_is_where_it_is_told")]),
@@ -139,6 +143,14 @@ const EFFECTS: [(&str, &[(&str, &str)]); 73] = [
     ("cluster.worker.selector.namespaces", &[SELECTED]),
     ("cluster.worker.selector.labels", &[SELECTED]),
     ("cluster.worker.selector.tenants", &[SELECTED]),
+    ("store.url", &[(STORES, "what_is_written_on_one_standalone_is_live_on_the_others")]),
+    ("store.username", &[STORE_USER]),
+    ("store.password", &[STORE_USER]),
+    ("store.tls.authorities", &[STORE_TLS]),
+    ("store.tls.certificate", &[STORE_TLS]),
+    ("store.tls.key", &[STORE_TLS]),
+    ("store.prefix", &[(REACH, "stores_of_other_prefixes_are_other_stores")]),
+    ("store.pollEvery", &[(REACH, "cassandra_is_asked_as_often_as_the_settings_say")]),
     ("kubernetes.enabled", &[KUBERNETES]),
     ("kubernetes.namespaces", &[KUBERNETES]),
     ("kubernetes.lease", &[ONE_WRITES]),

@@ -16,16 +16,20 @@ mod shared;
 mod store;
 #[cfg(feature = "suite")]
 pub mod suite;
+mod transfer;
 mod watch;
 
 pub use cassandra::CassandraStore;
-pub use embedded::{EmbeddedSettings, EmbeddedStore, Renewed};
+pub use embedded::{EmbeddedSettings, EmbeddedStore};
 pub use error::StoreError;
-pub use object::{Batch, ChangeSet, Changes, Committed, Draft, Expected, Listing, StoredObject, Write};
+pub use object::{
+    Batch, ChangeSet, Changes, Committed, Draft, Expected, Listing, Renewed, StoredObject, Write,
+};
 pub use observe::view;
-pub use opening::{open_patiently, open_shared};
+pub use opening::{open_patiently, open_shared, renew_shared};
 pub use postgres::PostgresStore;
 pub use redis::RedisStore;
 pub use shared::{SharedSettings, StoreTls, place};
 pub use store::StateStore;
+pub use transfer::{Content, Progress, TransferError};
 pub use watch::watch_view;

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use dataplane_snapshot::{Key, SourceAsOf};
+use dataplane_snapshot::{Epoch, Key, SourceAsOf};
 use operator_core::Owner;
 
 /// An object as a store keeps it. Owner and key together name it, so an object of the admin API and the mirror of a custom
@@ -92,4 +92,11 @@ pub struct ChangeSet {
     /// The last state of each object that was written.
     pub written: Vec<StoredObject>,
     pub deleted: Vec<Key>,
+}
+
+/// The lives of a store before and after a new one began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renewed {
+    pub before: Epoch,
+    pub after: Epoch,
 }

@@ -2,7 +2,7 @@
 //! needs the store waits.
 
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use dataplane_snapshot::Key;
@@ -10,10 +10,10 @@ use operator_core::Owner;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::shared::SharedSettings;
+use crate::shared::{Kind, SharedSettings};
 use crate::{
-    Batch, CassandraStore, Changes, Committed, Listing, PostgresStore, RedisStore, StateStore, StoreError,
-    StoredObject,
+    Batch, CassandraStore, Changes, Committed, Listing, PostgresStore, RedisStore, Renewed, StateStore,
+    StoreError, StoredObject,
 };
 
 /// How long after a failure it is tried again, and at most; doubled from one to the next.
@@ -21,19 +21,26 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 
 /// Opens the store that the settings lead to, or makes it.
 pub async fn open_shared(settings: &SharedSettings) -> Result<Arc<dyn StateStore>, StoreError> {
-    match settings.url.split_once("://").map(|(scheme, _)| scheme) {
-        Some("redis" | "rediss") => Ok(Arc::new(RedisStore::open(settings).await?)),
-        Some("postgresql" | "postgres") => Ok(Arc::new(PostgresStore::open(settings).await?)),
-        Some("cassandra") => Ok(Arc::new(CassandraStore::open(settings).await?)),
-        _ => Err(StoreError::Misconfigured(
-            "setting store.url: it begins with redis://, rediss:// (TLS), postgresql:// or cassandra://, and goes on with \
-             host:port/database"
-                .to_owned(),
-        )),
+    settings.check()?;
+    Ok(match settings.kind()? {
+        Kind::Redis => Arc::new(RedisStore::open(settings).await?),
+        Kind::Postgres => Arc::new(PostgresStore::open(settings).await?),
+        Kind::Cassandra => Arc::new(CassandraStore::open(settings).await?),
+    })
+}
+
+/// Begins a new epoch of a store on a server and leaves its objects as they are. After that workers take what it has, though
+/// they have seen more of the epoch before: that is so when it was restored from a backup. Leaders may run meanwhile.
+pub async fn renew_shared(settings: &SharedSettings, now: SystemTime) -> Result<Renewed, StoreError> {
+    settings.check()?;
+    match settings.kind()? {
+        Kind::Redis => RedisStore::open(settings).await?.renew(now).await,
+        Kind::Postgres => PostgresStore::open(settings).await?.renew(now).await,
+        Kind::Cassandra => CassandraStore::open(settings).await?.renew(now).await,
     }
 }
 
-/// The same, but a server that is away is no error: it is tried until it is there. What the settings can't lead to is one.
+/// [`open_shared`], but a server that is away is no error: it is tried until it is there. What the settings can't lead to is one.
 pub async fn open_patiently(settings: SharedSettings) -> Result<Arc<dyn StateStore>, StoreError> {
     let reason = match open_shared(&settings).await {
         Ok(store) => return Ok(store),

@@ -74,7 +74,7 @@ pub(super) async fn session(settings: &SharedSettings) -> Result<Session, StoreE
     if !name.is_empty() {
         builder = builder.user(name, settings.password.clone().unwrap_or(password));
     }
-    if target.tls || settings.tls.authorities.is_some() {
+    if target.tls {
         builder = builder.tls_context(Some(Arc::new(tls(&settings.tls)?)));
     }
     builder.build().await.map_err(|error| unavailable(&place(&settings.url), &error))

@@ -1,30 +1,35 @@
 //! The store in one partition of Cassandra, which several leaders may share.
 
 mod connect;
+mod poll;
 mod statements;
+mod write;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use dataplane_snapshot::{Epoch, Key, SourceAsOf};
+use dataplane_snapshot::{Epoch, Key, KeyError, SourceAsOf};
 use futures::TryStreamExt as _;
 use operator_core::Owner;
 use scylla::client::session::Session;
+use scylla::errors::ExecutionError;
+use scylla::response::query_result::QueryResult;
 use scylla::serialize::row::SerializeRow;
-use scylla::statement::batch::{Batch as StatementBatch, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 use scylla::value::{CqlValue, Row};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
+use poll::Ask;
 use statements::Statements;
+use write::{Forgetting, Write};
 
 use crate::decide::{Known, Outcome, decide};
-use crate::shared::{self, SCHEMA_VERSION, SharedSettings, column, number};
-use crate::{Batch, ChangeSet, Changes, Committed, Listing, StateStore, StoreError, StoredObject};
+use crate::shared::{self, Life, SCHEMA_VERSION, SharedSettings, column, number};
+use crate::{Batch, ChangeSet, Changes, Committed, Listing, Renewed, StateStore, StoreError, StoredObject};
 
 /// How far back changes are read; who is farther behind reads all. What was replaced since is in the way of the reader.
 const SPAN: u64 = 20_000;
@@ -43,9 +48,8 @@ pub struct CassandraStore {
     statements: Statements,
     /// The partition.
     store: String,
-    place: String,
     deletions: u64,
-    epoch: Epoch,
+    life: Life,
     hints: watch::Sender<u64>,
     /// One writer at a time, so that only those of other processes are in the way.
     turn: tokio::sync::Mutex<()>,
@@ -63,6 +67,7 @@ type HeadRow = (
 
 /// What the static columns say of one owner.
 struct Head {
+    epoch: Epoch,
     revision: u64,
     seen: Option<String>,
     forgotten: u64,
@@ -70,8 +75,8 @@ struct Head {
 }
 
 impl Head {
-    fn as_of(&self, place: &str, owner: Owner) -> Result<Option<SourceAsOf>, StoreError> {
-        let unreadable = || corrupt(place, format!("what was seen of {owner} can't be read"));
+    fn as_of(&self, life: &Life, owner: Owner) -> Result<Option<SourceAsOf>, StoreError> {
+        let unreadable = || life.corrupt(format!("what was seen of {owner} can't be read"));
         self.seen.as_deref().map(|text| shared::as_of(text).ok_or_else(unreadable)).transpose()
     }
 }
@@ -101,45 +106,65 @@ impl CassandraStore {
         let Some(epoch) = epoch.as_deref().and_then(shared::epoch) else {
             return Err(corrupt(&place, "it has no epoch".to_owned()));
         };
+        let life = Life::new(&place, epoch);
         connect::warn_if_weak(&session, &place).await;
         let hints = watch::Sender::new(number(revision.unwrap_or_default()));
         let ask =
             Ask { session: session.clone(), statement: statements.revision.clone(), store: store.clone() };
         let polling = tokio::spawn(ask.follow(settings.poll_every, hints.clone())).abort_handle();
         let deletions = settings.deletions;
-        Ok(Self {
-            session,
-            statements,
-            store,
-            place,
-            deletions,
-            epoch,
-            hints,
-            turn: Default::default(),
-            polling,
-        })
-    }
-
-    fn unavailable(&self, error: impl std::fmt::Display) -> StoreError {
-        connect::unavailable(&self.place, &error)
+        Ok(Self { session, statements, store, deletions, life, hints, turn: Default::default(), polling })
     }
 
     async fn head(&self, owner: Owner) -> Result<Head, StoreError> {
         let row = head_row(&self.session, &self.statements, &self.store).await;
         let (_, epoch, revision, seen, forgotten, deletions) =
-            row.map_err(|error| self.unavailable(error))?.unwrap_or_default();
-        if epoch.as_deref() != Some(&*shared::epoch_text(&self.epoch)) {
-            return Err(shared::replaced(&self.place));
-        }
+            row.map_err(|error| self.life.unavailable(error))?.unwrap_or_default();
+        let epoch = self.life.recognise(epoch.as_deref())?;
         let of = |map: Option<HashMap<String, i64>>| {
             map.and_then(|map| map.get(owner.as_str()).copied()).map(number).unwrap_or_default()
         };
         Ok(Head {
+            epoch,
             revision: number(revision.unwrap_or_default()),
             seen: seen.and_then(|mut seen| seen.remove(owner.as_str())),
             forgotten: of(forgotten),
             deletions: of(deletions),
         })
+    }
+
+    /// Begins a new epoch and leaves the objects as they are; see [`crate::renew_shared`].
+    pub(crate) async fn renew(&self, now: SystemTime) -> Result<Renewed, StoreError> {
+        loop {
+            let head = self.head(Owner::Store).await?;
+            let as_of = head.as_of(&self.life, Owner::Store)?;
+            let (before, after) = (head.epoch.clone(), shared::following(&head.epoch, now));
+            let seen = as_of.map(|seen| SourceAsOf { epoch: after.clone(), ..seen });
+            let values = (
+                shared::epoch_text(&after),
+                Owner::Store.as_str(),
+                seen.as_ref().map(shared::as_of_text).unwrap_or_default(),
+                column(head.revision + 1),
+                &self.store,
+                column(head.revision),
+                shared::epoch_text(&before),
+            );
+            let answer = self.session.execute_unpaged(&self.statements.renew, values).await;
+            if self.is_applied(answer)? {
+                return Ok(Renewed { before, after });
+            }
+        }
+    }
+
+    /// Whether a lightweight transaction has happened.
+    fn is_applied(&self, answer: Result<QueryResult, ExecutionError>) -> Result<bool, StoreError> {
+        let rows = answer.map_err(|error| self.life.unavailable(error))?.into_rows_result();
+        let rows = rows.map_err(|error| self.life.unavailable(error))?;
+        let row = rows.first_row::<Row>().map_err(|error| self.life.unavailable(error))?;
+        match row.columns.first() {
+            Some(Some(CqlValue::Boolean(applied))) => Ok(*applied),
+            _ => Err(self.life.unavailable("it doesn't say whether it has written")),
+        }
     }
 
     /// Names and values, in the order of the names.
@@ -149,9 +174,9 @@ impl CassandraStore {
         values: impl SerializeRow,
     ) -> Result<Vec<(String, String)>, StoreError> {
         let pages = self.session.execute_iter(statement.clone(), values).await;
-        let pages = pages.map_err(|error| self.unavailable(error))?;
-        let rows = pages.rows_stream::<(String, String)>().map_err(|error| self.unavailable(error))?;
-        rows.try_collect().await.map_err(|error| self.unavailable(error))
+        let pages = pages.map_err(|error| self.life.unavailable(error))?;
+        let rows = pages.rows_stream::<(String, String)>().map_err(|error| self.life.unavailable(error))?;
+        rows.try_collect().await.map_err(|error| self.life.unavailable(error))
     }
 
     async fn objects(
@@ -174,11 +199,11 @@ impl CassandraStore {
     fn object(&self, owner: Owner, (name, value): (String, String)) -> Result<StoredObject, StoreError> {
         let key = self.key(&name)?;
         shared::record(owner, key, &value)
-            .ok_or_else(|| corrupt(&self.place, format!("{name} of {owner} can't be read")))
+            .ok_or_else(|| self.life.corrupt(format!("{name} of {owner} can't be read")))
     }
 
     fn key(&self, text: &str) -> Result<Key, StoreError> {
-        text.parse().map_err(|error| corrupt(&self.place, format!("{error}")))
+        text.parse().map_err(|error: KeyError| self.life.corrupt(error.to_string()))
     }
 
     async fn changes(&self, owner: Owner, since: u64) -> Result<Changes, StoreError> {
@@ -186,7 +211,7 @@ impl CassandraStore {
         if since > head.revision || since < head.forgotten || head.revision - since > SPAN {
             return Ok(Changes::TooOld);
         }
-        let as_of = head.as_of(&self.place, owner)?;
+        let as_of = head.as_of(&self.life, owner)?;
         if since == head.revision {
             let (written, deleted) = Default::default();
             return Ok(Changes::Since(ChangeSet { revision: since, as_of, written, deleted }));
@@ -228,15 +253,9 @@ impl CassandraStore {
             }
         }
         let seen = outcome.as_of.as_ref().map(shared::as_of_text).or(head.seen.clone()).unwrap_or_default();
-        write.raise(owner, (head.revision, outcome.committed.revision), seen, &forgetting, &self.epoch);
+        write.raise(owner, (head.revision, outcome.committed.revision), seen, &forgetting, &head.epoch);
         let answer = self.session.batch(&write.batch, write.values).await;
-        let rows = answer.map_err(|error| self.unavailable(error))?.into_rows_result();
-        let row = rows.map_err(|error| self.unavailable(error))?;
-        let row = row.first_row::<Row>().map_err(|error| self.unavailable(error))?;
-        match row.columns.first() {
-            Some(Some(CqlValue::Boolean(applied))) => Ok(*applied),
-            _ => Err(self.unavailable("it doesn't say whether it has written")),
-        }
+        self.is_applied(answer)
     }
 
     /// Notes in `write` which of the known deletions are forgotten.
@@ -266,105 +285,6 @@ impl CassandraStore {
             until = *last;
         }
         Ok(Forgetting { until, left: all - surplus })
-    }
-}
-
-/// Up to which revision deletions are forgotten, and how many are left.
-struct Forgetting {
-    until: u64,
-    left: u64,
-}
-
-/// The statements of one write, which happen together or not at all.
-struct Write<'s> {
-    statements: &'s Statements,
-    store: &'s str,
-    batch: StatementBatch,
-    values: Vec<Vec<CqlValue>>,
-}
-
-impl<'s> Write<'s> {
-    fn new(statements: &'s Statements, store: &'s str) -> Self {
-        // All is in one partition, so a log of the batch would be for nothing.
-        Self { statements, store, batch: StatementBatch::new(BatchType::Unlogged), values: Vec::new() }
-    }
-
-    fn put(&mut self, section: String, name: String, value: String) {
-        self.batch.append_statement(self.statements.put.clone());
-        let store = self.store.to_owned();
-        self.values.push([store, section, name, value].map(CqlValue::Text).to_vec());
-    }
-
-    fn remove(&mut self, section: String, name: String) {
-        self.batch.append_statement(self.statements.remove.clone());
-        let store = self.store.to_owned();
-        self.values.push([store, section, name].map(CqlValue::Text).to_vec());
-    }
-
-    /// The condition of all of it: that the store is the same, at the first of the revisions.
-    fn raise(
-        &mut self,
-        owner: Owner,
-        (before, after): (u64, u64),
-        seen: String,
-        forgetting: &Forgetting,
-        epoch: &Epoch,
-    ) {
-        let (owner, number) = (|| text(owner.as_str()), |number| CqlValue::BigInt(column(number)));
-        self.batch.append_statement(self.statements.raise.clone());
-        self.values.push(vec![
-            number(after),
-            owner(),
-            CqlValue::Text(seen),
-            owner(),
-            number(forgetting.until),
-            owner(),
-            number(forgetting.left),
-            text(self.store),
-            number(before),
-            CqlValue::Text(shared::epoch_text(epoch)),
-        ]);
-    }
-}
-
-fn text(text: &str) -> CqlValue {
-    CqlValue::Text(text.to_owned())
-}
-
-/// Asks for the revision now and then.
-struct Ask {
-    session: Arc<Session>,
-    statement: PreparedStatement,
-    store: String,
-}
-
-impl Ask {
-    async fn follow(self, every: Duration, hints: watch::Sender<u64>) {
-        let mut is_known = true;
-        loop {
-            sleep(every).await;
-            match self.revision().await {
-                Ok(revision) => {
-                    let revision = number(revision.unwrap_or_default());
-                    hints.send_if_modified(|hint| {
-                        let news = revision > *hint || !is_known;
-                        *hint = revision.max(*hint);
-                        news
-                    });
-                    is_known = true;
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "the state store doesn't tell its revision");
-                    is_known = false;
-                }
-            }
-        }
-    }
-
-    async fn revision(&self) -> Result<Option<i64>, connect::AnyError> {
-        let answer = self.session.execute_unpaged(&self.statement, (&self.store,)).await?;
-        let row = answer.into_rows_result()?;
-        Ok(row.maybe_first_row::<(Option<i64>,)>()?.and_then(|(revision,)| revision))
     }
 }
 
@@ -440,7 +360,7 @@ impl StateStore for CassandraStore {
                 objects.extend(written.into_iter().map(|object| (object.key.clone(), object)));
                 Ok(Listing { revision, as_of, objects: objects.into_values().collect() })
             }
-            Changes::TooOld => Err(self.unavailable("it changes faster than it can be read")),
+            Changes::TooOld => Err(self.life.unavailable("it changes faster than it can be read")),
         }
     }
 
@@ -454,8 +374,8 @@ impl StateStore for CassandraStore {
             let head = self.head(batch.owner).await?;
             let names = batch.writes.iter().map(|write| write.key.to_string());
             let objects = self.objects(batch.owner, names).await?;
-            let (epoch, revision) = (self.epoch.clone(), head.revision);
-            let as_of = head.as_of(&self.place, batch.owner)?;
+            let (epoch, revision) = (head.epoch.clone(), head.revision);
+            let as_of = head.as_of(&self.life, batch.owner)?;
             let outcome = decide(&batch, Known { epoch, revision, as_of, objects })?;
             if outcome.is_idle() {
                 return Ok(outcome.committed);

@@ -37,6 +37,8 @@ const AFTER: &str = "SELECT name, value FROM state WHERE store = ? AND section =
 const OLDEST: &str = "SELECT name, value FROM state WHERE store = ? AND section = ? AND name > ? LIMIT ?";
 const RAISE: &str = "UPDATE state SET revision = ?, seen[?] = ?, forgotten[?] = ?, deletions[?] = ? \
      WHERE store = ? IF revision = ? AND epoch = ?";
+const RENEW: &str =
+    "UPDATE state SET epoch = ?, seen[?] = ?, revision = ? WHERE store = ? IF revision = ? AND epoch = ?";
 const PUT: &str = "INSERT INTO state (store, section, name, value) VALUES (?, ?, ?, ?)";
 const REMOVE: &str = "DELETE FROM state WHERE store = ? AND section = ? AND name = ?";
 
@@ -54,6 +56,7 @@ pub(super) struct Statements {
     pub(super) raise: PreparedStatement,
     pub(super) put: PreparedStatement,
     pub(super) remove: PreparedStatement,
+    pub(super) renew: PreparedStatement,
 }
 
 impl Statements {
@@ -75,6 +78,7 @@ impl Statements {
             raise: session.prepare(RAISE).await?,
             put: session.prepare(PUT).await?,
             remove: session.prepare(REMOVE).await?,
+            renew: session.prepare(RENEW).await?,
         })
     }
 }

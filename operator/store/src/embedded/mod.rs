@@ -15,8 +15,6 @@ use operator_core::Owner;
 use redb::Database;
 use tokio::sync::watch;
 
-pub use renew::Renewed;
-
 use crate::{Batch, Changes, Committed, Listing, StateStore, StoreError, StoredObject};
 
 #[derive(Clone, Debug)]

@@ -1,5 +1,5 @@
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use dataplane_snapshot::Epoch;
 use operator_core::Owner;
@@ -7,14 +7,8 @@ use redb::Database;
 
 use super::tables::EPOCHS;
 use super::{EmbeddedStore, file, read};
-use crate::StoreError;
-
-/// The lives of a store before and after [`EmbeddedStore::renew`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Renewed {
-    pub before: Epoch,
-    pub after: Epoch,
-}
+use crate::shared::following;
+use crate::{Renewed, StoreError};
 
 impl EmbeddedStore {
     /// Begins a new epoch of the store in the file `path`, and leaves its objects as they are. After that workers take what
@@ -36,14 +30,6 @@ impl EmbeddedStore {
     }
 }
 
-/// A later one, also if the clock is behind that of the machine on which the one before began.
-fn following(before: &Epoch, now: SystemTime) -> Epoch {
-    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-    let unique = uuid::Uuid::new_v4().simple().to_string();
-    before.successor(&unique, now.max(before.created_at.saturating_add(1)))
-}
-
 fn write(database: &Database, epoch: &Epoch) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
     transaction.open_table(EPOCHS)?.insert(Owner::Store.as_str(), (epoch.id.as_str(), epoch.created_at))?;
@@ -52,7 +38,7 @@ fn write(database: &Database, epoch: &Epoch) -> Result<(), redb::Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use dataplane_snapshot::{AsOf, Recency, SourceAsOf};
 

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::statements;
 use crate::StoreError;
-use crate::shared::{SharedSettings, place};
+use crate::shared::{SharedSettings, StoreTls, place};
 
 /// One that listens, one that writes, and a few that read.
 const CONNECTIONS: u32 = 5;
@@ -43,11 +43,14 @@ fn options(settings: &SharedSettings) -> Result<PgConnectOptions, StoreError> {
     if let Some(password) = &settings.password {
         options = options.password(password);
     }
+    let StoreTls { authorities, certificate, .. } = &settings.tls;
+    // Who names an authority or has a certificate wants TLS with the right server, unless the URL says how much of that.
+    if (authorities.is_some() || certificate.is_some())
+        && matches!(options.get_ssl_mode(), PgSslMode::Prefer | PgSslMode::Allow)
+    {
+        options = options.ssl_mode(PgSslMode::VerifyFull);
+    }
     if let Some(authorities) = settings.tls.read_authorities()? {
-        // Who names the authorities wants the server to be checked, unless the URL asks for even more or for less.
-        if matches!(options.get_ssl_mode(), PgSslMode::Prefer | PgSslMode::Allow) {
-            options = options.ssl_mode(PgSslMode::VerifyFull);
-        }
         options = options.ssl_root_cert_from_pem(authorities);
     }
     if let Some((certificate, key)) = settings.tls.read_certificate()? {

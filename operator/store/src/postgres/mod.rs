@@ -4,6 +4,7 @@ mod connect;
 mod statements;
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use dataplane_snapshot::{Epoch, Key, SourceAsOf};
@@ -14,18 +15,17 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::decide::{Known, Outcome, decide};
-use crate::shared::{self, SCHEMA_VERSION, SharedSettings, column, number};
-use crate::{Batch, ChangeSet, Changes, Committed, Listing, StateStore, StoreError, StoredObject};
+use crate::shared::{self, Life, SCHEMA_VERSION, SharedSettings, column, number};
+use crate::{Batch, ChangeSet, Changes, Committed, Listing, Renewed, StateStore, StoreError, StoredObject};
 
 /// Writers lock the one row of the head, so that a revision is seen only when all before it are.
 ///
 /// An acknowledged write survives a crash unless the server has `fsync off`; what else `synchronous_commit` says holds.
 pub struct PostgresStore {
     pool: PgPool,
-    place: String,
     channel: String,
     deletions: i64,
-    epoch: Epoch,
+    life: Life,
     hints: watch::Sender<u64>,
     listening: AbortHandle,
 }
@@ -34,6 +34,7 @@ pub struct PostgresStore {
 type Line = (i32, String, i64, i64, Option<String>, Option<String>);
 
 struct Lines {
+    epoch: Epoch,
     revision: u64,
     forgotten: u64,
     as_of: Option<SourceAsOf>,
@@ -57,60 +58,68 @@ impl PostgresStore {
         let Some(epoch) = shared::epoch(&epoch) else {
             return Err(StoreError::Corrupt { place, reason: "it has no epoch".to_owned() });
         };
+        let life = Life::new(&place, epoch);
         connect::warn_if_weak(&pool, &place).await;
         let (hints, channel) = (watch::Sender::new(number(revision)), settings.prefix.clone());
         let follow = connect::follow(pool.clone(), channel.clone(), hints.clone());
         let listening = tokio::spawn(follow).abort_handle();
         let deletions = column(settings.deletions);
-        Ok(Self { pool, place, channel, deletions, epoch, hints, listening })
+        Ok(Self { pool, channel, deletions, life, hints, listening })
     }
 
     fn unavailable(&self, error: &sqlx::Error) -> StoreError {
-        unavailable(&self.place, error)
-    }
-
-    fn corrupt(&self, reason: String) -> StoreError {
-        StoreError::Corrupt { place: self.place.clone(), reason }
-    }
-
-    fn check_epoch(&self, epoch: &str) -> Result<(), StoreError> {
-        if epoch == shared::epoch_text(&self.epoch) { Ok(()) } else { Err(shared::replaced(&self.place)) }
+        unavailable(self.life.place(), error)
     }
 
     fn read(&self, owner: Owner, lines: Vec<Line>) -> Result<Lines, StoreError> {
         let mut lines = lines.into_iter();
         let Some((_, epoch, forgotten, revision, _, as_of)) = lines.next() else {
-            return Err(self.corrupt("it has no head".to_owned()));
+            return Err(self.life.corrupt("it has no head"));
         };
-        self.check_epoch(&epoch)?;
-        let unreadable = || self.corrupt(format!("what was seen of {owner} can't be read"));
+        let epoch = self.life.recognise(Some(&epoch))?;
+        let unreadable = || self.life.corrupt(format!("what was seen of {owner} can't be read"));
         let as_of = as_of.map(|text| shared::as_of(&text).ok_or_else(unreadable)).transpose()?;
         let (mut written, mut deleted) = (Vec::new(), Vec::new());
         for (what, key, generation, revision, labels, spec) in lines {
-            let key: Key = key.parse().map_err(|error| self.corrupt(format!("{error}")))?;
+            let key: Key = key.parse().map_err(|error| self.life.corrupt(format!("{error}")))?;
             let (Some(labels), Some(spec)) = (labels, spec) else {
                 debug_assert_eq!(what, 2);
                 deleted.push(key);
                 continue;
             };
             let labels = serde_json::from_str(&labels)
-                .map_err(|error| self.corrupt(format!("the labels of {key} can't be read: {error}")))?;
+                .map_err(|error| self.life.corrupt(format!("the labels of {key} can't be read: {error}")))?;
             let revision = number(revision);
             written.push(StoredObject { owner, key, generation, revision, labels, spec: spec.into() });
         }
-        Ok(Lines { revision: number(revision), forgotten: number(forgotten), as_of, written, deleted })
+        Ok(Lines { epoch, revision: number(revision), forgotten: number(forgotten), as_of, written, deleted })
     }
 
     async fn lock(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
         let begin = self.pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await;
         let mut transaction = begin.map_err(|error| self.unavailable(&error))?;
-        let epoch: Option<(String,)> = sqlx::query_as(statements::LOCK)
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(|error| self.unavailable(&error))?;
-        let (epoch,) = epoch.ok_or_else(|| shared::replaced(&self.place))?;
-        self.check_epoch(&epoch)?;
+        transaction.execute(statements::LOCK).await.map_err(|error| self.unavailable(&error))?;
         Ok(transaction)
+    }
+
+    /// Begins a new epoch and leaves the objects as they are; see [`crate::renew_shared`].
+    pub(crate) async fn renew(&self, now: SystemTime) -> Result<Renewed, StoreError> {
+        let mut transaction = self.lock().await?;
+        let read = sqlx::query_as(statements::SOME).bind(Owner::Store.as_str()).bind(Vec::<String>::new());
+        let lines = read.fetch_all(&mut *transaction).await.map_err(|error| self.unavailable(&error))?;
+        let Lines { epoch: before, revision, as_of, .. } = self.read(Owner::Store, lines)?;
+        let after = shared::following(&before, now);
+        let as_of = as_of.map(|seen| SourceAsOf { epoch: after.clone(), ..seen });
+        let committed = Committed { revision: revision + 1, objects: Vec::new() };
+        let outcome = Outcome { changes: BTreeMap::new(), as_of, committed };
+        let renew = sqlx::query(statements::RENEW).bind(shared::epoch_text(&after));
+        let renewed = async {
+            transaction.execute(renew).await?;
+            self.write(&mut transaction, Owner::Store, &outcome).await?;
+            transaction.commit().await
+        };
+        renewed.await.map_err(|error| self.unavailable(&error))?;
+        Ok(Renewed { before, after })
     }
 
     async fn write(
@@ -209,7 +218,7 @@ impl StateStore for PostgresStore {
 
     async fn changes_since(&self, owner: Owner, since: u64) -> Result<Changes, StoreError> {
         let read = sqlx::query_as(statements::CHANGES).bind(owner.as_str()).bind(column(since));
-        let Lines { revision, forgotten, as_of, written, deleted } = self.lines(owner, read).await?;
+        let Lines { revision, forgotten, as_of, written, deleted, .. } = self.lines(owner, read).await?;
         if since > revision || since < forgotten {
             return Ok(Changes::TooOld);
         }
@@ -225,9 +234,9 @@ impl StateStore for PostgresStore {
             .fetch_all(&mut *transaction)
             .await
             .map_err(|error| self.unavailable(&error))?;
-        let Lines { revision, as_of, written, .. } = self.read(batch.owner, lines)?;
+        let Lines { epoch, revision, as_of, written, .. } = self.read(batch.owner, lines)?;
         let objects = written.into_iter().map(|object| (object.key.clone(), object)).collect();
-        let outcome = decide(&batch, Known { epoch: self.epoch.clone(), revision, as_of, objects })?;
+        let outcome = decide(&batch, Known { epoch, revision, as_of, objects })?;
         if !outcome.is_idle() {
             let written = self.write(&mut transaction, batch.owner, &outcome).await;
             written.map_err(|error| self.unavailable(&error))?;

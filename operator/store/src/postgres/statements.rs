@@ -35,7 +35,8 @@ pub(super) const FILL_SOURCE: &str =
 pub(super) const IDENTITY: &str = "SELECT schema_version, epoch, revision FROM head";
 
 /// Writers come one after the other: the next one waits here.
-pub(super) const LOCK: &str = "SELECT epoch FROM head FOR UPDATE";
+pub(super) const LOCK: &str = "SELECT FROM head FOR UPDATE";
+pub(super) const RENEW: &str = "UPDATE head SET epoch = $1";
 
 /// One statement sees one instant. The first line is the head: epoch as key, forgotten as generation, revision, and what was
 /// seen as spec.

@@ -8,9 +8,10 @@ mod scripts;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
+use std::time::SystemTime;
 
 use async_trait::async_trait;
-use dataplane_snapshot::{Epoch, Key, SourceAsOf};
+use dataplane_snapshot::{Key, KeyError, SourceAsOf};
 use operator_core::Owner;
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Script};
@@ -21,11 +22,12 @@ use connection::Connection;
 use names::Names;
 
 use crate::decide::{Known, Outcome, decide};
-use crate::shared::{self, SCHEMA_VERSION, SharedSettings};
-use crate::{Batch, ChangeSet, Changes, Committed, Listing, StateStore, StoreError, StoredObject};
+use crate::shared::{self, Life, SCHEMA_VERSION, SharedSettings};
+use crate::{Batch, ChangeSet, Changes, Committed, Listing, Renewed, StateStore, StoreError, StoredObject};
 
 static COMMIT: LazyLock<Script> = LazyLock::new(|| Script::new(scripts::COMMIT));
 static CHANGES: LazyLock<Script> = LazyLock::new(|| Script::new(scripts::CHANGES));
+static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(scripts::RENEW));
 static OPEN: LazyLock<Script> = LazyLock::new(|| Script::new(scripts::OPEN));
 
 /// Objects and counters under keys that begin with the prefix. What decides over a write is read, and the write happens in
@@ -36,7 +38,7 @@ pub struct RedisStore {
     connection: Connection,
     names: Names,
     deletions: u64,
-    epoch: Epoch,
+    life: Life,
     hints: watch::Sender<u64>,
     /// One writer at a time, so that only those of other processes are in the way.
     turn: tokio::sync::Mutex<()>,
@@ -57,44 +59,57 @@ impl RedisStore {
         call.arg(SCHEMA_VERSION).arg(shared::epoch_text(&epoch)).arg(shared::as_of_text(&nothing));
         let (schema, epoch, revision): (Option<u64>, Option<String>, Option<u64>) =
             connection.with(async |redis| call.invoke_async(redis).await).await?;
-        let place = || connection.place().to_owned();
-        let corrupt = |reason: &str| StoreError::Corrupt { place: place(), reason: reason.to_owned() };
+        let place = connection.place();
+        let corrupt =
+            |reason: &str| StoreError::Corrupt { place: place.to_owned(), reason: reason.to_owned() };
         let found = schema.ok_or_else(|| corrupt("it has no schema version"))?;
         if found > SCHEMA_VERSION {
-            return Err(StoreError::NewerSchema { place: place(), found, supported: SCHEMA_VERSION });
+            let place = place.to_owned();
+            return Err(StoreError::NewerSchema { place, found, supported: SCHEMA_VERSION });
         }
         let epoch = epoch.as_deref().and_then(shared::epoch).ok_or_else(|| corrupt("it has no epoch"))?;
+        let life = Life::new(place, epoch);
         durability::warn_if_weak(&connection).await;
         let hints = watch::Sender::new(revision.unwrap_or_default());
         let follow = hints::follow(connection.client().clone(), names.channel(), hints.clone());
         let listening = tokio::spawn(follow).abort_handle();
         let deletions = settings.deletions;
-        Ok(Self { connection, names, deletions, epoch, hints, turn: Default::default(), listening })
+        Ok(Self { connection, names, deletions, life, hints, turn: Default::default(), listening })
     }
 
     /// What a head says, if it is this store's.
-    fn read_head(&self, owner: Owner, head: Head) -> Result<(u64, Option<SourceAsOf>), StoreError> {
+    fn read_head(&self, owner: Owner, head: Head) -> Result<Known, StoreError> {
         let (epoch, revision, seen) = head;
-        if epoch.as_deref() != Some(&*shared::epoch_text(&self.epoch)) {
-            return Err(shared::replaced(self.connection.place()));
-        }
-        let revision = revision.ok_or_else(|| self.corrupt("it has no revision".to_owned()))?;
-        let unreadable = || self.corrupt(format!("what was seen of {owner} can't be read"));
+        let epoch = self.life.recognise(epoch.as_deref())?;
+        let revision = revision.ok_or_else(|| self.life.corrupt("it has no revision"))?;
+        let unreadable = || self.life.corrupt(format!("what was seen of {owner} can't be read"));
         let as_of = seen.map(|text| shared::as_of(&text).ok_or_else(unreadable)).transpose()?;
-        Ok((revision, as_of))
+        Ok(Known { epoch, revision, as_of, objects: BTreeMap::new() })
     }
 
-    fn corrupt(&self, reason: String) -> StoreError {
-        StoreError::Corrupt { place: self.connection.place().to_owned(), reason }
+    /// Begins a new epoch and leaves the objects as they are; see [`crate::renew_shared`].
+    pub(crate) async fn renew(&self, now: SystemTime) -> Result<Renewed, StoreError> {
+        loop {
+            let known = self.known(&Batch { owner: Owner::Store, writes: Vec::new(), as_of: None }).await?;
+            let before = known.epoch;
+            let after = shared::following(&before, now);
+            let seen = known.as_of.map(|seen| SourceAsOf { epoch: after.clone(), ..seen });
+            let mut call = RENEW.key(&self.names.all(Owner::Store));
+            call.arg(shared::epoch_text(&before)).arg(known.revision).arg(shared::epoch_text(&after));
+            call.arg(seen.as_ref().map(shared::as_of_text).unwrap_or_default()).arg(self.names.channel());
+            if self.connection.with(async |redis| call.invoke_async::<i64>(redis).await).await? == 1 {
+                return Ok(Renewed { before, after });
+            }
+        }
     }
 
     fn object(&self, owner: Owner, key: Key, record: &str) -> Result<StoredObject, StoreError> {
-        let unreadable = || self.corrupt(format!("{key} of {owner} can't be read"));
+        let unreadable = || self.life.corrupt(format!("{key} of {owner} can't be read"));
         shared::record(owner, key.clone(), record).ok_or_else(unreadable)
     }
 
     fn key(&self, text: &str) -> Result<Key, StoreError> {
-        text.parse().map_err(|error| self.corrupt(format!("{error}")))
+        text.parse().map_err(|error: KeyError| self.life.corrupt(error.to_string()))
     }
 
     async fn known(&self, batch: &Batch) -> Result<Known, StoreError> {
@@ -111,14 +126,14 @@ impl RedisStore {
             pipe.query_async::<(Head, Vec<Option<String>>)>(redis).await
         };
         let (head, records) = self.connection.with(read).await?;
-        let (revision, as_of) = self.read_head(owner, head)?;
-        let mut objects = BTreeMap::new();
+        let mut known = self.read_head(owner, head)?;
         for (write, record) in batch.writes.iter().zip(records) {
             if let Some(record) = record {
-                objects.insert(write.key.clone(), self.object(owner, write.key.clone(), &record)?);
+                let object = self.object(owner, write.key.clone(), &record)?;
+                known.objects.insert(write.key.clone(), object);
             }
         }
-        Ok(Known { epoch: self.epoch.clone(), revision, as_of, objects })
+        Ok(known)
     }
 
     fn ask_head(&self, pipe: &mut redis::Pipeline, owner: Owner) {
@@ -126,9 +141,14 @@ impl RedisStore {
     }
 
     /// Whether it was written; not if another writer was faster.
-    async fn write(&self, owner: Owner, before: u64, outcome: &Outcome) -> Result<bool, StoreError> {
+    async fn write(
+        &self,
+        owner: Owner,
+        (epoch, before): (&str, u64),
+        outcome: &Outcome,
+    ) -> Result<bool, StoreError> {
         let mut call = COMMIT.key(&self.names.all(owner));
-        call.arg(shared::epoch_text(&self.epoch)).arg(before).arg(outcome.committed.revision);
+        call.arg(epoch).arg(before).arg(outcome.committed.revision);
         call.arg(Names::seen(owner)).arg(Names::forgotten(owner));
         call.arg(outcome.as_of.as_ref().map(shared::as_of_text).unwrap_or_default());
         call.arg(self.deletions).arg(self.names.channel()).arg(outcome.written().count());
@@ -138,11 +158,8 @@ impl RedisStore {
         for (key, revision) in outcome.deleted() {
             call.arg(key.to_string()).arg(revision);
         }
-        match self.connection.with(async |redis| call.invoke_async::<i64>(redis).await).await? {
-            1 => Ok(true),
-            0 => Ok(false),
-            _ => Err(shared::replaced(self.connection.place())),
-        }
+        let done = self.connection.with(async |redis| call.invoke_async::<i64>(redis).await).await?;
+        Ok(done == 1)
     }
 }
 
@@ -174,7 +191,7 @@ impl StateStore for RedisStore {
             pipe.query_async(redis).await
         };
         let (head, records) = self.connection.with(read).await?;
-        let (revision, as_of) = self.read_head(owner, head)?;
+        let Known { revision, as_of, .. } = self.read_head(owner, head)?;
         let object = |(key, record): &(String, String)| self.object(owner, self.key(key)?, record);
         let mut objects: Vec<_> = records.iter().map(object).collect::<Result<_, _>>()?;
         objects.sort_unstable_by(|one, other| one.key.cmp(&other.key));
@@ -193,7 +210,7 @@ impl StateStore for RedisStore {
         let (head, keys, records, deleted): Answer =
             self.connection.with(async |redis| call.invoke_async(redis).await).await?;
         let (epoch, revision, seen, forgotten) = head;
-        let (revision, as_of) = self.read_head(owner, (epoch, revision, seen))?;
+        let Known { revision, as_of, .. } = self.read_head(owner, (epoch, revision, seen))?;
         if since > revision || since < forgotten.unwrap_or_default() {
             return Ok(Changes::TooOld);
         }
@@ -207,13 +224,13 @@ impl StateStore for RedisStore {
         let _turn = self.turn.lock().await;
         loop {
             let known = self.known(&batch).await?;
-            let before = known.revision;
+            let (epoch, before) = (shared::epoch_text(&known.epoch), known.revision);
             let outcome = decide(&batch, known)?;
             if outcome.is_idle() {
                 return Ok(outcome.committed);
             }
             // Somebody wrote meanwhile, so all of them together get on.
-            if self.write(batch.owner, before, &outcome).await? {
+            if self.write(batch.owner, (&epoch, before), &outcome).await? {
                 let revision = outcome.committed.revision;
                 self.hints.send_modify(|hint| *hint = revision.max(*hint));
                 return Ok(outcome.committed);

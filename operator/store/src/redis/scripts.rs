@@ -6,9 +6,9 @@
 /// was seen (empty: no news), how many deletions to remember, the channel, how many objects are written, then key, revision
 /// and record of each, then key and revision of each that is deleted.
 ///
-/// 1: done. 0: the store is at another revision. -1: another store is here.
+/// 1: done. 0: the store is at another revision, or another store is here.
 pub(super) const COMMIT: &str = r"
-if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return -1 end
+if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
 if redis.call('HGET', KEYS[1], 'revision') ~= ARGV[2] then return 0 end
 local at = 10
 for _ = 1, tonumber(ARGV[9]) do
@@ -53,4 +53,13 @@ if redis.call('EXISTS', KEYS[1]) == 0 then
     redis.call('HSET', KEYS[1], 'schema', ARGV[1], 'epoch', ARGV[2], 'revision', '0', 'seen:store', ARGV[3])
 end
 return redis.call('HMGET', KEYS[1], 'schema', 'epoch', 'revision')
+";
+
+/// `ARGV`: epoch and revision before, the epoch after, what was seen then, the channel. 1: done. 0: it has changed meanwhile.
+pub(super) const RENEW: &str = r"
+if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
+if redis.call('HGET', KEYS[1], 'revision') ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], 'epoch', ARGV[3], 'seen:store', ARGV[4], 'revision', ARGV[2] + 1)
+redis.call('PUBLISH', ARGV[5], ARGV[2] + 1)
+return 1
 ";

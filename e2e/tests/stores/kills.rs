@@ -1,0 +1,149 @@
+//! Servers that are killed and started again while three leaders write.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use e2e::process::figure;
+use e2e::servers::Server;
+use operator_core::{Owner, SourceView};
+use operator_store::suite::{draft, key};
+use operator_store::{Expected, StateStore, StoreError, StoredObject, open_shared, watch_view};
+use tokio::sync::watch;
+
+use crate::history::{Event, Seen, explain};
+use crate::kinds::{fresh, ready};
+
+const LEADERS: usize = 3;
+const OBJECTS: usize = 2;
+/// Acknowledged writes before, between and after the kills.
+const WRITES: usize = 60;
+
+type History = BTreeMap<String, Vec<Event>>;
+
+fn value(object: &StoredObject) -> u64 {
+    object.labels["root"].parse().unwrap()
+}
+
+/// Counts objects up until told to stop, and tells all that it sees.
+async fn count_up(
+    store: Arc<dyn StateStore>,
+    stop: Arc<AtomicBool>,
+    acknowledged: Arc<AtomicUsize>,
+) -> History {
+    let mut history = History::new();
+    let mut turn = 0;
+    while !stop.load(Ordering::Relaxed) {
+        turn += 1;
+        let name = format!("{}", turn % OBJECTS);
+        let begin = Instant::now();
+        let read = store.get(Owner::Store, &key(&name)).await;
+        let Ok(Some(object)) = read else {
+            assert!(matches!(read, Err(StoreError::Unavailable { .. })), "{read:?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            continue;
+        };
+        let events = history.entry(name.clone()).or_default();
+        let seen = Seen::State { revision: object.revision, value: Some(value(&object)) };
+        events.push(Event { begin, end: Instant::now(), seen });
+        let (begin, expected, next) = (Instant::now(), object.revision, value(&object) + 1);
+        let written = store.put(&key(&name), Expected::Revision(expected), draft(&next.to_string())).await;
+        let seen = match written {
+            Ok(object) => {
+                acknowledged.fetch_add(1, Ordering::Relaxed);
+                Seen::Written { expected, revision: object.revision, value: value(&object) }
+            }
+            Err(StoreError::Conflict { actual, .. }) => Seen::State { revision: actual, value: None },
+            Err(StoreError::Unavailable { .. }) => continue,
+            Err(error) => panic!("{error}"),
+        };
+        events.push(Event { begin, end: Instant::now(), seen });
+    }
+    history
+}
+
+async fn until_written(acknowledged: &AtomicUsize, more: usize) {
+    let goal = acknowledged.load(Ordering::Relaxed) + more;
+    let begin = Instant::now();
+    while acknowledged.load(Ordering::Relaxed) < goal {
+        assert!(begin.elapsed() < Duration::from_secs(60), "no writes any more");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+async fn kill_in_the_middle_of_writes(server: Server, kind: &str, kills: usize) {
+    let settings = fresh(&server);
+    let mut leaders = Vec::new();
+    for _ in 0..LEADERS {
+        leaders.push(open_shared(&settings).await.unwrap());
+    }
+    for n in 0..OBJECTS {
+        leaders[0].put(&key(&n.to_string()), Expected::Absent, draft("0")).await.unwrap();
+    }
+    let views: Vec<_> = leaders.iter().map(|store| follow(store.clone())).collect();
+    let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let counting: Vec<_> = leaders
+        .iter()
+        .map(|store| tokio::spawn(count_up(store.clone(), stop.clone(), acknowledged.clone())))
+        .collect();
+    let server = Arc::new(server);
+    for _ in 0..kills {
+        until_written(&acknowledged, WRITES).await;
+        server.kill();
+        let again = server.clone();
+        tokio::task::spawn_blocking(move || again.start()).await.unwrap();
+    }
+    until_written(&acknowledged, WRITES).await;
+    stop.store(true, Ordering::Relaxed);
+
+    let mut history = History::new();
+    for counting in counting {
+        for (name, mut events) in counting.await.unwrap() {
+            history.entry(name).or_default().append(&mut events);
+        }
+    }
+    // What is there in the end was seen last.
+    for (name, events) in &mut history {
+        let begin = Instant::now();
+        let object = leaders[1].get(Owner::Store, &key(name)).await.unwrap().unwrap();
+        let seen = Seen::State { revision: object.revision, value: Some(value(&object)) };
+        events.push(Event { begin, end: Instant::now(), seen });
+        explain(events).unwrap_or_else(|reason| panic!("{kind}, object {name}: {reason}"));
+    }
+    let listing = leaders[0].list(Owner::Store).await.unwrap();
+    for mut view in views {
+        let is_last = |view: &Option<Arc<SourceView>>| {
+            view.as_ref().is_some_and(|view| Some(&view.as_of) == listing.as_of.as_ref())
+        };
+        view.wait_for(is_last).await.unwrap();
+    }
+    figure(&format!("stores_{kind}_acknowledged_writes"), acknowledged.load(Ordering::Relaxed));
+    figure(&format!("stores_{kind}_kills"), kills);
+    figure(&format!("stores_{kind}_events"), history.values().map(Vec::len).sum::<usize>());
+}
+
+fn follow(store: Arc<dyn StateStore>) -> watch::Receiver<Option<Arc<SourceView>>> {
+    let (views, seen) = watch::channel(None);
+    tokio::spawn(watch_view(store, Owner::Store, views));
+    seen
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_keeps_what_it_acknowledged() {
+    kill_in_the_middle_of_writes(started(Server::redis).await, "redis", 5).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_keeps_what_it_acknowledged() {
+    kill_in_the_middle_of_writes(started(Server::postgres).await, "postgres", 4).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cassandra_keeps_what_it_acknowledged() {
+    kill_in_the_middle_of_writes(started(Server::cassandra).await, "cassandra", 2).await;
+}
+
+async fn started(start: fn() -> Server) -> Server {
+    tokio::task::spawn_blocking(move || ready(start())).await.unwrap()
+}

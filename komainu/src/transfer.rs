@@ -1,0 +1,138 @@
+//! `komainu store`: what a store has, into a file, into another store, and compared.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use operator_core::Spec;
+use operator_store::{Content, EmbeddedSettings, EmbeddedStore, StateStore, open_shared, place, view};
+
+use crate::args::{RunArguments, StoreArguments, StoreCommand};
+use crate::modes::STORE_FILE;
+use crate::settings::{self, Settings};
+
+/// How often progress is told.
+const TELL: Duration = Duration::from_secs(1);
+/// How many names of objects are told.
+const NAMES: usize = 20;
+
+pub(crate) fn run(arguments: &StoreArguments) -> anyhow::Result<ExitCode> {
+    let StoreArguments { config, set, command } = arguments;
+    let arguments = RunArguments { config: config.clone(), set: set.clone(), ..RunArguments::default() };
+    let settings = settings::load(&arguments, crate::variables())?.settings;
+    crate::logs::start(&settings.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(async {
+        let begin = Instant::now();
+        let (store, name) = open(&settings).await?;
+        say(&format!("{name}: opened in {}", seconds(begin)))?;
+        match command {
+            StoreCommand::Export { file } => export(&*store, file).await,
+            StoreCommand::Import { file, replace } => import(&*store, file, *replace).await,
+            StoreCommand::Check { file } => check(&*store, file.as_deref()).await,
+        }
+    })
+}
+
+/// The store of the settings, and its name. An embedded one must be there: to make one here would be a mistake more often
+/// than not, but for an import.
+async fn open(settings: &Settings) -> anyhow::Result<(Arc<dyn StateStore>, String)> {
+    if let Some(shared) = settings.store.shared() {
+        let name = place(&shared.url);
+        return Ok((open_shared(&shared).await?, name));
+    }
+    std::fs::create_dir_all(&settings.data_directory).with_context(|| {
+        format!("setting dataDirectory: can't create {}", settings.data_directory.display())
+    })?;
+    let path = settings.data_directory.join(STORE_FILE);
+    let store = EmbeddedStore::open(&path, EmbeddedSettings::default())?;
+    Ok((Arc::new(store), path.display().to_string()))
+}
+
+async fn export(store: &dyn StateStore, path: &Path) -> anyhow::Result<ExitCode> {
+    let content = read(store).await?;
+    let begin = Instant::now();
+    let file = File::create(path).with_context(|| path.display().to_string())?;
+    content.export(&mut BufWriter::new(file), &mut teller("written"))?;
+    say(&format!("{} objects written to {} in {}", content.objects.len(), path.display(), seconds(begin)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn import(store: &dyn StateStore, path: &Path, replace: bool) -> anyhow::Result<ExitCode> {
+    let content = from_file(path)?;
+    let begin = Instant::now();
+    content.write(store, replace, &mut teller("imported")).await?;
+    say(&format!("{} objects imported in {}", content.objects.len(), seconds(begin)))?;
+    compare(&content, &read(store).await?)
+}
+
+async fn check(store: &dyn StateStore, path: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let found = read(store).await?;
+    let mut code = ExitCode::SUCCESS;
+    for owner in [operator_core::Owner::Store, operator_core::Owner::Kubernetes] {
+        let Some(view) = view(store, owner).await? else { continue };
+        let invalid = view.objects.iter().filter_map(|(key, observed)| match &observed.spec {
+            Spec::Invalid(problems) => Some((key, problems)),
+            _ => None,
+        });
+        for (key, problems) in invalid {
+            code = ExitCode::FAILURE;
+            let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            say(&format!("{key} of {owner}: {}", problems.join("; ")))?;
+        }
+    }
+    match path {
+        Some(path) if compare(&from_file(path)?, &found)? == ExitCode::FAILURE => Ok(ExitCode::FAILURE),
+        _ => Ok(code),
+    }
+}
+
+fn from_file(path: &Path) -> anyhow::Result<Content> {
+    let file = File::open(path).with_context(|| path.display().to_string())?;
+    Content::import(BufReader::new(file)).with_context(|| path.display().to_string())
+}
+
+async fn read(store: &dyn StateStore) -> anyhow::Result<Content> {
+    let begin = Instant::now();
+    let content = Content::read(store).await?;
+    say(&format!("{} objects read in {}", content.objects.len(), seconds(begin)))?;
+    Ok(content)
+}
+
+/// Says in what the store differs from the file.
+fn compare(file: &Content, store: &Content) -> anyhow::Result<ExitCode> {
+    let differences = store.differences(file);
+    for (owner, key) in differences.iter().take(NAMES) {
+        say(&format!("{key} of {owner} isn't the same in the store as in the file"))?;
+    }
+    if differences.is_empty() {
+        say("the store has what the file has")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    say(&format!("{} objects differ", differences.len()))?;
+    Ok(ExitCode::FAILURE)
+}
+
+/// Tells now and then how far it is.
+fn teller(done: &'static str) -> impl FnMut(usize, usize) {
+    let mut last = Instant::now();
+    move |count, total| {
+        if last.elapsed() >= TELL {
+            last = Instant::now();
+            // Who doesn't listen isn't told.
+            let _ = writeln!(std::io::stderr(), "{count} of {total} objects {done}");
+        }
+    }
+}
+
+fn seconds(begin: Instant) -> String {
+    format!("{:.1} s", begin.elapsed().as_secs_f64())
+}
+
+fn say(line: &str) -> std::io::Result<()> {
+    writeln!(std::io::stdout(), "{line}")
+}

@@ -1,0 +1,69 @@
+use dataplane_snapshot::Epoch;
+use operator_core::Owner;
+use scylla::statement::batch::{Batch, BatchType};
+use scylla::value::CqlValue;
+
+use super::statements::Statements;
+use crate::shared::{self, column};
+
+/// Up to which revision deletions are forgotten, and how many are left.
+pub(super) struct Forgetting {
+    pub(super) until: u64,
+    pub(super) left: u64,
+}
+
+/// The statements of one write, which happen together or not at all.
+pub(super) struct Write<'s> {
+    statements: &'s Statements,
+    store: &'s str,
+    pub(super) batch: Batch,
+    pub(super) values: Vec<Vec<CqlValue>>,
+}
+
+impl<'s> Write<'s> {
+    pub(super) fn new(statements: &'s Statements, store: &'s str) -> Self {
+        // All is in one partition, so a log of the batch would be for nothing.
+        Self { statements, store, batch: Batch::new(BatchType::Unlogged), values: Vec::new() }
+    }
+
+    pub(super) fn put(&mut self, section: String, name: String, value: String) {
+        self.batch.append_statement(self.statements.put.clone());
+        let store = self.store.to_owned();
+        self.values.push([store, section, name, value].map(CqlValue::Text).to_vec());
+    }
+
+    pub(super) fn remove(&mut self, section: String, name: String) {
+        self.batch.append_statement(self.statements.remove.clone());
+        let store = self.store.to_owned();
+        self.values.push([store, section, name].map(CqlValue::Text).to_vec());
+    }
+
+    /// The condition of all of it: that the store is the same, at the first of the revisions.
+    pub(super) fn raise(
+        &mut self,
+        owner: Owner,
+        (before, after): (u64, u64),
+        seen: String,
+        forgetting: &Forgetting,
+        epoch: &Epoch,
+    ) {
+        let (owner, number) = (|| text(owner.as_str()), |number| CqlValue::BigInt(column(number)));
+        self.batch.append_statement(self.statements.raise.clone());
+        self.values.push(vec![
+            number(after),
+            owner(),
+            CqlValue::Text(seen),
+            owner(),
+            number(forgetting.until),
+            owner(),
+            number(forgetting.left),
+            text(self.store),
+            number(before),
+            CqlValue::Text(shared::epoch_text(epoch)),
+        ]);
+    }
+}
+
+fn text(text: &str) -> CqlValue {
+    CqlValue::Text(text.to_owned())
+}

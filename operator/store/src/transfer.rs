@@ -1,0 +1,234 @@
+//! All that a store has as lines of text, so that it can be kept, moved into another store, and compared.
+//!
+//! The first line says what follows, the last one how much it was and its hash: a file that was cut is refused. Between them is
+//! one object a line, and per owner how much was seen of it.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, Write};
+
+use dataplane_snapshot::{Epoch, Key, SourceAsOf};
+use operator_core::Owner;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::{Batch, Draft, Expected, StateStore, StoreError, StoredObject, Write as ObjectWrite};
+
+/// The version of the lines.
+const FORMAT: u32 = 1;
+/// What stores keep.
+const OWNERS: [Owner; 2] = [Owner::Store, Owner::Kubernetes];
+/// The most objects of one batch, and bytes of their specs: stores limit what one write may be.
+const BATCH: (usize, usize) = (100, 256 << 10);
+
+#[derive(Debug, thiserror::Error)]
+pub enum TransferError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    File(#[from] std::io::Error),
+    #[error("line {line}: {reason}")]
+    Line { line: usize, reason: String },
+    #[error(
+        "the store has {key}, which the file has otherwise or not at all: import into an empty one (another store.prefix), \
+         or give --replace to make it what the file says"
+    )]
+    Occupied { key: Key },
+}
+
+/// All that a store has of its owners, without the numbers that a store gives by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Content {
+    pub objects: BTreeMap<(Owner, Key), Draft>,
+    /// Of what is mirrored. What was seen of its own objects, each store counts by itself.
+    pub mirrored: Option<SourceAsOf>,
+}
+
+/// How many objects of how many are done.
+pub type Progress<'p> = &'p mut dyn FnMut(usize, usize);
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+enum Line {
+    KomainuStore {
+        format: u32,
+    },
+    Mirrored {
+        epoch: String,
+        created_at: u64,
+        revisions: BTreeMap<String, u64>,
+    },
+    Object {
+        owner: String,
+        key: String,
+        generation: Option<i64>,
+        labels: BTreeMap<String, String>,
+        spec: String,
+    },
+    End {
+        objects: usize,
+        sha256: String,
+    },
+}
+
+impl Content {
+    pub async fn read(store: &dyn StateStore) -> Result<Self, StoreError> {
+        let mut content = Self::default();
+        for owner in OWNERS {
+            let listing = store.list(owner).await?;
+            if owner == Owner::Kubernetes {
+                content.mirrored = listing.as_of;
+            }
+            let objects =
+                listing.objects.into_iter().map(|object| ((owner, object.key.clone()), draft(object)));
+            content.objects.extend(objects);
+        }
+        Ok(content)
+    }
+
+    /// Writes the lines.
+    pub fn export(&self, file: &mut dyn Write, progress: Progress<'_>) -> Result<(), TransferError> {
+        let mut hash = Sha256::new();
+        let mut put = |line: &Line| -> Result<(), TransferError> {
+            let mut text = serde_json::to_string(line).map_err(std::io::Error::other)?;
+            text.push('\n');
+            hash.update(&text);
+            Ok(file.write_all(text.as_bytes())?)
+        };
+        put(&Line::KomainuStore { format: FORMAT })?;
+        if let Some(SourceAsOf { epoch, revisions }) = &self.mirrored {
+            let revisions = revisions.iter().map(|(kind, revision)| (kind.to_string(), *revision)).collect();
+            put(&Line::Mirrored { epoch: epoch.id.clone(), created_at: epoch.created_at, revisions })?;
+        }
+        for (at, ((owner, key), draft)) in self.objects.iter().enumerate() {
+            let Draft { generation, labels, spec } = draft.clone();
+            let (owner, key, spec) = (owner.to_string(), key.to_string(), spec.to_string());
+            put(&Line::Object { owner, key, generation, labels, spec })?;
+            progress(at + 1, self.objects.len());
+        }
+        let end = Line::End { objects: self.objects.len(), sha256: hex(hash) };
+        let end = serde_json::to_string(&end).map_err(std::io::Error::other)?;
+        writeln!(file, "{end}")?;
+        Ok(file.flush()?)
+    }
+
+    /// Reads what [`Self::export`] wrote.
+    pub fn import(file: impl BufRead) -> Result<Self, TransferError> {
+        let (mut content, mut hash, mut number) = (Self::default(), Sha256::new(), 0);
+        let mut lines = file.lines();
+        while let Some(text) = lines.next().transpose()? {
+            number += 1;
+            let wrong = |reason: String| TransferError::Line { line: number, reason };
+            let line: Line = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+            let end = content.take(line, number == 1).map_err(wrong)?;
+            let Some((objects, sha256)) = end else {
+                hash.update(format!("{text}\n"));
+                continue;
+            };
+            if objects != content.objects.len() || sha256 != hex(hash) || lines.next().is_some() {
+                return Err(wrong("the lines before it aren't those that were exported".to_owned()));
+            }
+            return Ok(content);
+        }
+        let reason = "the file ends in the middle: its last line is missing".to_owned();
+        Err(TransferError::Line { line: number, reason })
+    }
+
+    /// What the last line says, if it is the last one.
+    fn take(&mut self, line: Line, is_first: bool) -> Result<Option<(usize, String)>, String> {
+        match line {
+            Line::KomainuStore { format: FORMAT } if is_first => Ok(None),
+            Line::KomainuStore { format } if is_first => Err(format!(
+                "format {format} isn't known, only {FORMAT}: take the version that wrote it, or a later one"
+            )),
+            _ if is_first => Err("this is no export of a store".to_owned()),
+            Line::KomainuStore { .. } => Err("a second export begins here".to_owned()),
+            Line::Mirrored { epoch, created_at, revisions } => {
+                let read = |(kind, revision): (String, u64)| Ok((kind.parse()?, revision));
+                let revisions =
+                    revisions.into_iter().map(read).collect::<Result<_, dataplane_snapshot::KeyError>>();
+                let revisions = revisions.map_err(|error| error.to_string())?;
+                self.mirrored = Some(SourceAsOf { epoch: Epoch { id: epoch, created_at }, revisions });
+                Ok(None)
+            }
+            Line::Object { owner, key, generation, labels, spec } => {
+                let owner = OWNERS.into_iter().find(|known| known.as_str() == owner);
+                let owner = owner.ok_or("the owner is store or kubernetes")?;
+                let key = key.parse().map_err(|error: dataplane_snapshot::KeyError| error.to_string())?;
+                self.objects.insert((owner, key), Draft { generation, labels, spec: spec.into() });
+                Ok(None)
+            }
+            Line::End { objects, sha256 } => Ok(Some((objects, sha256))),
+        }
+    }
+
+    /// Makes the store have this. Without `replace` it may have nothing else before; what it has of this already stays, so an
+    /// import that was interrupted can be done again.
+    pub async fn write(
+        &self,
+        store: &dyn StateStore,
+        replace: bool,
+        progress: Progress<'_>,
+    ) -> Result<(), TransferError> {
+        let there = Self::read(store).await?;
+        let mut writes: BTreeMap<Owner, Vec<ObjectWrite>> = BTreeMap::new();
+        for difference in there.differences(self) {
+            let (owner, key) = difference.clone();
+            if !replace && there.objects.contains_key(&difference) {
+                return Err(TransferError::Occupied { key });
+            }
+            let draft = self.objects.get(&difference).cloned();
+            writes.entry(owner).or_default().push(ObjectWrite { key, expected: Expected::Any, draft });
+        }
+        let (total, mut done) = (writes.values().map(Vec::len).sum(), 0);
+        for (owner, writes) in writes {
+            for batch in batches(writes) {
+                let count = batch.len();
+                store.commit(Batch { owner, writes: batch, as_of: None }).await?;
+                done += count;
+                progress(done, total);
+            }
+        }
+        // Last, so that what isn't whole yet isn't taken for the cluster.
+        if self.mirrored.is_some() {
+            let as_of = self.mirrored.clone();
+            store.commit(Batch { owner: Owner::Kubernetes, writes: Vec::new(), as_of }).await?;
+        }
+        Ok(())
+    }
+
+    /// What one of the two has and the other hasn't, or has otherwise.
+    pub fn differences(&self, other: &Self) -> Vec<(Owner, Key)> {
+        let missing = other.objects.iter().filter(|(key, draft)| self.objects.get(key) != Some(draft));
+        let surplus = self.objects.keys().filter(|key| !other.objects.contains_key(key));
+        missing.map(|(key, _)| key).chain(surplus).cloned().collect()
+    }
+}
+
+fn draft(object: StoredObject) -> Draft {
+    // Of its own objects the store numbers the generations.
+    let generation = (object.owner == Owner::Kubernetes).then_some(object.generation);
+    Draft { generation, labels: object.labels, spec: object.spec }
+}
+
+fn batches(writes: Vec<ObjectWrite>) -> Vec<Vec<ObjectWrite>> {
+    let (mut batches, mut bytes) = (Vec::<Vec<_>>::new(), 0);
+    for write in writes {
+        bytes += write.draft.as_ref().map_or(0, |draft| draft.spec.len());
+        match batches.last_mut() {
+            Some(batch) if batch.len() < BATCH.0 && bytes <= BATCH.1 => batch.push(write),
+            _ => {
+                bytes = write.draft.as_ref().map_or(0, |draft| draft.spec.len());
+                batches.push(vec![write]);
+            }
+        }
+    }
+    batches
+}
+
+fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+#[path = "transfer_tests.rs"]
+mod tests;

@@ -1,0 +1,93 @@
+use super::*;
+use crate::suite::{draft as backend, key};
+use crate::{EmbeddedSettings, EmbeddedStore};
+
+fn quiet() -> impl FnMut(usize, usize) {
+    |_, _| {}
+}
+
+fn empty() -> EmbeddedStore {
+    let folder = tempfile::tempdir().unwrap();
+    EmbeddedStore::open(folder.path().join("store"), EmbeddedSettings::default()).unwrap()
+}
+
+fn mirrored(name: &str) -> Batch {
+    let epoch = Epoch { id: "cluster".to_owned(), created_at: 7 };
+    let draft = Draft { generation: Some(4), ..backend(name) };
+    let write = ObjectWrite { key: key(name), expected: Expected::Any, draft: Some(draft) };
+    let revisions = [(dataplane_snapshot::Kind::Backend, 9)].into();
+    Batch { owner: Owner::Kubernetes, writes: vec![write], as_of: Some(SourceAsOf { epoch, revisions }) }
+}
+
+async fn filled() -> EmbeddedStore {
+    let store = empty();
+    for name in ["a", "b"] {
+        store.put(&key(name), Expected::Absent, backend(name)).await.unwrap();
+    }
+    let unreadable = Draft { spec: "{\"no\nJSON".into(), ..backend("c") };
+    store.put(&key("c"), Expected::Absent, unreadable).await.unwrap();
+    store.commit(mirrored("a")).await.unwrap();
+    store
+}
+
+fn export(content: &Content) -> String {
+    let mut file = Vec::new();
+    content.export(&mut file, &mut quiet()).unwrap();
+    String::from_utf8(file).unwrap()
+}
+
+#[tokio::test]
+async fn all_that_a_store_has_arrives_in_another_one() {
+    let content = Content::read(&filled().await).await.unwrap();
+    assert_eq!((content.objects.len(), content.mirrored.is_some()), (4, true));
+    let read = Content::import(export(&content).as_bytes()).unwrap();
+    assert_eq!(read, content);
+    let other = empty();
+    let mut told = Vec::new();
+    read.write(&other, false, &mut |done, total| told.push((done, total))).await.unwrap();
+    assert_eq!(told, [(3, 4), (4, 4)]);
+    assert_eq!(Content::read(&other).await.unwrap(), content);
+    let before = other.list(Owner::Store).await.unwrap().revision;
+    read.write(&other, false, &mut quiet()).await.unwrap();
+    assert_eq!(other.list(Owner::Store).await.unwrap().revision, before, "once more changes nothing");
+}
+
+#[tokio::test]
+async fn what_a_store_has_already_is_only_replaced_if_asked() {
+    let content = Content::read(&filled().await).await.unwrap();
+    let other = empty();
+    other.put(&key("b"), Expected::Absent, backend("other")).await.unwrap();
+    other.put(&key("d"), Expected::Absent, backend("d")).await.unwrap();
+    let refused = content.write(&other, false, &mut quiet()).await.unwrap_err();
+    assert!(refused.to_string().contains("--replace"), "{refused}");
+    content.write(&other, true, &mut quiet()).await.unwrap();
+    assert_eq!(Content::read(&other).await.unwrap(), content);
+}
+
+#[tokio::test]
+async fn a_file_that_was_cut_or_changed_is_refused() {
+    let text = export(&Content::read(&filled().await).await.unwrap());
+    let lines: Vec<_> = text.lines().collect();
+    let import = |lines: &[&str]| Content::import(lines.join("\n").as_bytes()).unwrap_err().to_string();
+    assert!(import(&lines[..lines.len() - 1]).contains("ends in the middle"));
+    assert!(import(&[&lines[..2], &lines[3..]].concat()).contains("line 6: the lines before it"));
+    assert!(import(&[&lines[..], &lines[2..3]].concat()).contains("the lines before it"));
+    assert!(import(&lines[1..]).contains("line 1: this is no export"));
+    assert!(import(&[&lines[..1], &lines[..]].concat()).contains("line 2: a second export"));
+    let newer = lines[0].replace(":1", ":2");
+    assert!(import(&[&newer]).contains("format 2 isn't known"), "{newer}");
+    let changed = text.replacen("/b", "/x", 1);
+    assert!(import(&changed.lines().collect::<Vec<_>>()).contains("the lines before it"));
+}
+
+#[test]
+fn batches_are_bounded_by_count_and_bytes() {
+    let write = |size: usize| {
+        let draft = Draft { spec: "x".repeat(size).into(), ..backend("a") };
+        ObjectWrite { key: key("a"), expected: Expected::Any, draft: Some(draft) }
+    };
+    let sizes = |writes| batches(writes).iter().map(Vec::len).collect::<Vec<_>>();
+    assert_eq!(sizes(vec![write(1); 250]), [100, 100, 50]);
+    assert_eq!(sizes(vec![write(BATCH.1 / 2); 3]), [2, 1]);
+    assert_eq!(sizes(vec![write(BATCH.1 * 2); 2]), [1, 1]);
+}
