@@ -49,6 +49,15 @@ impl Page {
         Self { blocks }
     }
 
+    /// The page with another text in the place of one that stands on it, an address for instance.
+    #[must_use]
+    pub fn with(mut self, text: &str, other: &str) -> Self {
+        for block in &mut self.blocks {
+            block.text = block.text.replace(text, other);
+        }
+        self
+    }
+
     /// The headings with commands below them.
     pub fn headings(&self) -> Vec<&str> {
         self.blocks.iter().filter(|block| block.language == "sh").map(|block| &*block.heading).collect()

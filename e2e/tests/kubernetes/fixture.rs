@@ -9,7 +9,7 @@ use operator_core::overview::{Overviews, Survey};
 use operator_core::programmed::{Applied, Counted, Ledger, Share};
 use operator_core::reports::{BackendHealth, TargetHealth};
 use operator_core::{ListenerSettings, Memo, SourceView, World, plan};
-use operator_kubernetes::{KubernetesSettings, Links, SourceMetrics};
+use operator_kubernetes::{KubernetesSettings, Links, Mirroring, SourceMetrics};
 use operator_store::{EmbeddedSettings, EmbeddedStore, StateStore};
 use prometheus_client::registry::Registry;
 use tempfile::TempDir;
@@ -106,6 +106,7 @@ impl Leader {
             views: views_in,
             overviews,
             may_write: may_write.subscribe(),
+            mirroring: watch::channel(Mirroring::Own).1,
             behind: Arc::default(),
             metrics: SourceMetrics::register(&mut metrics),
         };

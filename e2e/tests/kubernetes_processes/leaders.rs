@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use e2e::kube::{ApiServer, Kubectl, User};
 use e2e::process::{CREDENTIALS, Gateway, Program, get, request, until, within};
+use e2e::servers::Server;
 
 use crate::beside_others;
 
@@ -328,5 +329,45 @@ fn workers_are_told_where_their_node_is() -> anyhow::Result<()> {
     let near = near.with("cluster.worker.bootWait", "100ms");
     let _near = near.start_ready();
     assert_eq!(get(near.port, "/west")?.status, 200);
+    Ok(())
+}
+
+/// Leaders with one store: the holder of the Lease mirrors the cluster into it, and a gateway that knows no cluster serves that.
+#[test]
+fn a_gateway_outside_serves_what_a_leader_mirrors_into_their_store() -> anyhow::Result<()> {
+    let _others = beside_others();
+    let (site, redis) = (Site::start()?, Server::redis());
+    let with_store = |gateway: Gateway| gateway.with("store.url", redis.url());
+    let outside = with_store(Gateway::bare_standalone(&site.folder.path().join("outside")));
+    let _outside = outside.start_ready();
+    let leaders = ["leader-1", "leader-2"].map(|name| {
+        with_store(site.leader(name)).with("cluster.leader.replicas", 2).with("kubernetes.lease", "komainu")
+    });
+    let mut programs = leaders.each_ref().map(|leader| Some(leader.start_ready()));
+    let serves =
+        |name: &str| get(outside.port, &format!("/{name}")).ok().filter(|answer| answer.status == 200);
+    site.apply_route("hello")?;
+    until("a route of the cluster is served outside of it", || serves("hello"));
+
+    let path = "jsonpath={.spec.holderIdentity}";
+    let holder = site.kubectl().must(&["get", "lease", "komainu", "-o", path])?;
+    let holder = usize::from(holder == "leader-2");
+    programs[holder].take().expect("it runs").signal("TERM");
+    site.apply_route("later")?;
+    until("the next holder goes on with the mirror", || serves("later"));
+    site.kubectl().must(&["delete", "route.komainu.dev", "hello"])?;
+    until("also with deletions", || get(outside.port, "/hello").ok().filter(|answer| answer.status == 404));
+
+    // What the outside wrote is served by the cluster's leaders, and the other way round.
+    let headers = [("otoroshi-client-id", CREDENTIALS.0), ("otoroshi-client-secret", CREDENTIALS.1)];
+    let body = "{\"id\":\"users\",\"name\":\"users\",\"backend\":{\"targets\":[]}}";
+    let written = request(outside.admin, "POST", "/api/backends", &headers, body)?;
+    assert_eq!(written.status, 201, "{}", written.body);
+    let left = &leaders[1 - holder];
+    until("a leader in the cluster has it", || {
+        request(left.admin, "GET", "/api/backends/users", &headers, "")
+            .ok()
+            .filter(|answer| answer.status == 200)
+    });
     Ok(())
 }

@@ -5,6 +5,9 @@
 mod history;
 mod kills;
 mod kinds;
+mod many;
+mod page;
+mod propagation;
 mod reach;
 mod several;
 mod transfers;

@@ -14,13 +14,13 @@ fn komainu(words: &[&str], set: &[String]) -> Output {
     Command::new(program).args(words).args(set).output().unwrap()
 }
 
-fn succeeds(words: &[&str], set: &[String]) -> String {
+pub(crate) fn succeeds(words: &[&str], set: &[String]) -> String {
     let output = komainu(words, set);
     assert!(output.status.success(), "{words:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn embedded(folder: &Path) -> Vec<String> {
+pub(crate) fn embedded(folder: &Path) -> Vec<String> {
     vec![format!("dataDirectory={}", folder.display())]
 }
 

@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use dataplane_snapshot::{Scope, Snapshot};
-use operator_core::Owner;
 use operator_core::programmed::Counted;
 use operator_core::session::Identity;
 use operator_files::{Numbering, Watching};
 use operator_kubernetes::{Links, SourceMetrics};
 use operator_server::admin::{self, Admin};
 use operator_server::cluster::{Client, Cluster, ClusterSettings, Compression, Introduction, ReadyPods};
-use operator_server::leader::{self, Leader, Metrics, Source};
-use operator_store::{EmbeddedStore, watch_view};
+use operator_server::leader::{self, Leader, Metrics, Source, SourceSet};
+use operator_store::EmbeddedStore;
 use prometheus_client::registry::Registry;
 use serde_json::json;
 use tokio::sync::watch;
@@ -41,18 +40,23 @@ pub(super) async fn start(
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<ControlPlane> {
     let stores::Opened { store, numbers, is_shared } = stores::open(settings).await?;
-    let mut sources = Vec::new();
+    let mut sources = SourceSet::default();
     let leaders = if is_shared { 1 } else { settings.cluster.leader.replicas };
     // Of several leaders with a store each, what one has the others lack: none of it is served.
     if leaders <= 1 {
         let (written, views) = watch::channel(None);
-        tokio::spawn(watch_view(store.clone(), Owner::Store, written));
-        sources.push(views);
+        sources.required.push(views);
+        let (mirror, mirrored) = watch::channel(None);
+        let has_mirror = is_shared && !settings.kubernetes.enabled;
+        if has_mirror {
+            sources.optional.push(mirrored);
+        }
+        tokio::spawn(stores::follow(store.clone(), written, has_mirror.then_some(mirror)));
     }
-    let folder = watch_folder(settings, numbers, &mut sources).await?;
+    let folder = watch_folder(settings, numbers, &mut sources.required).await?;
     let (kubernetes_views, views) = watch::channel(None);
     if settings.kubernetes.enabled {
-        sources.push(views);
+        sources.required.push(views);
     }
 
     let cluster_of_kubernetes = kubernetes::Connection::open(settings).await?;
@@ -80,15 +84,16 @@ pub(super) async fn start(
     if let Some(connection) = cluster_of_kubernetes {
         let (store, overviews) = (store.clone(), overviews.clone());
         let behind = kubernetes::notice_behind(cluster.clone(), planning.snapshot.clone());
-        let links = |may_write| Links {
+        let links = |may_write, mirroring| Links {
             store,
             views: kubernetes_views,
             overviews,
             may_write,
+            mirroring,
             behind,
             metrics: of_source,
         };
-        tasks = connection.work(settings, links, &cluster, &stop)?;
+        tasks = connection.work(settings, links, is_shared, &cluster, &stop)?;
     }
     let admin = Admin {
         store,

@@ -8,7 +8,9 @@ use dataplane_proxy::worker::{LeaderUrl, WorkerSettings, ask};
 use dataplane_snapshot::Snapshot;
 use http::Method;
 use operator_core::Owner;
-use operator_kubernetes::{Holder, KubernetesSettings, LeaseSettings, Links, Nodes, TokenSettings, Tokens};
+use operator_kubernetes::{
+    Holder, KubernetesSettings, LeaseSettings, Links, Mirroring, Nodes, TokenSettings, Tokens,
+};
 use operator_server::cluster::{Cluster, FindPlace, ReadToken, ReadyPods, SendRelay};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -75,16 +77,19 @@ impl Connection {
         Some(pods)
     }
 
-    /// Watches, mirrors, and writes while it may. What is given has to be waited for at a stop.
+    /// Watches, mirrors, and writes while it may. What is given has to be waited for at a stop. Of leaders with one store
+    /// (`is_shared`) only the holder of the Lease mirrors.
     pub(super) fn work(
         self,
         settings: &Settings,
-        links: impl FnOnce(watch::Receiver<bool>) -> Links,
+        links: impl FnOnce(watch::Receiver<bool>, watch::Receiver<Mirroring>) -> Links,
+        is_shared: bool,
         cluster: &Arc<Cluster>,
         stop: &watch::Receiver<bool>,
     ) -> anyhow::Result<Vec<JoinHandle<()>>> {
         let mut tasks = Vec::new();
-        let (holder, held) = watch::channel(Holder { is_me: settings.kubernetes.lease.is_none(), url: None });
+        let (holder, held) =
+            watch::channel(Holder { is_me: settings.kubernetes.lease.is_none(), ..Holder::default() });
         if let Some(name) = settings.kubernetes.lease.clone() {
             let lease = LeaseSettings {
                 namespace: self.namespace(),
@@ -103,7 +108,13 @@ impl Connection {
             instance: leader_name(settings),
             ..KubernetesSettings::default()
         };
-        let links = links(of_holder(held, |holder| holder.is_me));
+        let has_lease = settings.kubernetes.lease.is_some();
+        let mirroring = of_holder(held.clone(), move |holder| match (is_shared && has_lease, holder.is_me) {
+            (false, _) => Mirroring::Own,
+            (true, true) => Mirroring::Term(holder.term),
+            (true, false) => Mirroring::No,
+        });
+        let links = links(of_holder(held, |holder| holder.is_me), mirroring);
         let stop = shutdown::asked(stop.clone());
         tokio::spawn(operator_kubernetes::run(self.client, kubernetes, links, stop));
         Ok(tasks)

@@ -1,11 +1,21 @@
 use std::sync::Arc;
+use std::time::Duration;
 
-use operator_store::{EmbeddedSettings, EmbeddedStore, StateStore, StoreError, open_patiently};
+use operator_core::{Owner, SourceView};
+use operator_store::{
+    EmbeddedSettings, EmbeddedStore, StateStore, StoreError, open_patiently, view, watch_view,
+};
+use tokio::sync::watch;
 
 use crate::settings::Settings;
 
 /// In the data directory.
 pub(crate) const STORE_FILE: &str = "store.redb";
+
+/// How long a store that can't be read is left alone, and at most; doubled from one to the next.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+type Views = watch::Sender<Option<Arc<SourceView>>>;
 
 pub(super) struct Opened {
     pub(super) store: Arc<dyn StateStore>,
@@ -28,6 +38,25 @@ pub(super) async fn open(settings: &Settings) -> anyhow::Result<Opened> {
         None => None,
     };
     Ok(Opened { store, numbers, is_shared: true })
+}
+
+/// Publishes the objects of the admin API and, where it is asked for, those of a cluster that another leader mirrors into the
+/// same store: for a leader outside of it.
+///
+/// The former come only when it is known whether there is a mirror, as what they are a part of is planned with it or without.
+pub(super) async fn follow(store: Arc<dyn StateStore>, written: Views, mirror: Option<Views>) {
+    if let Some(mirror) = mirror {
+        let mut pause = RETRY.0;
+        while let Err(error) =
+            view(&*store, Owner::Kubernetes).await.map(|view| mirror.send_replace(view.map(Arc::new)))
+        {
+            tracing::warn!(%error, "whether the state store has a mirror of Kubernetes can't be read");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(RETRY.1);
+        }
+        tokio::spawn(watch_view(store.clone(), Owner::Kubernetes, mirror));
+    }
+    watch_view(store, Owner::Store, written).await;
 }
 
 async fn open_own(settings: &Settings) -> anyhow::Result<EmbeddedStore> {

@@ -28,6 +28,7 @@ pub use error::{ConnectError, SourceError};
 pub use kube::Client;
 pub use lease::{Holder, LeaseSettings, elect};
 pub use metrics::SourceMetrics;
+pub use mirror::Mirroring;
 pub use named::SecretName;
 pub use nodes::Nodes;
 pub use pods::{ReadyPods, follow_pods};

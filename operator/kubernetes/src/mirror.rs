@@ -57,22 +57,45 @@ pub(crate) async fn load(store: &dyn StateStore, is_watched: impl Fn(&str) -> bo
     Some(Mirrored { as_of: listing.as_of?, objects: objects.map(mirrored).collect() })
 }
 
-/// Writes each view into the store; what comes while it writes is merged. Runs until there are no more views.
-pub(crate) async fn keep(store: Arc<dyn StateStore>, mut views: watch::Receiver<Option<Arc<View>>>) {
-    let mut stored = None;
-    let mut pause = PAUSE.0;
-    while views.changed().await.is_ok() {
-        // After a failure the newest view is taken, which may be another one by then.
-        loop {
-            let Some(view) = views.borrow_and_update().clone() else { break };
-            let Err(error) = bring(&*store, &mut stored, &view).await else {
-                pause = PAUSE.0;
-                break;
-            };
-            tracing::warn!(%error, "Kubernetes objects can't be mirrored; they are served all the same");
-            stored = None;
-            sleep(pause).await;
-            pause = (pause * 2).min(PAUSE.1);
+/// Whether this leader keeps the mirror.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mirroring {
+    /// Another leader does, in the same store.
+    No,
+    /// The store is this leader's alone.
+    Own,
+    /// For the time of this number; who comes later has a higher one.
+    Term(u64),
+}
+
+/// Writes each view into the store while it is this leader's turn; what comes while it writes is merged. Runs until there are
+/// no more views.
+pub(crate) async fn keep(
+    store: Arc<dyn StateStore>,
+    mut views: watch::Receiver<Option<Arc<View>>>,
+    mut mirroring: watch::Receiver<Mirroring>,
+) {
+    let (mut stored, mut known, mut pause) = (None, Mirroring::No, PAUSE.0);
+    loop {
+        let (view, turn) = (views.borrow_and_update().clone(), *mirroring.borrow_and_update());
+        if turn != known {
+            // Another leader may have written meanwhile.
+            (stored, known) = (None, turn);
+        }
+        if let Some(view) = view.filter(|_| turn != Mirroring::No) {
+            if let Err(error) = bring(&*store, &mut stored, &view, turn).await {
+                tracing::warn!(%error, "Kubernetes objects can't be mirrored; they are served all the same");
+                stored = None;
+                // After a failure the newest view is taken, which may be another one by then.
+                sleep(pause).await;
+                pause = (pause * 2).min(PAUSE.1);
+                continue;
+            }
+            pause = PAUSE.0;
+        }
+        tokio::select! {
+            changed = views.changed() => if changed.is_err() { return },
+            Ok(()) = mirroring.changed() => {}
         }
     }
 }
@@ -112,7 +135,12 @@ impl Kept {
     }
 }
 
-async fn bring(store: &dyn StateStore, stored: &mut Option<Stored>, view: &View) -> Result<(), StoreError> {
+async fn bring(
+    store: &dyn StateStore,
+    stored: &mut Option<Stored>,
+    view: &View,
+    turn: Mirroring,
+) -> Result<(), StoreError> {
     let known = match stored {
         Some(known) => known,
         None => {
@@ -127,8 +155,12 @@ async fn bring(store: &dyn StateStore, stored: &mut Option<Stored>, view: &View)
     if writes.is_empty() && known.as_of.as_ref() == Some(&view.as_of) {
         return Ok(());
     }
+    let fence = match turn {
+        Mirroring::Term(term) => Some(term),
+        Mirroring::No | Mirroring::Own => None,
+    };
     for batch in batches(writes, &view.as_of) {
-        store.commit(batch).await?;
+        store.commit(Batch { fence, ..batch }).await?;
     }
     known.as_of = Some(view.as_of.clone());
     known.objects = Objects::Written(view.seen.clone());
@@ -171,6 +203,7 @@ fn batches(writes: Vec<Write>, as_of: &SourceAsOf) -> Vec<Batch> {
         owner: Owner::Kubernetes,
         writes,
         as_of: (index == last).then(|| as_of.clone()),
+        fence: None,
     };
     chunks.into_iter().enumerate().map(batch).collect()
 }

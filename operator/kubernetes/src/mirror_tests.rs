@@ -94,15 +94,15 @@ async fn the_mirror_is_as_of_the_newest_view() {
     let store = EmbeddedStore::open(folder.path().join("store"), EmbeddedSettings::default()).unwrap();
     let mut stored = None;
     let first = view(&BTreeMap::from([(1, (1, 1))]));
-    bring(&store, &mut stored, &first).await.unwrap();
+    bring(&store, &mut stored, &first, Mirroring::Own).await.unwrap();
     // The same objects, for instance because a change was taken back before the mirror saw it.
     let second = View { as_of: as_of(2), ..first };
-    bring(&store, &mut stored, &second).await.unwrap();
+    bring(&store, &mut stored, &second, Mirroring::Own).await.unwrap();
     let revision = store.list(Owner::Kubernetes).await.unwrap().revision;
     assert_eq!(load(&store, |_| true).await.unwrap().as_of, as_of(2));
-    bring(&store, &mut stored, &second).await.unwrap();
+    bring(&store, &mut stored, &second, Mirroring::Own).await.unwrap();
     // As after a start: what the store has is read first.
-    bring(&store, &mut None, &View { as_of: as_of(3), ..second }).await.unwrap();
+    bring(&store, &mut None, &View { as_of: as_of(3), ..second }, Mirroring::Own).await.unwrap();
     let listing = store.list(Owner::Kubernetes).await.unwrap();
     assert_eq!(listing.as_of, Some(as_of(3)));
     assert_eq!(listing.objects.len(), 1);

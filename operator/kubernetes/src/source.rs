@@ -17,7 +17,7 @@ use crate::collection::{Collection, Listed, Outcome};
 use crate::error::SourceError;
 use crate::follow::{Ear, Follower, Heard};
 use crate::metrics::SourceMetrics;
-use crate::mirror::{self, Mirrored};
+use crate::mirror::{self, Mirrored, Mirroring};
 use crate::named::SecretName;
 use crate::presence;
 use crate::read::{key_of, present, revision};
@@ -63,6 +63,8 @@ pub struct Links {
     pub overviews: watch::Receiver<Overviews>,
     /// Whether this leader writes statuses, or another one.
     pub may_write: watch::Receiver<bool>,
+    /// Whether this leader keeps the mirror, or another one.
+    pub mirroring: watch::Receiver<Mirroring>,
     /// Asks for new lists, as this leader is known to have seen less than another one.
     pub behind: Arc<Notify>,
     pub metrics: SourceMetrics,
@@ -79,7 +81,7 @@ pub async fn run(client: Client, settings: KubernetesSettings, links: Links, sto
     let (to_mirror, to_be_mirrored) = watch::channel(None);
 
     let mut tasks = JoinSet::new();
-    tasks.spawn(mirror::keep(links.store, to_be_mirrored));
+    tasks.spawn(mirror::keep(links.store, to_be_mirrored, links.mirroring));
     let Links { overviews, may_write, behind, metrics, .. } = links;
     let shows = Shows { overviews, may_write, instance: settings.instance };
     tasks.spawn(show(client.clone(), news, shows));

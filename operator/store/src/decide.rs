@@ -16,6 +16,8 @@ pub(crate) struct Known {
     pub(crate) revision: u64,
     /// How much of the batch's owner was seen.
     pub(crate) as_of: Option<SourceAsOf>,
+    /// The highest of its writers; 0 if none had a number.
+    pub(crate) fence: u64,
     /// The objects of the batch's owner that exist under the keys of the batch; others may be among them.
     pub(crate) objects: BTreeMap<Key, StoredObject>,
 }
@@ -25,8 +27,9 @@ pub(crate) struct Known {
 pub(crate) struct Outcome {
     /// The last state of each object that is written or deleted, by key.
     pub(crate) changes: BTreeMap<Key, Change>,
-    /// Set if it is news.
+    /// Set if it is news, as the next one.
     pub(crate) as_of: Option<SourceAsOf>,
+    pub(crate) fence: Option<u64>,
     pub(crate) committed: Committed,
 }
 
@@ -47,7 +50,7 @@ pub(crate) enum After {
 impl Outcome {
     /// Nothing is to be written.
     pub(crate) fn is_idle(&self) -> bool {
-        self.changes.is_empty() && self.as_of.is_none()
+        self.changes.is_empty() && self.as_of.is_none() && self.fence.is_none()
     }
 
     pub(crate) fn written(&self) -> impl Iterator<Item = &StoredObject> {
@@ -70,7 +73,10 @@ pub(crate) fn decide(batch: &Batch, known: Known) -> Result<Outcome, StoreError>
     if batch.owner == Owner::Files {
         return Err(StoreError::NotKept { owner: batch.owner });
     }
-    let before = known.revision;
+    let (before, newest) = (known.revision, known.fence);
+    if let Some(fence) = batch.fence.filter(|fence| *fence < newest) {
+        return Err(StoreError::Fenced { fence, newest });
+    }
     let mut writer = Writer { owner: batch.owner, revision: before, known, changes: BTreeMap::new() };
     let objects: Vec<_> = batch.writes.iter().map(|write| writer.apply(write)).collect::<Result<_, _>>()?;
     let Writer { mut revision, known, changes, .. } = writer;
@@ -82,7 +88,8 @@ pub(crate) fn decide(batch: &Batch, known: Known) -> Result<Outcome, StoreError>
     if as_of.is_some() && revision == before {
         revision += 1;
     }
-    Ok(Outcome { changes, as_of, committed: Committed { revision, objects } })
+    let fence = batch.fence.filter(|fence| *fence > newest);
+    Ok(Outcome { changes, as_of, fence, committed: Committed { revision, objects } })
 }
 
 struct Writer {

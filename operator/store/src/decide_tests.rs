@@ -24,7 +24,7 @@ fn object(name: &str, revision: u64, spec: &str) -> StoredObject {
 fn known(revision: u64, objects: impl IntoIterator<Item = StoredObject>) -> Known {
     let as_of = SourceAsOf { epoch: epoch("store"), revisions: BTreeMap::new() };
     let objects = objects.into_iter().map(|object| (object.key.clone(), object)).collect();
-    Known { epoch: epoch("store"), revision, as_of: Some(as_of), objects }
+    Known { epoch: epoch("store"), revision, as_of: Some(as_of), fence: 0, objects }
 }
 
 fn put(name: &str, spec: &str) -> Write {
@@ -37,7 +37,7 @@ fn delete(name: &str) -> Write {
 }
 
 fn batch(writes: Vec<Write>) -> Batch {
-    Batch { owner: Owner::Store, writes, as_of: None }
+    Batch { owner: Owner::Store, writes, as_of: None, fence: None }
 }
 
 #[test]
@@ -89,7 +89,8 @@ fn one_refused_write_refuses_all() {
 fn a_mirror_says_how_much_was_seen() {
     let as_of =
         |id: &str, kind, revision| SourceAsOf { epoch: epoch(id), revisions: [(kind, revision)].into() };
-    let mirror = |as_of| Batch { owner: Owner::Kubernetes, writes: Vec::new(), as_of: Some(as_of) };
+    let mirror =
+        |as_of| Batch { owner: Owner::Kubernetes, writes: Vec::new(), as_of: Some(as_of), fence: None };
     let nothing = Known { as_of: None, ..known(7, []) };
     let first = decide(&mirror(as_of("a", Kind::Backend, 5)), nothing.clone()).unwrap();
     assert_eq!((first.as_of.as_ref(), first.committed.revision), (Some(&as_of("a", Kind::Backend, 5)), 8));

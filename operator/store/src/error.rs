@@ -17,6 +17,8 @@ pub enum StoreError {
     NotKept { owner: Owner },
     #[error("the state store {} is in use by another process: stop it, or give this one another file", path.display())]
     InUse { path: PathBuf },
+    #[error("another writer has taken over: its number is {newest}, and this one's {fence}")]
+    Fenced { fence: u64, newest: u64 },
     /// The settings don't lead to a store; to try again doesn't help.
     #[error("{0}")]
     Misconfigured(String),

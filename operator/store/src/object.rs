@@ -56,6 +56,9 @@ pub struct Batch {
     pub writes: Vec<Write>,
     /// For a mirror: how much of the mirrored source these writes bring. For [`Owner::Store`] the store itself counts.
     pub as_of: Option<SourceAsOf>,
+    /// Of a writer that is the only one for a time: the number of that time. The store refuses a lower one than it had before,
+    /// from somebody who doesn't know yet that another one has taken over.
+    pub fence: Option<u64>,
 }
 
 /// What a batch led to.

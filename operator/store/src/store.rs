@@ -30,7 +30,8 @@ pub trait StateStore: Send + Sync {
     /// Writes one object of [`Owner::Store`].
     async fn put(&self, key: &Key, expected: Expected, draft: Draft) -> Result<StoredObject, StoreError> {
         let write = Write { key: key.clone(), expected, draft: Some(draft) };
-        let committed = self.commit(Batch { owner: Owner::Store, writes: vec![write], as_of: None }).await?;
+        let committed =
+            self.commit(Batch { owner: Owner::Store, writes: vec![write], as_of: None, fence: None }).await?;
         committed.objects.into_iter().flatten().next().ok_or_else(|| StoreError::Unavailable {
             reason: format!("it acknowledged {key} without saying what it wrote"),
         })
@@ -39,7 +40,7 @@ pub trait StateStore: Send + Sync {
     /// Deletes one object of [`Owner::Store`] and gives the store's revision afterwards.
     async fn delete(&self, key: &Key, expected: Expected) -> Result<u64, StoreError> {
         let write = Write { key: key.clone(), expected, draft: None };
-        let batch = Batch { owner: Owner::Store, writes: vec![write], as_of: None };
+        let batch = Batch { owner: Owner::Store, writes: vec![write], as_of: None, fence: None };
         self.commit(batch).await.map(|committed| committed.revision)
     }
 }

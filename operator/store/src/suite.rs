@@ -28,7 +28,7 @@ macro_rules! state_store_suite {
             a_new_life_has_a_new_generation, changes_tell_the_last_state, old_changes_are_refused, owners_are_apart,
             a_mirror_keeps_its_as_of, as_of_rises_per_kind, one_of_two_racing_writers_wins,
             no_increment_is_lost_in_a_race, views_keep_what_did_not_change, a_watch_follows,
-            an_unreadable_spec_is_invalid, files_are_not_kept
+            an_unreadable_spec_is_invalid, files_are_not_kept, a_later_fence_keeps_earlier_writers_out
         );
     };
     ($open:path: $($check:ident),+) => {
@@ -62,7 +62,7 @@ fn delete(key: Key) -> Write {
 }
 
 async fn commit(store: &dyn StateStore, writes: Vec<Write>) -> Result<u64, StoreError> {
-    let batch = Batch { owner: Owner::Store, writes, as_of: None };
+    let batch = Batch { owner: Owner::Store, writes, as_of: None, fence: None };
     store.commit(batch).await.map(|committed| committed.revision)
 }
 
@@ -126,7 +126,7 @@ pub async fn revisions_rise_and_idle_writes_do_not_raise_them(open: impl AsyncFn
     let changed = store.put(&key("a"), Expected::Any, draft("2")).await.unwrap();
     assert!(changed.revision > other.revision && changed.generation > first.generation);
     let both = vec![put(key("a"), Expected::Any, draft("3")), put(key("b"), Expected::Any, draft("3"))];
-    let batch = Batch { owner: Owner::Store, writes: both, as_of: None };
+    let batch = Batch { owner: Owner::Store, writes: both, as_of: None, fence: None };
     let committed = store.commit(batch).await.unwrap();
     let revisions: Vec<_> = committed.objects.iter().flatten().map(|object| object.revision).collect();
     assert!(revisions[0] > changed.revision && revisions[1] > revisions[0]);
@@ -180,6 +180,7 @@ fn mirrored(name: &str, generation: i64, epoch: &str, revision: u64) -> Batch {
         owner: Owner::Kubernetes,
         writes: vec![put(key(name), Expected::Any, draft)],
         as_of: Some(SourceAsOf { epoch, revisions: BTreeMap::from([(Kind::Backend, revision)]) }),
+        fence: None,
     }
 }
 
@@ -337,4 +338,20 @@ pub async fn files_are_not_kept(open: impl AsyncFn(u64) -> Opened) {
     let store = open(100).await;
     let batch = Batch { owner: Owner::Files, ..mirrored("a", 1, "folder", 1) };
     assert_eq!(store.commit(batch).await, Err(StoreError::NotKept { owner: Owner::Files }));
+}
+
+pub async fn a_later_fence_keeps_earlier_writers_out(open: impl AsyncFn(u64) -> Opened) {
+    let store = open(100).await;
+    let by = |fence, name, revision| Batch { fence, ..mirrored(name, 1, "cluster", revision) };
+    store.commit(by(None, "a", 1)).await.unwrap();
+    store.commit(by(Some(7), "b", 2)).await.unwrap();
+    store.commit(by(Some(7), "c", 3)).await.unwrap();
+    // Only taking over, with nothing to write, is enough.
+    let taking_over = Batch { writes: Vec::new(), as_of: None, ..by(Some(9), "", 3) };
+    store.commit(taking_over).await.unwrap();
+    let refused = store.commit(by(Some(8), "d", 4)).await;
+    assert_eq!(refused, Err(StoreError::Fenced { fence: 8, newest: 9 }));
+    assert_eq!(store.get(Owner::Kubernetes, &key("d")).await.unwrap(), None);
+    store.commit(by(Some(9), "d", 4)).await.unwrap();
+    store.put(&key("d"), Expected::Absent, draft("1")).await.expect("others have nothing to do with it");
 }

@@ -183,7 +183,7 @@ impl Content {
         for (owner, writes) in writes {
             for batch in batches(writes) {
                 let count = batch.len();
-                store.commit(Batch { owner, writes: batch, as_of: None }).await?;
+                store.commit(Batch { owner, writes: batch, as_of: None, fence: None }).await?;
                 done += count;
                 progress(done, total);
             }
@@ -191,7 +191,7 @@ impl Content {
         // Last, so that what isn't whole yet isn't taken for the cluster.
         if self.mirrored.is_some() {
             let as_of = self.mirrored.clone();
-            store.commit(Batch { owner: Owner::Kubernetes, writes: Vec::new(), as_of }).await?;
+            store.commit(Batch { owner: Owner::Kubernetes, writes: Vec::new(), as_of, fence: None }).await?;
         }
         Ok(())
     }

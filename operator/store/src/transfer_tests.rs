@@ -16,7 +16,12 @@ fn mirrored(name: &str) -> Batch {
     let draft = Draft { generation: Some(4), ..backend(name) };
     let write = ObjectWrite { key: key(name), expected: Expected::Any, draft: Some(draft) };
     let revisions = [(dataplane_snapshot::Kind::Backend, 9)].into();
-    Batch { owner: Owner::Kubernetes, writes: vec![write], as_of: Some(SourceAsOf { epoch, revisions }) }
+    Batch {
+        owner: Owner::Kubernetes,
+        writes: vec![write],
+        as_of: Some(SourceAsOf { epoch, revisions }),
+        fence: None,
+    }
 }
 
 async fn filled() -> EmbeddedStore {

@@ -39,6 +39,8 @@ pub struct LeaseSettings {
 pub struct Holder {
     /// It is this process.
     pub is_me: bool,
+    /// A number that is higher than that of every holder before, whatever happened to the Lease; 0 while nobody holds it.
+    pub term: u64,
     /// Where the holder is found, if somebody else has it and says so.
     pub url: Option<String>,
 }
@@ -147,7 +149,8 @@ impl Candidate {
         let url = annotations.and_then(|annotations| annotations.get(URL)).filter(|url| !url.is_empty());
         let holder = self.lease.as_ref().map(|lease| record(lease).holder).unwrap_or_default();
         let is_other = !holder.is_empty() && holder != self.settings.identity;
-        let next = Holder { is_me, url: url.filter(|_| is_other).cloned() };
+        let term = self.lease.as_ref().map(term).unwrap_or_default();
+        let next = Holder { is_me, term, url: url.filter(|_| is_other).cloned() };
         self.holder.send_if_modified(|holder| {
             if holder.is_me != next.is_me {
                 let LeaseSettings { namespace, name, .. } = &self.settings;
@@ -177,6 +180,15 @@ impl Candidate {
             tracing::warn!(%failure, "the Lease wasn't released: the next holder has to wait for its end");
         }
     }
+}
+
+/// A Lease that is made anew counts its transitions from 0, so the time at which it was made goes first. Both are the API
+/// server's own: no clock of a leader is in it.
+fn term(lease: &Lease) -> u64 {
+    let made = lease.metadata.creation_timestamp.as_ref().map(|time| time.0.as_second()).unwrap_or_default();
+    let transitions = lease.spec.as_ref().and_then(|spec| spec.lease_transitions).unwrap_or_default();
+    (u64::try_from(made).unwrap_or_default() << 20)
+        | (u64::try_from(transitions).unwrap_or_default() & 0xF_FFFF)
 }
 
 fn record(lease: &Lease) -> Record {

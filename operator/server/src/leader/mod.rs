@@ -17,6 +17,7 @@ use tokio::sync::watch;
 pub use judge::judge;
 pub use measure::measure;
 pub use metrics::Metrics;
+pub use sources::SourceSet;
 pub use survey::survey;
 
 /// One pass: the world as it was seen, and what it came to.
@@ -49,7 +50,11 @@ pub struct Leader;
 impl Leader {
     /// Plans at each change of a source: the first one at once, and what arrives during a pass together in the next one.
     /// The loop ends when nobody holds a receiver of the handle any more.
-    pub fn start(listeners: Vec<ListenerSettings>, sources: Vec<Source>, metrics: Metrics) -> LeaderHandle {
-        planning::start(Arc::new(listeners), sources, metrics, operator_core::plan)
+    pub fn start(
+        listeners: Vec<ListenerSettings>,
+        sources: impl Into<SourceSet>,
+        metrics: Metrics,
+    ) -> LeaderHandle {
+        planning::start(Arc::new(listeners), sources.into(), metrics, operator_core::plan)
     }
 }

@@ -5,14 +5,14 @@ use operator_core::{ListenerSettings, Memo, Plan, SourceView, World};
 use tokio::sync::watch;
 
 use super::sources::Sources;
-use super::{LeaderHandle, Metrics, Planned, Source};
+use super::{LeaderHandle, Metrics, Planned, SourceSet};
 
 /// `operator_core::plan`, or what a test puts in its place.
 pub(super) type PlanFunction = fn(&World, &Memo) -> (Plan, Memo);
 
 pub(super) fn start(
     listeners: Arc<Vec<ListenerSettings>>,
-    sources: Vec<Source>,
+    sources: SourceSet,
     metrics: Metrics,
     plan: PlanFunction,
 ) -> LeaderHandle {

@@ -46,7 +46,7 @@ async fn nothing_is_planned_before_every_source_has_spoken() {
     }
     let (store, store_views) = watch::channel(None);
     let (files, file_views) = watch::channel(None);
-    let handle = start(Arc::default(), vec![store_views, file_views], Metrics::default(), counted);
+    let handle = start(Arc::default(), vec![store_views, file_views].into(), Metrics::default(), counted);
     for revision in 1..5 {
         store.send_replace(view(Owner::Store, revision, &["a"]));
         tokio::task::yield_now().await;
@@ -79,7 +79,7 @@ async fn what_arrives_during_a_pass_is_merged_into_one() {
     let (open, gate) = std::sync::mpsc::channel();
     GATE.lock().unwrap().push(gate);
     let (store, views) = watch::channel(view(Owner::Store, 1, &["a"]));
-    let handle = start(Arc::default(), vec![views], Metrics::default(), gated);
+    let handle = start(Arc::default(), vec![views].into(), Metrics::default(), gated);
     while PASSES.load(Ordering::SeqCst) == 0 {
         tokio::task::yield_now().await;
     }
@@ -106,7 +106,7 @@ async fn a_panic_keeps_the_last_result_and_the_loop() {
         text
     };
     let (store, views) = watch::channel(view(Owner::Store, 1, &["a"]));
-    let handle = start(Arc::default(), vec![views], metrics, fragile);
+    let handle = start(Arc::default(), vec![views].into(), metrics, fragile);
     let first = until(&handle, |_| true).await;
     store.send_replace(view(Owner::Store, 2, &["a", "b"]));
     while !shown(&registry).contains("leader_plan_failures_total 1") {
@@ -126,7 +126,7 @@ async fn a_source_that_ends_leaves_what_it_gave() {
     let (store, store_views) = watch::channel(view(Owner::Store, 1, &["a"]));
     let (files, file_views) = watch::channel(view(Owner::Files, 1, &["b"]));
     let handle =
-        start(Arc::default(), vec![store_views, file_views], Metrics::default(), operator_core::plan);
+        start(Arc::default(), vec![store_views, file_views].into(), Metrics::default(), operator_core::plan);
     until(&handle, |_| true).await;
     drop(files);
     store.send_replace(view(Owner::Store, 2, &["a", "c"]));
@@ -138,7 +138,7 @@ async fn a_source_that_ends_leaves_what_it_gave() {
 #[tokio::test]
 async fn it_ends_when_nobody_listens() {
     let (store, views) = watch::channel(view(Owner::Store, 1, &["a"]));
-    let handle = start(Arc::default(), vec![views], Metrics::default(), operator_core::plan);
+    let handle = start(Arc::default(), vec![views].into(), Metrics::default(), operator_core::plan);
     until(&handle, |_| true).await;
     drop(handle);
     store.closed().await;

@@ -5,14 +5,32 @@ use operator_core::SourceView;
 
 use super::Source;
 
+/// What a leader plans from.
+#[derive(Clone, Debug, Default)]
+pub struct SourceSet {
+    /// Nothing is planned before each of them has given a view.
+    pub required: Vec<Source>,
+    /// Whoever runs them sees to it that they have given one before the last of the others, if there is one to give.
+    pub optional: Vec<Source>,
+}
+
+impl From<Vec<Source>> for SourceSet {
+    fn from(required: Vec<Source>) -> Self {
+        Self { required, optional: Vec::new() }
+    }
+}
+
 /// The sources of a leader. What a source gave last stays when it ends.
 pub(super) struct Sources {
-    sources: Vec<Source>,
-    ended: Vec<Source>,
+    /// With whether it is required.
+    sources: Vec<(Source, bool)>,
+    ended: Vec<(Source, bool)>,
 }
 
 impl Sources {
-    pub(super) fn new(sources: Vec<Source>) -> Self {
+    pub(super) fn new(SourceSet { required, optional }: SourceSet) -> Self {
+        let required = required.into_iter().map(|source| (source, true));
+        let sources = required.chain(optional.into_iter().map(|source| (source, false))).collect();
         Self { sources, ended: Vec::new() }
     }
 
@@ -23,15 +41,19 @@ impl Sources {
             .sources
             .iter_mut()
             .chain(&mut self.ended)
-            .map(|source| source.borrow_and_update().clone())
+            .map(|(source, is_required)| (source.borrow_and_update().clone(), *is_required))
             .collect();
-        views.into_iter().collect()
+        views
+            .into_iter()
+            .filter(|(view, is_required)| view.is_some() || *is_required)
+            .map(|(view, _)| view)
+            .collect()
     }
 
     /// Returns when a source has changed since [`Self::views`]; never if none can any more.
     pub(super) async fn changed(&mut self) {
         while !self.sources.is_empty() {
-            let waiting = self.sources.iter_mut().map(|source| Box::pin(source.changed()));
+            let waiting = self.sources.iter_mut().map(|(source, _)| Box::pin(source.changed()));
             let (result, index, rest) = select_all(waiting).await;
             drop(rest);
             if result.is_ok() {

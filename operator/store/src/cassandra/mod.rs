@@ -63,6 +63,7 @@ type HeadRow = (
     Option<HashMap<String, String>>,
     Option<HashMap<String, i64>>,
     Option<HashMap<String, i64>>,
+    Option<HashMap<String, i64>>,
 );
 
 /// What the static columns say of one owner.
@@ -72,6 +73,7 @@ struct Head {
     seen: Option<String>,
     forgotten: u64,
     deletions: u64,
+    fence: u64,
 }
 
 impl Head {
@@ -118,7 +120,7 @@ impl CassandraStore {
 
     async fn head(&self, owner: Owner) -> Result<Head, StoreError> {
         let row = head_row(&self.session, &self.statements, &self.store).await;
-        let (_, epoch, revision, seen, forgotten, deletions) =
+        let (_, epoch, revision, seen, forgotten, deletions, fences) =
             row.map_err(|error| self.life.unavailable(error))?.unwrap_or_default();
         let epoch = self.life.recognise(epoch.as_deref())?;
         let of = |map: Option<HashMap<String, i64>>| {
@@ -130,6 +132,7 @@ impl CassandraStore {
             seen: seen.and_then(|mut seen| seen.remove(owner.as_str())),
             forgotten: of(forgotten),
             deletions: of(deletions),
+            fence: of(fences),
         })
     }
 
@@ -253,7 +256,9 @@ impl CassandraStore {
             }
         }
         let seen = outcome.as_of.as_ref().map(shared::as_of_text).or(head.seen.clone()).unwrap_or_default();
-        write.raise(owner, (head.revision, outcome.committed.revision), seen, &forgetting, &head.epoch);
+        let fence = outcome.fence.unwrap_or(head.fence);
+        let revisions = (head.revision, outcome.committed.revision);
+        write.raise(owner, revisions, seen, (&forgetting, fence), &head.epoch);
         let answer = self.session.batch(&write.batch, write.values).await;
         self.is_applied(answer)
     }
@@ -374,9 +379,9 @@ impl StateStore for CassandraStore {
             let head = self.head(batch.owner).await?;
             let names = batch.writes.iter().map(|write| write.key.to_string());
             let objects = self.objects(batch.owner, names).await?;
-            let (epoch, revision) = (head.epoch.clone(), head.revision);
+            let (epoch, revision, fence) = (head.epoch.clone(), head.revision, head.fence);
             let as_of = head.as_of(&self.life, batch.owner)?;
-            let outcome = decide(&batch, Known { epoch, revision, as_of, objects })?;
+            let outcome = decide(&batch, Known { epoch, revision, as_of, fence, objects })?;
             if outcome.is_idle() {
                 return Ok(outcome.committed);
             }

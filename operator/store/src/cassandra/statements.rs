@@ -11,6 +11,7 @@ CREATE TABLE IF NOT EXISTS state (
     store text, section text, name text, value text,
     schema_version int static, epoch text static, revision bigint static,
     seen map<text, text> static, forgotten map<text, bigint> static, deletions map<text, bigint> static,
+    fences map<text, bigint> static,
     PRIMARY KEY (store, section, name)
 )";
 
@@ -28,14 +29,13 @@ pub(super) fn make_keyspace(name: &str, copies: usize) -> String {
 
 const MAKE_HEAD: &str =
     "INSERT INTO state (store, schema_version, epoch, revision, seen) VALUES (?, ?, ?, 0, ?) IF NOT EXISTS";
-const HEAD: &str =
-    "SELECT schema_version, epoch, revision, seen, forgotten, deletions FROM state WHERE store = ? LIMIT 1";
+const HEAD: &str = "SELECT schema_version, epoch, revision, seen, forgotten, deletions, fences FROM state WHERE store = ? LIMIT 1";
 const REVISION: &str = "SELECT revision FROM state WHERE store = ? LIMIT 1";
 const ALL: &str = "SELECT name, value FROM state WHERE store = ? AND section = ?";
 const SOME: &str = "SELECT name, value FROM state WHERE store = ? AND section = ? AND name IN ?";
 const AFTER: &str = "SELECT name, value FROM state WHERE store = ? AND section = ? AND name > ?";
 const OLDEST: &str = "SELECT name, value FROM state WHERE store = ? AND section = ? AND name > ? LIMIT ?";
-const RAISE: &str = "UPDATE state SET revision = ?, seen[?] = ?, forgotten[?] = ?, deletions[?] = ? \
+const RAISE: &str = "UPDATE state SET revision = ?, seen[?] = ?, forgotten[?] = ?, deletions[?] = ?, fences[?] = ? \
      WHERE store = ? IF revision = ? AND epoch = ?";
 const RENEW: &str =
     "UPDATE state SET epoch = ?, seen[?] = ?, revision = ? WHERE store = ? IF revision = ? AND epoch = ?";

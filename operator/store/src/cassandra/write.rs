@@ -44,7 +44,7 @@ impl<'s> Write<'s> {
         owner: Owner,
         (before, after): (u64, u64),
         seen: String,
-        forgetting: &Forgetting,
+        (forgetting, fence): (&Forgetting, u64),
         epoch: &Epoch,
     ) {
         let (owner, number) = (|| text(owner.as_str()), |number| CqlValue::BigInt(column(number)));
@@ -57,6 +57,8 @@ impl<'s> Write<'s> {
             number(forgetting.until),
             owner(),
             number(forgetting.left),
+            owner(),
+            number(fence),
             text(self.store),
             number(before),
             CqlValue::Text(shared::epoch_text(epoch)),

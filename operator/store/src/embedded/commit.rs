@@ -8,7 +8,7 @@ use super::EmbeddedSettings;
 use super::read::as_of;
 use super::tables::{
     COUNTERS, DELETED, EPOCHS, FILE_REVISION, FORGOTTEN, OBJECTS, REVISION, SEEN, TOMBSTONES, WRITTEN,
-    counter, object,
+    counter, fence_of, object,
 };
 use crate::decide::{After, Change, Known, Outcome, decide};
 use crate::{Batch, Committed, StoreError, StoredObject};
@@ -67,7 +67,8 @@ fn known(transaction: &WriteTransaction, epoch: &Epoch, batch: &Batch) -> Result
     }
     let revision = counter(&transaction.open_table(COUNTERS)?, REVISION)?;
     let as_of = as_of(&transaction.open_table(EPOCHS)?, &transaction.open_table(SEEN)?, batch.owner)?;
-    Ok(Known { epoch: epoch.clone(), revision, as_of, objects })
+    let fence = counter(&transaction.open_table(COUNTERS)?, fence_of(batch.owner))?;
+    Ok(Known { epoch: epoch.clone(), revision, as_of, fence, objects })
 }
 
 fn write(transaction: &WriteTransaction, owner: Owner, outcome: &Outcome) -> Result<(), redb::Error> {
@@ -95,6 +96,9 @@ fn write(transaction: &WriteTransaction, owner: Owner, outcome: &Outcome) -> Res
                 tombstones.insert(name, revision)?;
             }
         }
+    }
+    if let Some(fence) = outcome.fence {
+        transaction.open_table(COUNTERS)?.insert(fence_of(owner), fence)?;
     }
     outcome.as_of.as_ref().map_or(Ok(()), |as_of| note_as_of(transaction, owner, as_of))
 }

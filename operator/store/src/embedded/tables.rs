@@ -34,6 +34,14 @@ pub(super) const FILE_REVISION: &str = "file revision";
 /// The highest revision of a forgotten deletion.
 pub(super) const FORGOTTEN: &str = "forgotten";
 
+/// The highest number of a writer of this owner.
+pub(super) const fn fence_of(owner: Owner) -> &'static str {
+    match owner {
+        Owner::Kubernetes => "fence of kubernetes",
+        Owner::Store | Owner::Files => "fence of store",
+    }
+}
+
 pub(super) fn counter(
     counters: &impl ReadableTable<&'static str, u64>,
     name: &'static str,

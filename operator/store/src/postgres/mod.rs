@@ -38,6 +38,7 @@ struct Lines {
     revision: u64,
     forgotten: u64,
     as_of: Option<SourceAsOf>,
+    fence: u64,
     written: Vec<StoredObject>,
     deleted: Vec<Key>,
 }
@@ -73,7 +74,7 @@ impl PostgresStore {
 
     fn read(&self, owner: Owner, lines: Vec<Line>) -> Result<Lines, StoreError> {
         let mut lines = lines.into_iter();
-        let Some((_, epoch, forgotten, revision, _, as_of)) = lines.next() else {
+        let Some((_, epoch, forgotten, revision, fence, as_of)) = lines.next() else {
             return Err(self.life.corrupt("it has no head"));
         };
         let epoch = self.life.recognise(Some(&epoch))?;
@@ -92,7 +93,9 @@ impl PostgresStore {
             let revision = number(revision);
             written.push(StoredObject { owner, key, generation, revision, labels, spec: spec.into() });
         }
-        Ok(Lines { epoch, revision: number(revision), forgotten: number(forgotten), as_of, written, deleted })
+        let fence = fence.and_then(|fence| fence.parse().ok()).unwrap_or_default();
+        let (revision, forgotten) = (number(revision), number(forgotten));
+        Ok(Lines { epoch, revision, forgotten, as_of, fence, written, deleted })
     }
 
     async fn lock(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
@@ -111,7 +114,7 @@ impl PostgresStore {
         let after = shared::following(&before, now);
         let as_of = as_of.map(|seen| SourceAsOf { epoch: after.clone(), ..seen });
         let committed = Committed { revision: revision + 1, objects: Vec::new() };
-        let outcome = Outcome { changes: BTreeMap::new(), as_of, committed };
+        let outcome = Outcome { changes: BTreeMap::new(), as_of, fence: None, committed };
         let renew = sqlx::query(statements::RENEW).bind(shared::epoch_text(&after));
         let renewed = async {
             transaction.execute(renew).await?;
@@ -150,6 +153,10 @@ impl PostgresStore {
         if let Some(as_of) = &outcome.as_of {
             let seen = sqlx::query(statements::SEEN).bind(owner.as_str()).bind(shared::as_of_text(as_of));
             transaction.execute(seen).await?;
+        }
+        if let Some(fence) = outcome.fence {
+            let fence = sqlx::query(statements::FENCE).bind(owner.as_str()).bind(column(fence));
+            transaction.execute(fence).await?;
         }
         let revision = column(outcome.committed.revision);
         transaction.execute(sqlx::query(statements::RAISE).bind(revision).bind(&self.channel)).await?;
@@ -234,9 +241,9 @@ impl StateStore for PostgresStore {
             .fetch_all(&mut *transaction)
             .await
             .map_err(|error| self.unavailable(&error))?;
-        let Lines { epoch, revision, as_of, written, .. } = self.read(batch.owner, lines)?;
+        let Lines { epoch, revision, as_of, fence, written, .. } = self.read(batch.owner, lines)?;
         let objects = written.into_iter().map(|object| (object.key.clone(), object)).collect();
-        let outcome = decide(&batch, Known { epoch, revision, as_of, objects })?;
+        let outcome = decide(&batch, Known { epoch, revision, as_of, fence, objects })?;
         if !outcome.is_idle() {
             let written = self.write(&mut transaction, batch.owner, &outcome).await;
             written.map_err(|error| self.unavailable(&error))?;

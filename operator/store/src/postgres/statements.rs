@@ -18,7 +18,8 @@ CREATE TABLE IF NOT EXISTS head (
     epoch text NOT NULL,
     revision bigint NOT NULL
 );
-CREATE TABLE IF NOT EXISTS sources (owner text PRIMARY KEY, as_of text, forgotten bigint NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS sources (owner text PRIMARY KEY, as_of text, forgotten bigint NOT NULL DEFAULT 0,
+    fence bigint NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS objects (
     owner text, key text, generation bigint NOT NULL, revision bigint NOT NULL, labels text NOT NULL, spec text NOT NULL,
     PRIMARY KEY (owner, key)
@@ -38,12 +39,12 @@ pub(super) const IDENTITY: &str = "SELECT schema_version, epoch, revision FROM h
 pub(super) const LOCK: &str = "SELECT FROM head FOR UPDATE";
 pub(super) const RENEW: &str = "UPDATE head SET epoch = $1";
 
-/// One statement sees one instant. The first line is the head: epoch as key, forgotten as generation, revision, and what was
-/// seen as spec.
+/// One statement sees one instant. The first line is the head: epoch as key, forgotten as generation, revision, the fence as
+/// labels, and what was seen as spec.
 macro_rules! lines {
     ($rest:literal) => {
         concat!(
-            "SELECT 0, epoch, coalesce(forgotten, 0), revision, NULL, as_of
+            "SELECT 0, epoch, coalesce(forgotten, 0), revision, fence::text, as_of
              FROM head LEFT JOIN sources ON owner = $1 ",
             $rest,
             " ORDER BY 1, 4"
@@ -88,6 +89,9 @@ ON CONFLICT (owner) DO UPDATE SET forgotten = excluded.forgotten";
 
 pub(super) const SEEN: &str = "
 INSERT INTO sources (owner, as_of) VALUES ($1, $2) ON CONFLICT (owner) DO UPDATE SET as_of = excluded.as_of";
+
+pub(super) const FENCE: &str = "
+INSERT INTO sources (owner, fence) VALUES ($1, $2) ON CONFLICT (owner) DO UPDATE SET fence = excluded.fence";
 
 /// The new revision, and a hint of it for who listens, at the commit.
 pub(super) const RAISE: &str =

@@ -45,8 +45,8 @@ pub struct RedisStore {
     listening: AbortHandle,
 }
 
-/// Epoch, revision, and what was seen of an owner.
-type Head = (Option<String>, Option<u64>, Option<String>);
+/// Epoch, revision, what was seen of an owner, and its fence.
+type Head = (Option<String>, Option<u64>, Option<String>, Option<u64>);
 
 impl RedisStore {
     /// Opens the store, or makes it. Needs a running tokio runtime, as it listens from then on.
@@ -79,18 +79,20 @@ impl RedisStore {
 
     /// What a head says, if it is this store's.
     fn read_head(&self, owner: Owner, head: Head) -> Result<Known, StoreError> {
-        let (epoch, revision, seen) = head;
+        let (epoch, revision, seen, fence) = head;
         let epoch = self.life.recognise(epoch.as_deref())?;
         let revision = revision.ok_or_else(|| self.life.corrupt("it has no revision"))?;
         let unreadable = || self.life.corrupt(format!("what was seen of {owner} can't be read"));
         let as_of = seen.map(|text| shared::as_of(&text).ok_or_else(unreadable)).transpose()?;
-        Ok(Known { epoch, revision, as_of, objects: BTreeMap::new() })
+        Ok(Known { epoch, revision, as_of, fence: fence.unwrap_or_default(), objects: BTreeMap::new() })
     }
 
     /// Begins a new epoch and leaves the objects as they are; see [`crate::renew_shared`].
     pub(crate) async fn renew(&self, now: SystemTime) -> Result<Renewed, StoreError> {
         loop {
-            let known = self.known(&Batch { owner: Owner::Store, writes: Vec::new(), as_of: None }).await?;
+            let known = self
+                .known(&Batch { owner: Owner::Store, writes: Vec::new(), as_of: None, fence: None })
+                .await?;
             let before = known.epoch;
             let after = shared::following(&before, now);
             let seen = known.as_of.map(|seen| SourceAsOf { epoch: after.clone(), ..seen });
@@ -137,7 +139,8 @@ impl RedisStore {
     }
 
     fn ask_head(&self, pipe: &mut redis::Pipeline, owner: Owner) {
-        pipe.cmd("HMGET").arg(self.names.head()).arg("epoch").arg("revision").arg(Names::seen(owner));
+        let fields = ["epoch".to_owned(), "revision".to_owned(), Names::seen(owner), Names::fence(owner)];
+        pipe.cmd("HMGET").arg(self.names.head()).arg(&fields);
     }
 
     /// Whether it was written; not if another writer was faster.
@@ -151,7 +154,9 @@ impl RedisStore {
         call.arg(epoch).arg(before).arg(outcome.committed.revision);
         call.arg(Names::seen(owner)).arg(Names::forgotten(owner));
         call.arg(outcome.as_of.as_ref().map(shared::as_of_text).unwrap_or_default());
-        call.arg(self.deletions).arg(self.names.channel()).arg(outcome.written().count());
+        call.arg(self.deletions).arg(self.names.channel());
+        call.arg(Names::fence(owner)).arg(outcome.fence.map(|fence| fence.to_string()).unwrap_or_default());
+        call.arg(outcome.written().count());
         for object in outcome.written() {
             call.arg(object.key.to_string()).arg(object.revision).arg(shared::record_text(object));
         }
@@ -210,7 +215,7 @@ impl StateStore for RedisStore {
         let (head, keys, records, deleted): Answer =
             self.connection.with(async |redis| call.invoke_async(redis).await).await?;
         let (epoch, revision, seen, forgotten) = head;
-        let Known { revision, as_of, .. } = self.read_head(owner, (epoch, revision, seen))?;
+        let Known { revision, as_of, .. } = self.read_head(owner, (epoch, revision, seen, None))?;
         if since > revision || since < forgotten.unwrap_or_default() {
             return Ok(Changes::TooOld);
         }

@@ -37,6 +37,10 @@ impl Names {
         format!("seen:{owner}")
     }
 
+    pub(super) fn fence(owner: Owner) -> String {
+        format!("fence:{owner}")
+    }
+
     pub(super) fn forgotten(owner: Owner) -> String {
         format!("forgotten:{owner}")
     }

@@ -3,15 +3,15 @@
 //! `KEYS` are always [`super::names::Names::all`]: head, objects, written, deleted.
 
 /// `ARGV`: the epoch, the revision before and after, the fields of the head for what was seen and what was forgotten, what
-/// was seen (empty: no news), how many deletions to remember, the channel, how many objects are written, then key, revision
-/// and record of each, then key and revision of each that is deleted.
+/// was seen (empty: no news), how many deletions to remember, the channel, the field and number of a new fence (empty: none),
+/// how many objects are written, then key, revision and record of each, then key and revision of each that is deleted.
 ///
 /// 1: done. 0: the store is at another revision, or another store is here.
 pub(super) const COMMIT: &str = r"
 if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
 if redis.call('HGET', KEYS[1], 'revision') ~= ARGV[2] then return 0 end
-local at = 10
-for _ = 1, tonumber(ARGV[9]) do
+local at = 12
+for _ = 1, tonumber(ARGV[11]) do
     redis.call('HSET', KEYS[2], ARGV[at], ARGV[at + 2])
     redis.call('ZADD', KEYS[3], ARGV[at + 1], ARGV[at])
     redis.call('ZREM', KEYS[4], ARGV[at])
@@ -29,6 +29,7 @@ if surplus > 0 then
     redis.call('HSET', KEYS[1], ARGV[5], oldest[#oldest])
 end
 redis.call('HSET', KEYS[1], 'revision', ARGV[3])
+if ARGV[10] ~= '' then redis.call('HSET', KEYS[1], ARGV[9], ARGV[10]) end
 if ARGV[6] ~= '' then redis.call('HSET', KEYS[1], ARGV[4], ARGV[6]) end
 redis.call('PUBLISH', ARGV[8], ARGV[3])
 return 1

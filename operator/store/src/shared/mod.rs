@@ -16,6 +16,9 @@ use crate::StoreError;
 /// The version of what the stores on servers keep, and how. A later version that changes it raises the number and migrates.
 pub(crate) const SCHEMA_VERSION: u64 = 1;
 
+/// Certificate and key in PEM.
+pub(crate) type Pair = (Vec<u8>, Vec<u8>);
+
 /// As long as the name of a schema of PostgreSQL may be.
 const MAX_PREFIX: usize = 63;
 
@@ -114,8 +117,7 @@ impl StoreTls {
         self.authorities.as_ref().map(read).transpose()
     }
 
-    /// Certificate and key in PEM.
-    pub(crate) fn read_certificate(&self) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError> {
+    pub(crate) fn read_certificate(&self) -> Result<Option<Pair>, StoreError> {
         match (&self.certificate, &self.key) {
             (None, None) => Ok(None),
             (Some(certificate), Some(key)) => Ok(Some((read(certificate)?, read(key)?))),

@@ -67,8 +67,11 @@ impl Api {
             foreign(Owner::Files, "file", Origin::File(place)),
         ];
         let others = others.map(|view| watch::channel(Some(view)).1);
-        let leader =
-            Leader::start(Vec::new(), others.into_iter().chain([source]).collect(), Metrics::default());
+        let leader = Leader::start(
+            Vec::new(),
+            others.into_iter().chain([source]).collect::<Vec<_>>(),
+            Metrics::default(),
+        );
         let (workers, counted) = watch::channel(Arc::default());
         let verdicts = judge(leader.planned.clone(), counted);
         leader.planned.clone().wait_for(Option::is_some).await.unwrap();
