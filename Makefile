@@ -10,7 +10,7 @@ export KOMAINU_CACHE := $(CACHE)
 
 .DEFAULT_GOAL := help
 .PHONY: help quickstart build test test-fast test-loom tools fmt fmt-check lint deny purity sizes check-chart manifests generate bench-proxy bench-propagation bench-scale bench-kubernetes \
-	check-instructions update-instructions test-protocols image sbom cluster-up cluster-down test-cluster test-kind accept-kubernetes accept-foundation accept-backends accept-clustering simulate
+	check-instructions update-instructions test-protocols image sbom cluster-up cluster-down test-cluster test-kind accept-kubernetes accept-foundation accept-backends accept-clustering accept-stores simulate
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,9 +60,10 @@ test-cluster: tools ## Install and use the chart in a real cluster of two nodes 
 test-kind: ## Install and use the chart in a cluster of kind (needs kind, kubectl and a container engine)
 	@e2e/cluster/kind
 
-tools: ## Build etcd, Kubernetes, CoreDNS and Helm into the cache (about 12 minutes the first time)
+tools: ## Build etcd, Kubernetes, CoreDNS and Helm into the cache, and fetch Cassandra (about 12 minutes the first time)
 	@e2e/tools/kubernetes
 	@e2e/tools/helm >/dev/null
+	@e2e/tools/cassandra >/dev/null
 
 fmt: ## Format the code
 	@$(CARGO) fmt --all
@@ -124,6 +125,9 @@ accept-backends: ## One line per point that the data plane must show
 
 accept-clustering: ## One line per point that clustering must show
 	@e2e/accept/clustering
+
+accept-stores: ## One line per point that stores, several leaders, usage and quotas must show
+	@e2e/accept/stores
 
 accept-kubernetes: ## One line per point that Kubernetes must show
 	@e2e/accept/kubernetes
