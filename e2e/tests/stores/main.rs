@@ -5,6 +5,7 @@
 mod history;
 mod kills;
 mod kinds;
+mod leases;
 mod many;
 mod page;
 mod propagation;

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::whereabouts::Whereabouts;
-use super::{kubernetes, listeners, memory, node, problems, stores};
+use super::{kubernetes, listeners, memory, node, problems, relay, stores};
 use crate::credentials::Credentials;
 use crate::observe::{Health, Look, Workers};
 use crate::settings::{ClusterClient, ClusterLeader, Settings};
@@ -81,6 +81,11 @@ pub(super) async fn start(
     leader::measure(planning.planned.clone(), counted.clone(), &metrics);
     let overviews = leader::survey(leader::judge(planning.planned.clone(), counted), cluster.clone());
     let mut tasks = Vec::new();
+    if is_shared && cluster_of_kubernetes.is_none() {
+        let send = relay::send_relay(settings)?;
+        let collect = relay::collect(settings.clone(), store.clone(), cluster.clone(), send, stop.clone());
+        tasks.push(tokio::spawn(collect));
+    }
     if let Some(connection) = cluster_of_kubernetes {
         let (store, overviews) = (store.clone(), overviews.clone());
         let behind = kubernetes::notice_behind(cluster.clone(), planning.snapshot.clone());
@@ -93,7 +98,7 @@ pub(super) async fn start(
             behind,
             metrics: of_source,
         };
-        tasks = connection.work(settings, links, is_shared, &cluster, &stop)?;
+        tasks.extend(connection.work(settings, links, is_shared, &cluster, &stop)?);
     }
     let admin = Admin {
         store,

@@ -4,28 +4,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use dataplane_proxy::worker::{LeaderUrl, WorkerSettings, ask};
 use dataplane_snapshot::Snapshot;
-use http::Method;
 use operator_core::Owner;
 use operator_kubernetes::{
     Holder, KubernetesSettings, LeaseSettings, Links, Mirroring, Nodes, TokenSettings, Tokens,
 };
-use operator_server::cluster::{Cluster, FindPlace, ReadToken, ReadyPods, SendRelay};
+use operator_server::cluster::{Cluster, FindPlace, ReadToken, ReadyPods};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::control_plane::leader_name;
-use super::{certificates, listeners};
+use super::listeners;
+use super::relay::send_relay;
 use crate::settings::Settings;
 use crate::shutdown;
 
 /// Where the keys are kept that tokens are signed with; they are public.
 const KEYS_FILE: &str = "token-keys.json";
-
-/// How long a leader may take to connect to another one, and to answer it.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) struct Connection {
     client: operator_kubernetes::Client,
@@ -176,30 +172,4 @@ fn of_holder<T: PartialEq + Send + Sync + 'static>(
         sender.closed().await;
     });
     parts
-}
-
-/// How leaders call each other: as workers call them, with the token of a leader's pod or with the client id and secret.
-fn send_relay(settings: &Settings) -> anyhow::Result<SendRelay> {
-    let leader = &settings.cluster.leader;
-    let (id, secret) = (leader.client_id.clone(), leader.client_secret.clone());
-    let mut caller = WorkerSettings::new(
-        Vec::new(),
-        id.unwrap_or_default(),
-        secret.unwrap_or_default(),
-        "leader".to_owned(),
-    );
-    caller.token_file.clone_from(&leader.token_file);
-    caller.tls = Some(certificates::of_worker(&settings.cluster.mtls)?);
-    (caller.connect_timeout, caller.answer_timeout) = (PATIENCE, PATIENCE);
-    Ok(Arc::new(move |url: String, body| {
-        let caller = caller.clone();
-        Box::pin(async move {
-            let url: LeaderUrl = url.parse().map_err(|error| format!("{error}"))?;
-            let asked = ask(caller, &url, Method::POST, "/api/cluster/relay", body).await;
-            match asked.map_err(|error| error.to_string())? {
-                (status, body) if status.is_success() => Ok(body),
-                (status, _) => Err(format!("it answered {status}")),
-            }
-        })
-    }))
 }

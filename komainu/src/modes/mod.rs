@@ -10,6 +10,7 @@ mod memory;
 mod names;
 mod node;
 mod problems;
+mod relay;
 mod stores;
 mod whereabouts;
 

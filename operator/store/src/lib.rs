@@ -7,6 +7,7 @@ mod cassandra;
 mod decide;
 mod embedded;
 mod error;
+mod lease;
 mod object;
 mod observe;
 mod opening;
@@ -22,6 +23,7 @@ mod watch;
 pub use cassandra::CassandraStore;
 pub use embedded::{EmbeddedSettings, EmbeddedStore};
 pub use error::StoreError;
+pub use lease::{Candidate, Held};
 pub use object::{
     Batch, ChangeSet, Changes, Committed, Draft, Expected, Listing, Renewed, StoredObject, Write,
 };

@@ -12,8 +12,8 @@ use tokio::time::sleep;
 
 use crate::shared::{Kind, SharedSettings};
 use crate::{
-    Batch, CassandraStore, Changes, Committed, Listing, PostgresStore, RedisStore, Renewed, StateStore,
-    StoreError, StoredObject,
+    Batch, Candidate, CassandraStore, Changes, Committed, Held, Listing, PostgresStore, RedisStore, Renewed,
+    StateStore, StoreError, StoredObject,
 };
 
 /// How long after a failure it is tried again, and at most; doubled from one to the next.
@@ -122,6 +122,14 @@ impl StateStore for OpeningStore {
 
     async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
         self.store()?.commit(batch).await
+    }
+
+    async fn hold(&self, job: &str, candidate: &Candidate, time: Duration) -> Result<Held, StoreError> {
+        self.store()?.hold(job, candidate, time).await
+    }
+
+    async fn release(&self, job: &str, id: &str) -> Result<(), StoreError> {
+        self.store()?.release(job, id).await
     }
 
     fn subscribe(&self) -> watch::Receiver<u64> {

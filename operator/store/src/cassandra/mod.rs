@@ -1,6 +1,7 @@
 //! The store in one partition of Cassandra, which several leaders may share.
 
 mod connect;
+mod lease;
 mod poll;
 mod statements;
 mod write;
@@ -29,7 +30,10 @@ use write::{Forgetting, Write};
 
 use crate::decide::{Known, Outcome, decide};
 use crate::shared::{self, Life, SCHEMA_VERSION, SharedSettings, column, number};
-use crate::{Batch, ChangeSet, Changes, Committed, Listing, Renewed, StateStore, StoreError, StoredObject};
+use crate::{
+    Batch, Candidate, ChangeSet, Changes, Committed, Held, Listing, Renewed, StateStore, StoreError,
+    StoredObject,
+};
 
 /// How far back changes are read; who is farther behind reads all. What was replaced since is in the way of the reader.
 const SPAN: u64 = 20_000;
@@ -392,6 +396,14 @@ impl StateStore for CassandraStore {
                 return Ok(outcome.committed);
             }
         }
+    }
+
+    async fn hold(&self, job: &str, candidate: &Candidate, time: Duration) -> Result<Held, StoreError> {
+        self.hold_lease(job, candidate, time).await
+    }
+
+    async fn release(&self, job: &str, id: &str) -> Result<(), StoreError> {
+        self.release_lease(job, id).await
     }
 
     fn subscribe(&self) -> watch::Receiver<u64> {

@@ -1,10 +1,11 @@
 //! The store in a schema of PostgreSQL, which several leaders may share.
 
 mod connect;
+mod lease;
 mod statements;
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use dataplane_snapshot::{Epoch, Key, SourceAsOf};
@@ -16,7 +17,10 @@ use tokio::task::AbortHandle;
 
 use crate::decide::{Known, Outcome, decide};
 use crate::shared::{self, Life, SCHEMA_VERSION, SharedSettings, column, number};
-use crate::{Batch, ChangeSet, Changes, Committed, Listing, Renewed, StateStore, StoreError, StoredObject};
+use crate::{
+    Batch, Candidate, ChangeSet, Changes, Committed, Held, Listing, Renewed, StateStore, StoreError,
+    StoredObject,
+};
 
 /// Writers lock the one row of the head, so that a revision is seen only when all before it are.
 ///
@@ -252,6 +256,14 @@ impl StateStore for PostgresStore {
             self.hints.send_modify(|hint| *hint = revision.max(*hint));
         }
         Ok(outcome.committed)
+    }
+
+    async fn hold(&self, job: &str, candidate: &Candidate, time: Duration) -> Result<Held, StoreError> {
+        self.hold_lease(job, candidate, time).await
+    }
+
+    async fn release(&self, job: &str, id: &str) -> Result<(), StoreError> {
+        self.release_lease(job, id).await
     }
 
     fn subscribe(&self) -> watch::Receiver<u64> {

@@ -26,6 +26,9 @@ CREATE TABLE IF NOT EXISTS objects (
 );
 CREATE INDEX IF NOT EXISTS objects_by_revision ON objects (owner, revision);
 CREATE TABLE IF NOT EXISTS deletions (owner text, key text, revision bigint NOT NULL, PRIMARY KEY (owner, key));
+CREATE TABLE IF NOT EXISTS leases (
+    job text PRIMARY KEY, holder text NOT NULL, url text NOT NULL, term bigint NOT NULL, until timestamptz NOT NULL
+);
 CREATE INDEX IF NOT EXISTS deletions_by_revision ON deletions (owner, revision);
 ";
 

@@ -3,12 +3,13 @@
 mod connection;
 mod durability;
 mod hints;
+mod lease;
 mod names;
 mod scripts;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use dataplane_snapshot::{Key, KeyError, SourceAsOf};
@@ -23,7 +24,10 @@ use names::Names;
 
 use crate::decide::{Known, Outcome, decide};
 use crate::shared::{self, Life, SCHEMA_VERSION, SharedSettings};
-use crate::{Batch, ChangeSet, Changes, Committed, Listing, Renewed, StateStore, StoreError, StoredObject};
+use crate::{
+    Batch, Candidate, ChangeSet, Changes, Committed, Held, Listing, Renewed, StateStore, StoreError,
+    StoredObject,
+};
 
 static COMMIT: LazyLock<Script> = LazyLock::new(|| Script::new(scripts::COMMIT));
 static CHANGES: LazyLock<Script> = LazyLock::new(|| Script::new(scripts::CHANGES));
@@ -241,6 +245,14 @@ impl StateStore for RedisStore {
                 return Ok(outcome.committed);
             }
         }
+    }
+
+    async fn hold(&self, job: &str, candidate: &Candidate, time: Duration) -> Result<Held, StoreError> {
+        self.hold_lease(job, candidate, time).await
+    }
+
+    async fn release(&self, job: &str, id: &str) -> Result<(), StoreError> {
+        self.release_lease(job, id).await
     }
 
     fn subscribe(&self) -> watch::Receiver<u64> {

@@ -28,6 +28,11 @@ impl Names {
         [self.head(), self.objects(owner), set("written"), set("deleted")]
     }
 
+    /// A hash: who does a job.
+    pub(super) fn lease(&self, job: &str) -> String {
+        format!("{}:lease:{job}", self.prefix)
+    }
+
     /// Where the revision after each write is told.
     pub(super) fn channel(&self) -> String {
         format!("{}:revisions", self.prefix)
