@@ -111,7 +111,7 @@ pub(crate) struct LeaderRunArguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LeaderCommand {
-    /// Begin a new epoch of the embedded store, so that workers take what a restored one has
+    /// Begin a new epoch of the state store, so that workers take what a restored one has
     #[command(after_help = NEW_EPOCH)]
     NewEpoch(EpochArguments),
 }
@@ -119,10 +119,11 @@ pub(crate) enum LeaderCommand {
 const NEW_EPOCH: &str = "Workers refuse what is older than what they have, as a leader that lags behind has it. A store that was restored from a
 backup is older, and meant: with a new epoch it counts as the newest. Its objects stay as they are.
 
-The leader must be stopped: stop it, put the restored store.redb into its data directory, run this with the same settings,
-start it.
+With the embedded store the leader must be stopped: stop it, put the restored store.redb into its data directory, run this with
+the same settings, start it. Leaders on a store on a server may run.
 
-  komainu leader new-epoch --set dataDirectory=/var/lib/komainu";
+  komainu leader new-epoch --set dataDirectory=/var/lib/komainu
+  komainu leader new-epoch --set store.url=redis://10.0.0.5:6379";
 
 #[derive(Debug, Args)]
 pub(crate) struct EpochArguments {

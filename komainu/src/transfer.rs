@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use operator_core::Spec;
+use operator_core::{Owner, Spec};
 use operator_store::{Content, EmbeddedSettings, EmbeddedStore, StateStore, open_shared, place, view};
 
 use crate::args::{RunArguments, StoreArguments, StoreCommand};
@@ -28,7 +28,8 @@ pub(crate) fn run(arguments: &StoreArguments) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     runtime.block_on(async {
         let begin = Instant::now();
-        let (store, name) = open(&settings).await?;
+        let makes = matches!(command, StoreCommand::Import { .. });
+        let (store, name) = open(&settings, makes).await?;
         say(&format!("{name}: opened in {}", seconds(begin)))?;
         match command {
             StoreCommand::Export { file } => export(&*store, file).await,
@@ -38,17 +39,24 @@ pub(crate) fn run(arguments: &StoreArguments) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// The store of the settings, and its name. An embedded one must be there: to make one here would be a mistake more often
-/// than not, but for an import.
-async fn open(settings: &Settings) -> anyhow::Result<(Arc<dyn StateStore>, String)> {
+/// The store of the settings, and its name. But for an import it must be there, and have had something in it.
+async fn open(settings: &Settings, makes: bool) -> anyhow::Result<(Arc<dyn StateStore>, String)> {
     if let Some(shared) = settings.store.shared() {
         let name = place(&shared.url);
-        return Ok((open_shared(&shared).await?, name));
+        let store = open_shared(&shared).await?;
+        let is_used = store.list(Owner::Store).await?.revision > 0;
+        anyhow::ensure!(
+            makes || is_used,
+            "{name}: nothing was ever written to the store {:?}: are store.url and store.prefix right?",
+            shared.prefix
+        );
+        return Ok((store, name));
     }
+    let path = settings.data_directory.join(STORE_FILE);
+    anyhow::ensure!(makes || path.exists(), "there is no store {}: is dataDirectory right?", path.display());
     std::fs::create_dir_all(&settings.data_directory).with_context(|| {
         format!("setting dataDirectory: can't create {}", settings.data_directory.display())
     })?;
-    let path = settings.data_directory.join(STORE_FILE);
     let store = EmbeddedStore::open(&path, EmbeddedSettings::default())?;
     Ok((Arc::new(store), path.display().to_string()))
 }
@@ -73,7 +81,7 @@ async fn import(store: &dyn StateStore, path: &Path, replace: bool) -> anyhow::R
 async fn check(store: &dyn StateStore, path: Option<&Path>) -> anyhow::Result<ExitCode> {
     let found = read(store).await?;
     let mut code = ExitCode::SUCCESS;
-    for owner in [operator_core::Owner::Store, operator_core::Owner::Kubernetes] {
+    for owner in [Owner::Store, Owner::Kubernetes] {
         let Some(view) = view(store, owner).await? else { continue };
         let invalid = view.objects.iter().filter_map(|(key, observed)| match &observed.spec {
             Spec::Invalid(problems) => Some((key, problems)),

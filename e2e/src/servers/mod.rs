@@ -56,6 +56,24 @@ impl Server {
         self.process.lock().expect("the process").take();
     }
 
+    /// It says nothing any more, and closes nothing: as a machine that is cut off.
+    pub fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    pub fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    /// To all of its processes: PostgreSQL has one for each connection.
+    fn signal(&self, name: &str) {
+        let shell = self.process.lock().expect("the process").as_ref().expect("it runs").pid();
+        let mut all = descendants(shell);
+        all.insert(0, format!("-{name}"));
+        let status = std::process::Command::new("kill").args(all).status();
+        assert!(status.expect("kill").success());
+    }
+
     /// Starts it, on the same port and with what is on its disk, and waits until it listens.
     pub fn start(&self) {
         let log = self.folder.path().join(format!("{}.log", self.name));
@@ -75,6 +93,13 @@ impl Server {
         });
         *self.process.lock().expect("the process") = Some(process);
     }
+}
+
+fn descendants(parent: u32) -> Vec<String> {
+    let path = format!("/proc/{parent}/task/{parent}/children");
+    let children = std::fs::read_to_string(path).unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|child| child.parse::<u32>().ok());
+    children.flat_map(|child| std::iter::once(child.to_string()).chain(descendants(child))).collect()
 }
 
 fn installed(program: &str, package: &str) {

@@ -36,6 +36,10 @@ impl Process {
         Ok(Self { shell, log })
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.shell.id()
+    }
+
     pub(crate) fn has_ended(&mut self) -> bool {
         !matches!(self.shell.try_wait(), Ok(None))
     }

@@ -9,7 +9,7 @@ use e2e::process::figure;
 use e2e::servers::Server;
 use operator_core::{Owner, SourceView};
 use operator_store::suite::{draft, key};
-use operator_store::{Expected, StateStore, StoreError, StoredObject, open_shared, watch_view};
+use operator_store::{Expected, StateStore, StoreError, StoredObject, open_shared, renew_shared, watch_view};
 use tokio::sync::watch;
 
 use crate::history::{Event, Seen, explain};
@@ -116,7 +116,8 @@ async fn kill_in_the_middle_of_writes(server: Server, kind: &str, kills: usize) 
         let is_last = |view: &Option<Arc<SourceView>>| {
             view.as_ref().is_some_and(|view| Some(&view.as_of) == listing.as_of.as_ref())
         };
-        view.wait_for(is_last).await.unwrap();
+        let limit = Duration::from_secs(60);
+        tokio::time::timeout(limit, view.wait_for(is_last)).await.expect("each view catches up").unwrap();
     }
     figure(&format!("stores_{kind}_acknowledged_writes"), acknowledged.load(Ordering::Relaxed));
     figure(&format!("stores_{kind}_kills"), kills);
@@ -146,4 +147,32 @@ async fn cassandra_keeps_what_it_acknowledged() {
 
 async fn started(start: fn() -> Server) -> Server {
     tokio::task::spawn_blocking(move || ready(start())).await.unwrap()
+}
+
+/// A server that comes back with less than it had acknowledged isn't believed, until somebody says that it is meant.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_lost_writes_is_not_believed() {
+    let server = started(Server::redis).await;
+    let settings = fresh(&server);
+    let store = open_shared(&settings).await.unwrap();
+    for name in ["a", "b"] {
+        store.put(&key(name), Expected::Absent, draft("0")).await.unwrap();
+    }
+    let mut redis = redis_of(&server).await;
+    let head = format!("{{{}}}:head", settings.prefix);
+    let set = |revision: u64| {
+        let mut set = redis::cmd("HSET");
+        set.arg(&head).arg("revision").arg(revision);
+        set
+    };
+    set(1).exec_async(&mut redis).await.unwrap();
+    let error = store.put(&key("c"), Expected::Absent, draft("0")).await.unwrap_err();
+    assert!(error.to_string().contains("lost writes: it is at revision 1, and was at 2"), "{error}");
+    assert!(store.list(Owner::Store).await.is_err());
+    renew_shared(&settings, std::time::SystemTime::now()).await.unwrap();
+    store.put(&key("c"), Expected::Absent, draft("0")).await.unwrap();
+}
+
+async fn redis_of(server: &Server) -> redis::aio::MultiplexedConnection {
+    redis::Client::open(server.url()).unwrap().get_multiplexed_async_connection().await.unwrap()
 }

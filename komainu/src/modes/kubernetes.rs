@@ -83,6 +83,11 @@ impl Connection {
         cluster: &Arc<Cluster>,
         stop: &watch::Receiver<bool>,
     ) -> anyhow::Result<Vec<JoinHandle<()>>> {
+        anyhow::ensure!(
+            !is_shared || settings.kubernetes.lease.is_some(),
+            "setting kubernetes.lease: with store.url several may mirror the cluster into one store; give all of them the name of \
+             a Lease, whose holder does it"
+        );
         let mut tasks = Vec::new();
         let (holder, held) =
             watch::channel(Holder { is_me: settings.kubernetes.lease.is_none(), ..Holder::default() });
@@ -104,8 +109,7 @@ impl Connection {
             instance: leader_name(settings),
             ..KubernetesSettings::default()
         };
-        let has_lease = settings.kubernetes.lease.is_some();
-        let mirroring = of_holder(held.clone(), move |holder| match (is_shared && has_lease, holder.is_me) {
+        let mirroring = of_holder(held.clone(), move |holder| match (is_shared, holder.is_me) {
             (false, _) => Mirroring::Own,
             (true, true) => Mirroring::Term(holder.term),
             (true, false) => Mirroring::No,

@@ -8,7 +8,7 @@ use dataplane_snapshot::{Key, SharedMap, SourceAsOf};
 use operator_core::{Owner, SourceView};
 use operator_store::{Batch, Draft, Expected, StateStore, StoreError, StoredObject, Write};
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::read::{Seen, mirrored};
 use crate::watched::View;
@@ -17,8 +17,9 @@ use crate::watched::View;
 const LOAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause after the first failed write, and the longest; doubled from one to the next.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-/// Writes per batch, so that a transaction is bounded.
-const BATCH: usize = 500;
+/// Who holds the Lease for this long while the store knows a higher number than the Lease gives is the holder all the same: the
+/// Lease was restored from a backup, for instance. Longer than a former holder may believe that it still is one.
+const FENCED: Duration = Duration::from_secs(20);
 
 /// What the mirror had when the leader started.
 #[derive(Debug)]
@@ -40,18 +41,22 @@ impl Mirrored {
 
 /// What the mirror has of the namespaces that `is_watched`; `None` if there never was one, or if the store can't be read.
 pub(crate) async fn load(store: &dyn StateStore, is_watched: impl Fn(&str) -> bool) -> Option<Mirrored> {
-    let listing = match timeout(LOAD_TIMEOUT, store.list(Owner::Kubernetes)).await {
-        Ok(Ok(listing)) => listing,
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "the mirror of Kubernetes can't be read; only the API server can tell what there is");
-            return None;
+    let mut last = String::from("it doesn't answer");
+    let reading = async {
+        loop {
+            match store.list(Owner::Kubernetes).await {
+                Ok(listing) => return listing,
+                Err(error) => last = error.to_string(),
+            }
+            sleep(PAUSE.0).await;
         }
-        Err(_) => {
-            tracing::warn!(
-                "the state store doesn't give the mirror of Kubernetes in time; going on without it"
-            );
-            return None;
-        }
+    };
+    let Ok(listing) = timeout(LOAD_TIMEOUT, reading).await else {
+        tracing::warn!(
+            error = last,
+            "the mirror of Kubernetes can't be read; only the API server can tell what there is"
+        );
+        return None;
     };
     let objects = listing.objects.into_iter().filter(|object| is_watched(object.key.namespace()));
     Some(Mirrored { as_of: listing.as_of?, objects: objects.map(mirrored).collect() })
@@ -76,14 +81,23 @@ pub(crate) async fn keep(
     mut mirroring: watch::Receiver<Mirroring>,
 ) {
     let (mut stored, mut known, mut pause) = (None, Mirroring::No, PAUSE.0);
+    let mut since = Instant::now();
+    let mut term = None;
     loop {
         let (view, turn) = (views.borrow_and_update().clone(), *mirroring.borrow_and_update());
         if turn != known {
             // Another leader may have written meanwhile.
             (stored, known) = (None, turn);
+            (since, term) = (Instant::now(), None);
         }
         if let Some(view) = view.filter(|_| turn != Mirroring::No) {
+            let turn = term.map_or(turn, Mirroring::Term);
             if let Err(error) = bring(&*store, &mut stored, &view, turn).await {
+                if let StoreError::Fenced { newest, .. } = error
+                    && since.elapsed() > FENCED
+                {
+                    term = Some(newest + 1);
+                }
                 tracing::warn!(%error, "Kubernetes objects can't be mirrored; they are served all the same");
                 stored = None;
                 // After a failure the newest view is taken, which may be another one by then.
@@ -141,9 +155,19 @@ async fn bring(
     view: &View,
     turn: Mirroring,
 ) -> Result<(), StoreError> {
+    let fence = match turn {
+        Mirroring::Term(term) => Some(term),
+        Mirroring::No | Mirroring::Own => None,
+    };
     let known = match stored {
         Some(known) => known,
         None => {
+            // First, so that what is read isn't changed any more by who did it before.
+            if fence.is_some() {
+                store
+                    .commit(Batch { owner: Owner::Kubernetes, writes: Vec::new(), as_of: None, fence })
+                    .await?;
+            }
             let listing = store.list(Owner::Kubernetes).await?;
             let objects = listing.objects.into_iter().map(Kept::of).collect();
             stored.insert(Stored { as_of: listing.as_of, objects: Objects::Read(objects) })
@@ -155,10 +179,6 @@ async fn bring(
     if writes.is_empty() && known.as_of.as_ref() == Some(&view.as_of) {
         return Ok(());
     }
-    let fence = match turn {
-        Mirroring::Term(term) => Some(term),
-        Mirroring::No | Mirroring::Own => None,
-    };
     for batch in batches(writes, &view.as_of) {
         store.commit(Batch { fence, ..batch }).await?;
     }
@@ -194,7 +214,7 @@ fn write(key: &Key, now: Option<&Seen>) -> Write {
 
 /// The last batch alone claims the as-of of the view: a mirror that got a part of it has seen no more than before.
 fn batches(writes: Vec<Write>, as_of: &SourceAsOf) -> Vec<Batch> {
-    let mut chunks: Vec<_> = writes.chunks(BATCH).map(<[Write]>::to_vec).collect();
+    let mut chunks = operator_store::batches(writes);
     if chunks.is_empty() {
         chunks.push(Vec::new());
     }

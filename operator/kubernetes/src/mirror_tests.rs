@@ -79,9 +79,9 @@ fn written(mut stored: BTreeMap<Key, Kept>, writes: Vec<Write>) -> BTreeMap<Key,
 #[test]
 fn only_the_last_batch_claims_the_as_of() {
     let write = Write { key: key(1), expected: Expected::Any, draft: None };
-    let made = batches(vec![write; BATCH + 1], &as_of(9));
+    let made = batches(vec![write; 101], &as_of(9));
     let sizes: Vec<_> = made.iter().map(|batch| (batch.writes.len(), batch.as_of.is_some())).collect();
-    assert_eq!(sizes, [(BATCH, false), (1, true)]);
+    assert_eq!(sizes, [(100, false), (1, true)]);
     // That a cluster has nothing is worth knowing too.
     let made = batches(Vec::new(), &as_of(9));
     assert_eq!(made.len(), 1);

@@ -19,12 +19,14 @@ pub(crate) struct Follower {
     pub(crate) revision: u64,
     as_of: Option<SourceAsOf>,
     objects: ObservedMap,
+    /// Changes since the revision aren't enough.
+    pub(crate) read_all: bool,
 }
 
 impl Follower {
     pub(crate) fn of(owner: Owner, listing: &Listing) -> Self {
         let objects = listing.objects.iter().map(observe).collect();
-        Self { owner, revision: listing.revision, as_of: listing.as_of.clone(), objects }
+        Self { owner, revision: listing.revision, as_of: listing.as_of.clone(), objects, read_all: false }
     }
 
     /// Takes a new listing and keeps what is as it was.
@@ -36,10 +38,12 @@ impl Follower {
         *self = Self { objects, ..next };
     }
 
-    /// Whether the changes say anything new.
+    /// Whether the changes say anything new. Of a mirror they do when they are whole: it is written in parts, of which only the
+    /// last one raises what was seen.
     pub(crate) fn advance(&mut self, changes: ChangeSet) -> bool {
         let ChangeSet { revision, as_of, written, deleted } = changes;
-        let changed = as_of != self.as_of || !written.is_empty() || !deleted.is_empty();
+        let is_own = self.owner == Owner::Store && !(written.is_empty() && deleted.is_empty());
+        let changed = as_of != self.as_of || is_own;
         let deleted = deleted.into_iter().map(|key| (key, None));
         let written = written.iter().map(observe).map(|(key, observed)| (key, Some(observed)));
         self.objects.apply(deleted.chain(written));
@@ -57,6 +61,10 @@ fn observe(object: &StoredObject) -> (Key, Arc<Observed>) {
     let spec = match object.key.kind() {
         Kind::Backend => read(&object.spec).map(Spec::Backend),
         Kind::Route => read(&object.spec).map(Spec::Route),
+        // Only the mirror has these; nobody else can write them.
+        Kind::Service if object.owner == Owner::Kubernetes => read(&object.spec).map(Spec::Service),
+        Kind::Slice if object.owner == Owner::Kubernetes => read(&object.spec).map(Spec::Slice),
+        Kind::Grant if object.owner == Owner::Kubernetes => read(&object.spec).map(Spec::Grant),
         kind => Err(format!("a {kind} can't be written, only a backend or a route")),
     };
     let spec = spec.unwrap_or_else(|message| {

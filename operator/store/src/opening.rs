@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use dataplane_snapshot::Key;
 use operator_core::Owner;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-use crate::shared::{Kind, SharedSettings};
+use crate::shared::{Kind, SharedSettings, place};
 use crate::{
     Batch, Candidate, CassandraStore, Changes, Committed, Held, Listing, PostgresStore, RedisStore, Renewed,
     StateStore, StoreError, StoredObject,
@@ -18,6 +18,9 @@ use crate::{
 
 /// How long after a failure it is tried again, and at most; doubled from one to the next.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// How long opening may take.
+const OPEN: Duration = Duration::from_secs(30);
 
 /// Opens the store that the settings lead to, or makes it.
 pub async fn open_shared(settings: &SharedSettings) -> Result<Arc<dyn StateStore>, StoreError> {
@@ -32,7 +35,12 @@ pub async fn open_shared(settings: &SharedSettings) -> Result<Arc<dyn StateStore
 /// Begins a new epoch of a store on a server and leaves its objects as they are. After that workers take what it has, though
 /// they have seen more of the epoch before: that is so when it was restored from a backup. Leaders may run meanwhile.
 pub async fn renew_shared(settings: &SharedSettings, now: SystemTime) -> Result<Renewed, StoreError> {
-    settings.check()?;
+    if open_shared(settings).await?.list(Owner::Store).await?.revision == 0 {
+        return Err(StoreError::Misconfigured(format!(
+            "nothing was ever written to the store {:?}: are store.url and store.prefix right?",
+            settings.prefix
+        )));
+    }
     match settings.kind()? {
         Kind::Redis => RedisStore::open(settings).await?.renew(now).await,
         Kind::Postgres => PostgresStore::open(settings).await?.renew(now).await,
@@ -42,7 +50,7 @@ pub async fn renew_shared(settings: &SharedSettings, now: SystemTime) -> Result<
 
 /// [`open_shared`], but a server that is away is no error: it is tried until it is there. What the settings can't lead to is one.
 pub async fn open_patiently(settings: SharedSettings) -> Result<Arc<dyn StateStore>, StoreError> {
-    let reason = match open_shared(&settings).await {
+    let reason = match open_in_time(&settings).await {
         Ok(store) => return Ok(store),
         Err(StoreError::Unavailable { reason }) => reason,
         Err(error) => return Err(error),
@@ -51,6 +59,14 @@ pub async fn open_patiently(settings: SharedSettings) -> Result<Arc<dyn StateSto
     let opening = Arc::new(OpeningStore::new(reason));
     tokio::spawn(keep_opening(settings, Arc::downgrade(&opening)));
     Ok(opening)
+}
+
+/// A server that takes connections and says nothing isn't waited for without end.
+async fn open_in_time(settings: &SharedSettings) -> Result<Arc<dyn StateStore>, StoreError> {
+    timeout(OPEN, open_shared(settings)).await.unwrap_or_else(|_| {
+        let reason = format!("{}: it isn't open within {} s", place(&settings.url), OPEN.as_secs());
+        Err(StoreError::Unavailable { reason })
+    })
 }
 
 struct OpeningStore {
@@ -78,7 +94,7 @@ async fn keep_opening(settings: SharedSettings, wanted: std::sync::Weak<OpeningS
     let mut hints = loop {
         sleep(pause).await;
         pause = (pause * 2).min(PAUSE.1);
-        let result = open_shared(&settings).await;
+        let result = open_in_time(&settings).await;
         let Some(opening) = wanted.upgrade() else { return };
         match result {
             Ok(store) => {

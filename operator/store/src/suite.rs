@@ -28,7 +28,7 @@ macro_rules! state_store_suite {
             a_new_life_has_a_new_generation, changes_tell_the_last_state, old_changes_are_refused, owners_are_apart,
             a_mirror_keeps_its_as_of, as_of_rises_per_kind, one_of_two_racing_writers_wins,
             no_increment_is_lost_in_a_race, views_keep_what_did_not_change, a_watch_follows,
-            an_unreadable_spec_is_invalid, files_are_not_kept, a_later_fence_keeps_earlier_writers_out
+            an_unreadable_spec_is_invalid, files_are_not_kept, what_is_mirrored_is_read_as_what_it_is, a_later_fence_keeps_earlier_writers_out
         );
     };
     ($open:path: $($check:ident),+) => {
@@ -354,4 +354,21 @@ pub async fn a_later_fence_keeps_earlier_writers_out(open: impl AsyncFn(u64) -> 
     assert_eq!(store.get(Owner::Kubernetes, &key("d")).await.unwrap(), None);
     store.commit(by(Some(9), "d", 4)).await.unwrap();
     store.put(&key("d"), Expected::Absent, draft("1")).await.expect("others have nothing to do with it");
+}
+
+pub async fn what_is_mirrored_is_read_as_what_it_is(open: impl AsyncFn(u64) -> Opened) {
+    let store = open(100).await;
+    let service = Key::new(Kind::Service, "default", "s");
+    let draft =
+        Draft { generation: Some(0), labels: BTreeMap::new(), spec: r#"{"ports":[{"port":80}]}"#.into() };
+    let write = put(service.clone(), Expected::Any, draft.clone());
+    store.commit(Batch { writes: vec![write.clone()], ..mirrored("", 1, "cluster", 1) }).await.unwrap();
+    let mirror = view(&*store, Owner::Kubernetes).await.unwrap().unwrap();
+    assert!(matches!(mirror.objects.get(&service).unwrap().spec, Spec::Service(_)), "{mirror:?}");
+    commit(&*store, vec![write]).await.unwrap();
+    let own = view(&*store, Owner::Store).await.unwrap().unwrap();
+    assert!(
+        matches!(own.objects.get(&service).unwrap().spec, Spec::Invalid(_)),
+        "nobody writes one: {own:?}"
+    );
 }

@@ -171,7 +171,11 @@ impl Content {
     ) -> Result<(), TransferError> {
         let there = Self::read(store).await?;
         let mut writes: BTreeMap<Owner, Vec<ObjectWrite>> = BTreeMap::new();
-        for difference in there.differences(self) {
+        // A mirror that is there is kept by leaders, who know better: it is only brought where there is none.
+        let brings_mirror = self.mirrored.is_some() && there.mirrored.is_none();
+        let mirrored = self.objects.keys().filter(|(owner, _)| brings_mirror && *owner == Owner::Kubernetes);
+        let own = there.differences(self).into_iter().filter(|(owner, _)| *owner == Owner::Store);
+        for difference in own.chain(mirrored.cloned()) {
             let (owner, key) = difference.clone();
             if !replace && there.objects.contains_key(&difference) {
                 return Err(TransferError::Occupied { key });
@@ -189,7 +193,7 @@ impl Content {
             }
         }
         // Last, so that what isn't whole yet isn't taken for the cluster.
-        if self.mirrored.is_some() {
+        if brings_mirror {
             let as_of = self.mirrored.clone();
             store.commit(Batch { owner: Owner::Kubernetes, writes: Vec::new(), as_of, fence: None }).await?;
         }
@@ -197,10 +201,14 @@ impl Content {
     }
 
     /// What one of the two has and the other hasn't, or has otherwise.
+    ///
+    /// A mirror only counts if both have one: the leaders of the cluster write it again in any case.
     pub fn differences(&self, other: &Self) -> Vec<(Owner, Key)> {
+        let has_mirrors = self.mirrored.is_some() && other.mirrored.is_some();
+        let counts = |owner: Owner| owner == Owner::Store || has_mirrors;
         let missing = other.objects.iter().filter(|(key, draft)| self.objects.get(key) != Some(draft));
         let surplus = self.objects.keys().filter(|key| !other.objects.contains_key(key));
-        missing.map(|(key, _)| key).chain(surplus).cloned().collect()
+        missing.map(|(key, _)| key).chain(surplus).filter(|(owner, _)| counts(*owner)).cloned().collect()
     }
 }
 
@@ -210,7 +218,8 @@ fn draft(object: StoredObject) -> Draft {
     Draft { generation, labels: object.labels, spec: object.spec }
 }
 
-fn batches(writes: Vec<ObjectWrite>) -> Vec<Vec<ObjectWrite>> {
+/// The writes in parts that every store takes at once.
+pub fn batches(writes: Vec<ObjectWrite>) -> Vec<Vec<ObjectWrite>> {
     let (mut batches, mut bytes) = (Vec::<Vec<_>>::new(), 0);
     for write in writes {
         bytes += write.draft.as_ref().map_or(0, |draft| draft.spec.len());

@@ -96,3 +96,20 @@ fn batches_are_bounded_by_count_and_bytes() {
     assert_eq!(sizes(vec![write(BATCH.1 / 2); 3]), [2, 1]);
     assert_eq!(sizes(vec![write(BATCH.1 * 2); 2]), [1, 1]);
 }
+
+#[tokio::test]
+async fn a_mirror_that_leaders_keep_is_left_to_them() {
+    let (with, without) = (filled().await, empty());
+    without.put(&key("a"), Expected::Absent, backend("a")).await.unwrap();
+    let before = with.list(Owner::Kubernetes).await.unwrap();
+    Content::read(&without).await.unwrap().write(&with, true, &mut quiet()).await.unwrap();
+    let after = with.list(Owner::Kubernetes).await.unwrap();
+    assert_eq!((after.objects, after.as_of), (before.objects, before.as_of), "it isn't an empty cluster now");
+    assert_eq!(with.list(Owner::Store).await.unwrap().objects.len(), 1);
+
+    let older = Content::read(&filled().await).await.unwrap();
+    let newer = Batch { owner: Owner::Kubernetes, ..mirrored("b") };
+    with.commit(newer).await.unwrap();
+    older.write(&with, true, &mut quiet()).await.unwrap();
+    assert_eq!(with.list(Owner::Kubernetes).await.unwrap().objects.len(), 2);
+}

@@ -34,6 +34,10 @@ pub async fn watch_view(
             }
             Err(error) => {
                 tracing::warn!(%owner, %error, "the state store can't be read; what it last gave stays");
+                // It may come back with less than it had, and with other things under the same numbers: all is read then.
+                if let Some(follower) = &mut follower {
+                    follower.read_all = true;
+                }
                 let pause = wait;
                 wait = (wait * 2).min(RETRY.1);
                 pause
@@ -63,6 +67,10 @@ async fn follow(
         *follower = Some(Follower::of(owner, &store.list(owner).await?));
         return Ok(true);
     };
+    if known.read_all {
+        known.replace(&store.list(owner).await?);
+        return Ok(true);
+    }
     match store.changes_since(owner, known.revision).await? {
         Changes::Since(changes) => Ok(known.advance(changes)),
         Changes::TooOld => {

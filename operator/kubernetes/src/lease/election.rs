@@ -40,12 +40,14 @@ pub(crate) struct Election {
     since: Duration,
     /// The beginning of the last write of its own that succeeded.
     renewed: Option<Duration>,
+    /// It has taken the Lease since it began, or since somebody else had it.
+    is_written: bool,
 }
 
 impl Election {
     pub(crate) const fn new(me: String) -> Self {
         let seen = Record { holder: String::new(), duration: Duration::ZERO, renewed: String::new() };
-        Self { me, seen, since: Duration::ZERO, renewed: None }
+        Self { me, seen, since: Duration::ZERO, renewed: None, is_written: false }
     }
 
     /// The Lease says this; `None`: there is none.
@@ -56,16 +58,17 @@ impl Election {
             self.since = now;
         }
         if self.seen.holder == self.me {
-            return Step::Renew;
+            // A process before this one had the same name, and may still write: this one's time is another one.
+            return if self.is_written { Step::Renew } else { Step::Take };
         }
-        self.renewed = None;
+        (self.renewed, self.is_written) = (None, false);
         let is_silent = now.saturating_sub(self.since) >= self.seen.duration;
         if self.seen.holder.is_empty() || is_silent { Step::Take } else { Step::Follow }
     }
 
     /// A write of its own, begun at this time, succeeded.
     pub(crate) const fn written(&mut self, begun: Duration) {
-        self.renewed = Some(begun);
+        (self.renewed, self.is_written) = (Some(begun), true);
     }
 
     pub(crate) fn is_holder(&self, now: Duration) -> bool {
@@ -110,6 +113,15 @@ mod tests {
         assert_eq!(me.observe(held("other", 2), at(115)), Step::Follow, "it lives");
         assert_eq!(me.observe(held("other", 2), at(129)), Step::Follow);
         assert_eq!(me.observe(held("other", 2), at(130)), Step::Take);
+    }
+
+    #[test]
+    fn who_was_restarted_takes_what_its_name_holds() {
+        let mut me = Election::new("me".to_owned());
+        assert_eq!(me.observe(held("me", 1), at(0)), Step::Take, "the process before may still write");
+        assert_eq!(me.observe(held("me", 1), at(1)), Step::Take);
+        me.written(at(1));
+        assert_eq!(me.observe(held("me", 2), at(2)), Step::Renew);
     }
 
     #[test]

@@ -101,10 +101,9 @@ pub(super) async fn make(session: &Session, settings: &SharedSettings) -> Result
         session.query_unpaged(statements::make_keyspace(keyspace, copies), ()).await?;
     }
     session.use_keyspace(keyspace, true).await?;
-    // Two that make a table at the same time may make two of one name: the second one looks first.
     let found = session.query_unpaged(statements::TABLE_EXISTS, (keyspace,)).await?.into_rows_result()?;
     if found.rows_num() == 0 {
-        session.query_unpaged(statements::MAKE_TABLE, ()).await?;
+        session.query_unpaged(statements::make_table(keyspace), ()).await?;
         session.await_schema_agreement().await?;
     }
     Ok(())

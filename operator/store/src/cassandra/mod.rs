@@ -101,7 +101,7 @@ impl CassandraStore {
         let schema = i32::try_from(SCHEMA_VERSION).unwrap_or(i32::MAX);
         let head = (&store, schema, shared::epoch_text(&epoch), seen);
         session.execute_unpaged(&statements.make_head, head).await.map_err(|error| unavailable(&error))?;
-        let (schema, epoch, revision, ..) = head_row(&session, &statements, &store)
+        let (schema, epoch, revision, ..) = head_row(&session, &statements.head, &store)
             .await
             .map_err(|error| unavailable(&error))?
             .ok_or_else(|| corrupt(&place, "it has no head".to_owned()))?;
@@ -123,10 +123,15 @@ impl CassandraStore {
     }
 
     async fn head(&self, owner: Owner) -> Result<Head, StoreError> {
-        let row = head_row(&self.session, &self.statements, &self.store).await;
+        self.read_head(owner, &self.statements.head).await
+    }
+
+    async fn read_head(&self, owner: Owner, statement: &PreparedStatement) -> Result<Head, StoreError> {
+        let asked = self.life.highest();
+        let row = head_row(&self.session, statement, &self.store).await;
         let (_, epoch, revision, seen, forgotten, deletions, fences) =
             row.map_err(|error| self.life.unavailable(error))?.unwrap_or_default();
-        let epoch = self.life.recognise(epoch.as_deref())?;
+        let epoch = self.life.recognise(epoch.as_deref(), number(revision.unwrap_or_default()), asked)?;
         let of = |map: Option<HashMap<String, i64>>| {
             map.and_then(|map| map.get(owner.as_str()).copied()).map(number).unwrap_or_default()
         };
@@ -151,6 +156,11 @@ impl CassandraStore {
                 shared::epoch_text(&after),
                 Owner::Store.as_str(),
                 seen.as_ref().map(shared::as_of_text).unwrap_or_default(),
+                // Readers read all then: what they have may not be what the store had under the same number.
+                Owner::Store.as_str(),
+                column(head.revision + 1),
+                Owner::Kubernetes.as_str(),
+                column(head.revision + 1),
                 column(head.revision + 1),
                 &self.store,
                 column(head.revision),
@@ -228,6 +238,10 @@ impl CassandraStore {
         let deleted = self.rows(&self.statements.after, (&self.store, deleted_of(owner), &after)).await?;
         let names = written.iter().map(|(_, name)| name.clone());
         let objects = self.objects(owner, names).await?;
+        // What was forgotten meanwhile may be missing.
+        if since < self.read_head(owner, &self.statements.head_now).await?.forgotten {
+            return Ok(Changes::TooOld);
+        }
         // What came back later isn't deleted, and what is gone by now is, though it was written before.
         let mut gone = Vec::new();
         for (_, name) in written.into_iter().chain(deleted) {
@@ -314,10 +328,10 @@ async fn made(session: &Session, settings: &SharedSettings) -> Result<Statements
 
 async fn head_row(
     session: &Session,
-    statements: &Statements,
+    statement: &PreparedStatement,
     store: &str,
 ) -> Result<Option<HeadRow>, connect::AnyError> {
-    let answer = session.execute_unpaged(&statements.head, (store,)).await?;
+    let answer = session.execute_unpaged(statement, (store,)).await?;
     Ok(answer.into_rows_result()?.maybe_first_row::<HeadRow>()?)
 }
 

@@ -4,9 +4,18 @@ use scylla::client::session::Session;
 use scylla::errors::PrepareError;
 use scylla::statement::Consistency;
 use scylla::statement::prepared::PreparedStatement;
+use uuid::Uuid;
 
 /// `name` is a key in the sections of objects; in those of what was written and deleted it is a revision, and `value` the key.
-pub(super) const MAKE_TABLE: &str = "
+///
+/// Two that make a table at the same time may make two of one name, of which one loses what is written into it; with the same
+/// id it is one.
+pub(super) fn make_table(keyspace: &str) -> String {
+    let id = Uuid::new_v5(&Uuid::NAMESPACE_DNS, format!("state.{keyspace}.komainu.dev").as_bytes());
+    format!("{MAKE_TABLE} WITH ID = {id}")
+}
+
+const MAKE_TABLE: &str = "
 CREATE TABLE IF NOT EXISTS state (
     store text, section text, name text, value text,
     schema_version int static, epoch text static, revision bigint static,
@@ -27,18 +36,19 @@ pub(super) fn make_keyspace(name: &str, copies: usize) -> String {
     )
 }
 
-const MAKE_HEAD: &str =
-    "INSERT INTO state (store, schema_version, epoch, revision, seen) VALUES (?, ?, ?, 0, ?) IF NOT EXISTS";
-const HEAD: &str = "SELECT schema_version, epoch, revision, seen, forgotten, deletions, fences FROM state WHERE store = ? LIMIT 1";
-const REVISION: &str = "SELECT revision FROM state WHERE store = ? LIMIT 1";
+const MAKE_HEAD: &str = "INSERT INTO state (store, section, name, value, schema_version, epoch, revision, seen) \
+     VALUES (?, '', '', 'head', ?, ?, 0, ?) IF NOT EXISTS";
+/// What is static is read with a row that is there: without one all that was deleted would be walked through.
+const HEAD: &str = "SELECT schema_version, epoch, revision, seen, forgotten, deletions, fences FROM state \
+     WHERE store = ? AND section = '' AND name = ''";
+const REVISION: &str = "SELECT revision FROM state WHERE store = ? AND section = '' AND name = ''";
 const ALL: &str = "SELECT name, value FROM state WHERE store = ? AND section = ?";
 const SOME: &str = "SELECT name, value FROM state WHERE store = ? AND section = ? AND name IN ?";
 const AFTER: &str = "SELECT name, value FROM state WHERE store = ? AND section = ? AND name > ?";
 const OLDEST: &str = "SELECT name, value FROM state WHERE store = ? AND section = ? AND name > ? LIMIT ?";
 const RAISE: &str = "UPDATE state SET revision = ?, seen[?] = ?, forgotten[?] = ?, deletions[?] = ?, fences[?] = ? \
      WHERE store = ? IF revision = ? AND epoch = ?";
-const RENEW: &str =
-    "UPDATE state SET epoch = ?, seen[?] = ?, revision = ? WHERE store = ? IF revision = ? AND epoch = ?";
+const RENEW: &str = "UPDATE state SET epoch = ?, seen[?] = ?, forgotten[?] = ?, forgotten[?] = ?, revision = ? WHERE store = ? IF revision = ? AND epoch = ?";
 const PUT: &str = "INSERT INTO state (store, section, name, value) VALUES (?, ?, ?, ?)";
 const REMOVE: &str = "DELETE FROM state WHERE store = ? AND section = ? AND name = ?";
 
@@ -47,6 +57,8 @@ pub(super) struct Statements {
     /// Sees also what is only about to be written everywhere, and brings it to its end: after it, every majority has all up to
     /// the revision that it gives.
     pub(super) head: PreparedStatement,
+    /// The same as a majority has it now.
+    pub(super) head_now: PreparedStatement,
     pub(super) revision: PreparedStatement,
     pub(super) all: PreparedStatement,
     pub(super) some: PreparedStatement,
@@ -70,6 +82,7 @@ impl Statements {
         Ok(Self {
             make_head: session.prepare(MAKE_HEAD).await?,
             head,
+            head_now: session.prepare(HEAD).await?,
             revision: session.prepare(REVISION).await?,
             all,
             some: session.prepare(SOME).await?,

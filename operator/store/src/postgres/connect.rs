@@ -4,23 +4,29 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgSslMode};
 use sqlx::{Executor as _, Row as _};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::statements;
 use crate::StoreError;
 use crate::shared::{SharedSettings, StoreTls, place};
 
-/// One that listens, one that writes, and a few that read.
-const CONNECTIONS: u32 = 5;
+/// One that writes, and a few that read; besides the one that listens.
+const CONNECTIONS: u32 = 4;
+/// How often the one that listens is asked whether it still is one, and how long it may take to connect and to answer.
+const PING: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(3));
 /// How long a call waits for a connection.
 pub(super) const ACQUIRE: Duration = Duration::from_secs(3);
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 /// Connections that are made when they are needed.
 pub(super) fn pool(settings: &SharedSettings) -> Result<PgPool, StoreError> {
+    pool_of(settings, CONNECTIONS)
+}
+
+fn pool_of(settings: &SharedSettings, connections: u32) -> Result<PgPool, StoreError> {
     let schema = settings.prefix.clone();
     let pool = PgPoolOptions::new()
-        .max_connections(CONNECTIONS)
+        .max_connections(connections)
         .acquire_timeout(ACQUIRE)
         .after_connect(move |connection, _| {
             let schema = schema.clone();
@@ -44,9 +50,9 @@ fn options(settings: &SharedSettings) -> Result<PgConnectOptions, StoreError> {
         options = options.password(password);
     }
     let StoreTls { authorities, certificate, .. } = &settings.tls;
-    // Who names an authority or has a certificate wants TLS with the right server, unless the URL says how much of that.
+    // Who names an authority or has a certificate wants TLS with the right server. The other modes don't look at it.
     if (authorities.is_some() || certificate.is_some())
-        && matches!(options.get_ssl_mode(), PgSslMode::Prefer | PgSslMode::Allow)
+        && matches!(options.get_ssl_mode(), PgSslMode::Prefer | PgSslMode::Allow | PgSslMode::Require)
     {
         options = options.ssl_mode(PgSslMode::VerifyFull);
     }
@@ -61,10 +67,10 @@ fn options(settings: &SharedSettings) -> Result<PgConnectOptions, StoreError> {
 
 /// Passes on the revisions that are told in `channel`, for ever. What was told while there was no connection is lost, so a
 /// new one is a hint, too.
-pub(super) async fn follow(pool: PgPool, channel: String, hints: watch::Sender<u64>) {
+pub(super) async fn follow(settings: SharedSettings, channel: String, hints: watch::Sender<u64>) {
     let mut pause = PAUSE.0;
     loop {
-        if let Err(error) = listen(&pool, &channel, &hints, &mut pause).await {
+        if let Err(error) = listen(&settings, &channel, &hints, &mut pause).await {
             tracing::debug!(%error, "the state store gives no hints");
         }
         sleep(pause).await;
@@ -73,19 +79,30 @@ pub(super) async fn follow(pool: PgPool, channel: String, hints: watch::Sender<u
 }
 
 async fn listen(
-    pool: &PgPool,
+    settings: &SharedSettings,
     channel: &str,
     hints: &watch::Sender<u64>,
     pause: &mut Duration,
-) -> Result<(), sqlx::Error> {
-    let mut listener = PgListener::connect_with(pool).await?;
-    listener.listen(channel).await?;
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    // A pool of its own: a connection that became silent keeps its place in it.
+    let pool = pool_of(settings, 1)?;
+    let connect = async {
+        let mut listener = PgListener::connect_with(&pool).await?;
+        listener.listen(channel).await?;
+        Ok::<_, sqlx::Error>(listener)
+    };
+    let mut listener = timeout(PING.1, connect).await??;
+    *pause = PAUSE.0;
+    hints.send_modify(|_| {});
     loop {
-        *pause = PAUSE.0;
-        hints.send_modify(|_| {});
-        while let Some(told) = listener.try_recv().await? {
-            let revision = told.payload().parse().unwrap_or_default();
-            hints.send_modify(|hint| *hint = u64::max(revision, *hint));
+        match timeout(PING.0, listener.try_recv()).await {
+            Ok(Ok(Some(told))) => {
+                let revision = told.payload().parse().unwrap_or_default();
+                hints.send_modify(|hint| *hint = u64::max(revision, *hint));
+            }
+            Ok(Ok(None)) => hints.send_modify(|_| {}),
+            Ok(Err(error)) => return Err(error.into()),
+            Err(_) => drop(timeout(PING.1, listener.execute("SELECT 1")).await??),
         }
     }
 }

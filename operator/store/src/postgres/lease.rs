@@ -24,19 +24,22 @@ impl PostgresStore {
         candidate: &Candidate,
         time: Duration,
     ) -> Result<Held, StoreError> {
-        let hold = sqlx::query_as(HOLD).bind(job).bind(&candidate.id).bind(&candidate.url).bind(millis(time));
-        let taken: Option<(i64,)> =
-            hold.fetch_optional(&self.pool).await.map_err(|error| self.unavailable(&error))?;
-        if let Some((term,)) = taken {
-            return Ok(Held { is_me: true, url: candidate.url.clone(), term: number(term) });
-        }
-        let holder = sqlx::query_as(HOLDER).bind(job).fetch_one(&self.pool).await;
-        let (url, term): (String, i64) = holder.map_err(|error| self.unavailable(&error))?;
-        Ok(Held { is_me: false, url, term: number(term) })
+        let Candidate { id, url } = candidate;
+        self.with(async |connection| {
+            let hold = sqlx::query_as(HOLD).bind(job).bind(id).bind(url).bind(millis(time));
+            let taken: Option<(i64,)> = hold.fetch_optional(&mut *connection).await?;
+            if let Some((term,)) = taken {
+                return Ok(Held { is_me: true, url: url.clone(), term: number(term) });
+            }
+            let holder = sqlx::query_as(HOLDER).bind(job);
+            let (url, term): (String, i64) = holder.fetch_one(connection).await?;
+            Ok(Held { is_me: false, url, term: number(term) })
+        })
+        .await
     }
 
     pub(super) async fn release_lease(&self, job: &str, id: &str) -> Result<(), StoreError> {
-        let release = sqlx::query(RELEASE).bind(job).bind(id).execute(&self.pool).await;
-        release.map(drop).map_err(|error| self.unavailable(&error))
+        let release = sqlx::query(RELEASE).bind(job).bind(id);
+        self.with(async |connection| Ok(release.execute(connection).await.map(drop)?)).await
     }
 }

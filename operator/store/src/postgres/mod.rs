@@ -10,10 +10,12 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use dataplane_snapshot::{Epoch, Key, SourceAsOf};
 use operator_core::Owner;
-use sqlx::postgres::{PgPool, Postgres};
-use sqlx::{Executor as _, Transaction};
+use sqlx::postgres::{PgArguments, PgConnection, PgPool, Postgres};
+use sqlx::query::QueryAs;
+use sqlx::{Connection as _, Executor as _};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
 use crate::decide::{Known, Outcome, decide};
 use crate::shared::{self, Life, SCHEMA_VERSION, SharedSettings, column, number};
@@ -21,6 +23,9 @@ use crate::{
     Batch, Candidate, ChangeSet, Changes, Committed, Held, Listing, Renewed, StateStore, StoreError,
     StoredObject,
 };
+
+/// How long one thing that is done on a connection may take. A full read of a large store is one answer.
+const ANSWER: Duration = Duration::from_secs(25);
 
 /// Writers lock the one row of the head, so that a revision is seen only when all before it are.
 ///
@@ -31,6 +36,8 @@ pub struct PostgresStore {
     deletions: i64,
     life: Life,
     hints: watch::Sender<u64>,
+    /// One writer at a time, so that the others don't hold connections that readers need.
+    turn: tokio::sync::Mutex<()>,
     listening: AbortHandle,
 }
 
@@ -66,22 +73,23 @@ impl PostgresStore {
         let life = Life::new(&place, epoch);
         connect::warn_if_weak(&pool, &place).await;
         let (hints, channel) = (watch::Sender::new(number(revision)), settings.prefix.clone());
-        let follow = connect::follow(pool.clone(), channel.clone(), hints.clone());
+        let follow = connect::follow(settings.clone(), channel.clone(), hints.clone());
         let listening = tokio::spawn(follow).abort_handle();
         let deletions = column(settings.deletions);
-        Ok(Self { pool, channel, deletions, life, hints, listening })
+        Ok(Self { pool, channel, deletions, life, hints, turn: Default::default(), listening })
     }
 
     fn unavailable(&self, error: &sqlx::Error) -> StoreError {
         unavailable(self.life.place(), error)
     }
 
-    fn read(&self, owner: Owner, lines: Vec<Line>) -> Result<Lines, StoreError> {
+    /// `asked`: see [`Life::recognise`].
+    fn read(&self, owner: Owner, lines: Vec<Line>, asked: u64) -> Result<Lines, StoreError> {
         let mut lines = lines.into_iter();
         let Some((_, epoch, forgotten, revision, fence, as_of)) = lines.next() else {
             return Err(self.life.corrupt("it has no head"));
         };
-        let epoch = self.life.recognise(Some(&epoch))?;
+        let epoch = self.life.recognise(Some(&epoch), number(revision), asked)?;
         let unreadable = || self.life.corrupt(format!("what was seen of {owner} can't be read"));
         let as_of = as_of.map(|text| shared::as_of(&text).ok_or_else(unreadable)).transpose()?;
         let (mut written, mut deleted) = (Vec::new(), Vec::new());
@@ -102,36 +110,63 @@ impl PostgresStore {
         Ok(Lines { epoch, revision, forgotten, as_of, fence, written, deleted })
     }
 
-    async fn lock(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
-        let begin = self.pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await;
-        let mut transaction = begin.map_err(|error| self.unavailable(&error))?;
-        transaction.execute(statements::LOCK).await.map_err(|error| self.unavailable(&error))?;
-        Ok(transaction)
+    /// Lets `work` use a connection, for as long as an answer may take. One that is silent is closed: it would keep its place in
+    /// the pool for ever.
+    async fn with<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Failure>,
+    ) -> Result<T, StoreError> {
+        let mut connection = self.pool.acquire().await.map_err(|error| self.unavailable(&error))?;
+        match timeout(ANSWER, work(&mut connection)).await {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(Failure::Refused(error))) => Err(error),
+            Ok(Err(Failure::Server(error))) => Err(self.unavailable(&error)),
+            Err(_) => {
+                connection.close_on_drop();
+                Err(self.life.unavailable(format!("no answer within {} s", ANSWER.as_secs())))
+            }
+        }
+    }
+
+    /// The same in a transaction that others who write wait for.
+    async fn alone<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Failure>,
+    ) -> Result<T, StoreError> {
+        let _turn = self.turn.lock().await;
+        self.with(async |connection| {
+            let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
+            transaction.execute(statements::LOCK).await?;
+            let done = work(&mut transaction).await?;
+            transaction.commit().await?;
+            Ok(done)
+        })
+        .await
     }
 
     /// Begins a new epoch and leaves the objects as they are; see [`crate::renew_shared`].
     pub(crate) async fn renew(&self, now: SystemTime) -> Result<Renewed, StoreError> {
-        let mut transaction = self.lock().await?;
-        let read = sqlx::query_as(statements::SOME).bind(Owner::Store.as_str()).bind(Vec::<String>::new());
-        let lines = read.fetch_all(&mut *transaction).await.map_err(|error| self.unavailable(&error))?;
-        let Lines { epoch: before, revision, as_of, .. } = self.read(Owner::Store, lines)?;
-        let after = shared::following(&before, now);
-        let as_of = as_of.map(|seen| SourceAsOf { epoch: after.clone(), ..seen });
-        let committed = Committed { revision: revision + 1, objects: Vec::new() };
-        let outcome = Outcome { changes: BTreeMap::new(), as_of, fence: None, committed };
-        let renew = sqlx::query(statements::RENEW).bind(shared::epoch_text(&after));
-        let renewed = async {
-            transaction.execute(renew).await?;
-            self.write(&mut transaction, Owner::Store, &outcome).await?;
-            transaction.commit().await
-        };
-        renewed.await.map_err(|error| self.unavailable(&error))?;
-        Ok(Renewed { before, after })
+        let asked = self.life.highest();
+        self.alone(async |connection| {
+            let read =
+                sqlx::query_as(statements::SOME).bind(Owner::Store.as_str()).bind(Vec::<String>::new());
+            let lines = read.fetch_all(&mut *connection).await?;
+            let Lines { epoch: before, revision, as_of, .. } = self.read(Owner::Store, lines, asked)?;
+            let after = shared::following(&before, now);
+            let as_of = as_of.map(|seen| SourceAsOf { epoch: after.clone(), ..seen });
+            let committed = Committed { revision: revision + 1, objects: Vec::new() };
+            let outcome = Outcome { changes: BTreeMap::new(), as_of, fence: None, committed };
+            connection.execute(sqlx::query(statements::RENEW).bind(shared::epoch_text(&after))).await?;
+            connection.execute(sqlx::query(statements::FORGET_ALL).bind(column(revision + 1))).await?;
+            self.write(connection, Owner::Store, &outcome).await?;
+            Ok(Renewed { before, after })
+        })
+        .await
     }
 
     async fn write(
         &self,
-        transaction: &mut Transaction<'static, Postgres>,
+        connection: &mut PgConnection,
         owner: Owner,
         outcome: &Outcome,
     ) -> Result<(), sqlx::Error> {
@@ -144,36 +179,37 @@ impl PostgresStore {
                 .bind(written.iter().map(|object| column(object.revision)).collect::<Vec<_>>())
                 .bind(written.iter().map(|object| shared::labels_text(&object.labels)).collect::<Vec<_>>())
                 .bind(written.iter().map(|object| object.spec.to_string()).collect::<Vec<_>>());
-            transaction.execute(write).await?;
+            connection.execute(write).await?;
         }
         let (keys, revisions): (Vec<_>, Vec<_>) =
             outcome.deleted().map(|(key, revision)| (key.to_string(), column(revision))).unzip();
         if !keys.is_empty() {
             let delete = sqlx::query(statements::DELETE).bind(owner.as_str()).bind(keys).bind(revisions);
-            transaction.execute(delete).await?;
+            connection.execute(delete).await?;
             let forget = sqlx::query(statements::FORGET).bind(owner.as_str()).bind(self.deletions);
-            transaction.execute(forget).await?;
+            connection.execute(forget).await?;
         }
         if let Some(as_of) = &outcome.as_of {
             let seen = sqlx::query(statements::SEEN).bind(owner.as_str()).bind(shared::as_of_text(as_of));
-            transaction.execute(seen).await?;
+            connection.execute(seen).await?;
         }
         if let Some(fence) = outcome.fence {
             let fence = sqlx::query(statements::FENCE).bind(owner.as_str()).bind(column(fence));
-            transaction.execute(fence).await?;
+            connection.execute(fence).await?;
         }
         let revision = column(outcome.committed.revision);
-        transaction.execute(sqlx::query(statements::RAISE).bind(revision).bind(&self.channel)).await?;
+        connection.execute(sqlx::query(statements::RAISE).bind(revision).bind(&self.channel)).await?;
         Ok(())
     }
 
     async fn lines(
         &self,
         owner: Owner,
-        read: sqlx::query::QueryAs<'_, Postgres, Line, sqlx::postgres::PgArguments>,
+        read: QueryAs<'_, Postgres, Line, PgArguments>,
     ) -> Result<Lines, StoreError> {
-        let lines = read.fetch_all(&self.pool).await.map_err(|error| self.unavailable(&error))?;
-        self.read(owner, lines)
+        let asked = self.life.highest();
+        let lines = self.with(async |connection| Ok(read.fetch_all(connection).await?)).await?;
+        self.read(owner, lines, asked)
     }
 }
 
@@ -184,9 +220,12 @@ async fn make(pool: &PgPool, schema: &str) -> Result<(), sqlx::Error> {
     }
     let mut transaction = pool.begin().await?;
     transaction.execute(sqlx::query(statements::LOCK_MAKING).bind(schema)).await?;
-    let quoted: String =
-        sqlx::query_scalar("SELECT quote_ident($1)").bind(schema).fetch_one(&mut *transaction).await?;
-    transaction.execute(sqlx::AssertSqlSafe(statements::make_schema(&quoted))).await?;
+    // To make one takes a right that its owner needn't have.
+    let (quoted, is_there): (String, bool) =
+        sqlx::query_as(statements::SCHEMA).bind(schema).fetch_one(&mut *transaction).await?;
+    if !is_there {
+        transaction.execute(sqlx::AssertSqlSafe(statements::make_schema(&quoted))).await?;
+    }
     transaction.execute(sqlx::raw_sql(statements::MAKE_TABLES)).await?;
     let epoch = shared::first_epoch();
     let fill =
@@ -205,6 +244,25 @@ fn unavailable(place: &str, error: &sqlx::Error) -> StoreError {
         error => error.to_string(),
     };
     StoreError::Unavailable { reason: format!("{place}: {reason}") }
+}
+
+/// Why something wasn't done on a connection.
+enum Failure {
+    /// By the writer's own conditions, or as the store isn't the one that it was.
+    Refused(StoreError),
+    Server(sqlx::Error),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Server(error)
+    }
 }
 
 impl Drop for PostgresStore {
@@ -237,25 +295,28 @@ impl StateStore for PostgresStore {
     }
 
     async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
-        let mut transaction = self.lock().await?;
-        let keys: Vec<_> = batch.writes.iter().map(|write| write.key.to_string()).collect();
-        let lines = sqlx::query_as(statements::SOME)
-            .bind(batch.owner.as_str())
-            .bind(keys)
-            .fetch_all(&mut *transaction)
-            .await
-            .map_err(|error| self.unavailable(&error))?;
-        let Lines { epoch, revision, as_of, fence, written, .. } = self.read(batch.owner, lines)?;
-        let objects = written.into_iter().map(|object| (object.key.clone(), object)).collect();
-        let outcome = decide(&batch, Known { epoch, revision, as_of, fence, objects })?;
-        if !outcome.is_idle() {
-            let written = self.write(&mut transaction, batch.owner, &outcome).await;
-            written.map_err(|error| self.unavailable(&error))?;
-            transaction.commit().await.map_err(|error| self.unavailable(&error))?;
-            let revision = outcome.committed.revision;
-            self.hints.send_modify(|hint| *hint = revision.max(*hint));
-        }
-        Ok(outcome.committed)
+        let asked = self.life.highest();
+        let committed = self
+            .alone(async |connection| {
+                let keys: Vec<_> = batch.writes.iter().map(|write| write.key.to_string()).collect();
+                let read = sqlx::query_as(statements::SOME).bind(batch.owner.as_str()).bind(keys);
+                let lines = read.fetch_all(&mut *connection).await?;
+                let Lines { epoch, revision, as_of, fence, written, .. } =
+                    self.read(batch.owner, lines, asked)?;
+                let objects = written.into_iter().map(|object| (object.key.clone(), object)).collect();
+                let outcome = decide(&batch, Known { epoch, revision, as_of, fence, objects })?;
+                if !outcome.is_idle() {
+                    self.write(connection, batch.owner, &outcome).await?;
+                }
+                Ok(outcome.committed)
+            })
+            .await?;
+        self.hints.send_if_modified(|hint| {
+            let news = committed.revision > *hint;
+            *hint = committed.revision.max(*hint);
+            news
+        });
+        Ok(committed)
     }
 
     async fn hold(&self, job: &str, candidate: &Candidate, time: Duration) -> Result<Held, StoreError> {

@@ -6,6 +6,9 @@ pub(super) const EXISTS: &str = "SELECT to_regclass('head') IS NOT NULL";
 /// Makes the store. Behind `$1` two that begin at the same time wait for each other.
 pub(super) const LOCK_MAKING: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
 
+pub(super) const SCHEMA: &str =
+    "SELECT quote_ident($1), EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)";
+
 /// The schema's name is quoted by who fills it in.
 pub(super) fn make_schema(quoted: &str) -> String {
     format!("CREATE SCHEMA IF NOT EXISTS {quoted}")
@@ -41,6 +44,8 @@ pub(super) const IDENTITY: &str = "SELECT schema_version, epoch, revision FROM h
 /// Writers come one after the other: the next one waits here.
 pub(super) const LOCK: &str = "SELECT FROM head FOR UPDATE";
 pub(super) const RENEW: &str = "UPDATE head SET epoch = $1";
+/// Readers read all then: what they have may not be what the store had under the same number.
+pub(super) const FORGET_ALL: &str = "UPDATE sources SET forgotten = $1";
 
 /// One statement sees one instant. The first line is the head: epoch as key, forgotten as generation, revision, the fence as
 /// labels, and what was seen as spec.

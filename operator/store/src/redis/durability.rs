@@ -5,9 +5,14 @@ use super::connection::Connection;
 /// Says in the log what the server's settings take away from what the store promises.
 pub(super) async fn warn_if_weak(connection: &Connection) {
     let ask = async |redis: &mut redis::aio::MultiplexedConnection| {
-        let mut ask = redis::cmd("CONFIG");
-        ask.arg("GET").arg("append*").arg("maxmemory*");
-        ask.query_async::<BTreeMap<String, String>>(redis).await
+        // One pattern each: Redis 6 takes no more.
+        let mut settings = BTreeMap::new();
+        for pattern in ["append*", "maxmemory*"] {
+            let mut ask = redis::cmd("CONFIG");
+            settings
+                .extend(ask.arg("GET").arg(pattern).query_async::<BTreeMap<String, String>>(redis).await?);
+        }
+        Ok(settings)
     };
     let place = connection.place();
     match connection.with(ask).await {

@@ -7,6 +7,8 @@ use tokio::time::{sleep, timeout};
 
 /// How often the connection is asked whether it still is one, and how long it may take to answer.
 const PING: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(2));
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(3);
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 /// Passes on the revisions that are told in `channel`, for ever. What was told while there was no connection is lost, so a
@@ -29,8 +31,14 @@ async fn listen(
     hints: &watch::Sender<u64>,
     pause: &mut Duration,
 ) -> RedisResult<()> {
-    let (mut sink, mut messages) = client.get_async_pubsub().await?.split();
-    sink.subscribe(channel).await?;
+    let connect = async {
+        let (mut sink, messages) = client.get_async_pubsub().await?.split();
+        sink.subscribe(channel).await?;
+        RedisResult::Ok((sink, messages))
+    };
+    // A server that takes the connection and says nothing would be waited for without end.
+    let Ok(connected) = timeout(CONNECT, connect).await else { return Ok(()) };
+    let (mut sink, mut messages) = connected?;
     *pause = PAUSE.0;
     hints.send_modify(|_| {});
     loop {

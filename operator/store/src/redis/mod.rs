@@ -81,10 +81,10 @@ impl RedisStore {
         Ok(Self { connection, names, deletions, life, hints, turn: Default::default(), listening })
     }
 
-    /// What a head says, if it is this store's.
-    fn read_head(&self, owner: Owner, head: Head) -> Result<Known, StoreError> {
+    /// What a head says, if it is this store's. `asked`: see [`Life::recognise`].
+    fn read_head(&self, owner: Owner, head: Head, asked: u64) -> Result<Known, StoreError> {
         let (epoch, revision, seen, fence) = head;
-        let epoch = self.life.recognise(epoch.as_deref())?;
+        let epoch = self.life.recognise(epoch.as_deref(), revision.unwrap_or_default(), asked)?;
         let revision = revision.ok_or_else(|| self.life.corrupt("it has no revision"))?;
         let unreadable = || self.life.corrupt(format!("what was seen of {owner} can't be read"));
         let as_of = seen.map(|text| shared::as_of(&text).ok_or_else(unreadable)).transpose()?;
@@ -131,8 +131,9 @@ impl RedisStore {
             pipe.cmd("HMGET").arg(self.names.objects(owner)).arg(&texts);
             pipe.query_async::<(Head, Vec<Option<String>>)>(redis).await
         };
+        let asked = self.life.highest();
         let (head, records) = self.connection.with(read).await?;
-        let mut known = self.read_head(owner, head)?;
+        let mut known = self.read_head(owner, head, asked)?;
         for (write, record) in batch.writes.iter().zip(records) {
             if let Some(record) = record {
                 let object = self.object(owner, write.key.clone(), &record)?;
@@ -187,8 +188,9 @@ impl StateStore for RedisStore {
             pipe.cmd("HGET").arg(self.names.objects(owner)).arg(key.to_string());
             pipe.query_async(redis).await
         };
+        let asked = self.life.highest();
         let (head, record) = self.connection.with(read).await?;
-        self.read_head(owner, head)?;
+        self.read_head(owner, head, asked)?;
         record.map(|record| self.object(owner, key.clone(), &record)).transpose()
     }
 
@@ -199,8 +201,9 @@ impl StateStore for RedisStore {
             pipe.cmd("HGETALL").arg(self.names.objects(owner));
             pipe.query_async(redis).await
         };
+        let asked = self.life.highest();
         let (head, records) = self.connection.with(read).await?;
-        let Known { revision, as_of, .. } = self.read_head(owner, head)?;
+        let Known { revision, as_of, .. } = self.read_head(owner, head, asked)?;
         let object = |(key, record): &(String, String)| self.object(owner, self.key(key)?, record);
         let mut objects: Vec<_> = records.iter().map(object).collect::<Result<_, _>>()?;
         objects.sort_unstable_by(|one, other| one.key.cmp(&other.key));
@@ -216,10 +219,11 @@ impl StateStore for RedisStore {
         );
         let mut call = CHANGES.key(&self.names.all(owner));
         call.arg(format!("({since}")).arg(Names::seen(owner)).arg(Names::forgotten(owner));
+        let asked = self.life.highest();
         let (head, keys, records, deleted): Answer =
             self.connection.with(async |redis| call.invoke_async(redis).await).await?;
         let (epoch, revision, seen, forgotten) = head;
-        let Known { revision, as_of, .. } = self.read_head(owner, (epoch, revision, seen, None))?;
+        let Known { revision, as_of, .. } = self.read_head(owner, (epoch, revision, seen, None), asked)?;
         if since > revision || since < forgotten.unwrap_or_default() {
             return Ok(Changes::TooOld);
         }

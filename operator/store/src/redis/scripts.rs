@@ -56,11 +56,15 @@ end
 return redis.call('HMGET', KEYS[1], 'schema', 'epoch', 'revision')
 ";
 
+/// Readers read all then: what they have may not be what the store had under the same number.
+///
 /// `ARGV`: epoch and revision before, the epoch after, what was seen then, the channel. 1: done. 0: it has changed meanwhile.
 pub(super) const RENEW: &str = r"
 if redis.call('HGET', KEYS[1], 'epoch') ~= ARGV[1] then return 0 end
 if redis.call('HGET', KEYS[1], 'revision') ~= ARGV[2] then return 0 end
-redis.call('HSET', KEYS[1], 'epoch', ARGV[3], 'seen:store', ARGV[4], 'revision', ARGV[2] + 1)
-redis.call('PUBLISH', ARGV[5], ARGV[2] + 1)
+local next = ARGV[2] + 1
+redis.call('HSET', KEYS[1], 'epoch', ARGV[3], 'seen:store', ARGV[4], 'revision', next)
+redis.call('HSET', KEYS[1], 'forgotten:store', next, 'forgotten:kubernetes', next)
+redis.call('PUBLISH', ARGV[5], next)
 return 1
 ";

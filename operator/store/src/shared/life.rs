@@ -10,27 +10,51 @@ use crate::StoreError;
 /// end the traffic of all that were in it.
 pub(crate) struct Life {
     place: String,
-    epoch: RwLock<Epoch>,
+    /// The epoch and the highest revision of it that was seen.
+    known: RwLock<(Epoch, u64)>,
 }
 
 impl Life {
     pub(crate) fn new(place: &str, epoch: Epoch) -> Self {
-        Self { place: place.to_owned(), epoch: RwLock::new(epoch) }
+        Self { place: place.to_owned(), known: RwLock::new((epoch, 0)) }
     }
 
-    /// The store's epoch, if `found` is of the same store. A new epoch of it is its own from then on.
-    pub(crate) fn recognise(&self, found: Option<&str>) -> Result<Epoch, StoreError> {
+    /// The store's epoch, if what was found in its head is of the same store. A new epoch of it is its own from then on.
+    ///
+    /// Within an epoch a revision lower than one before means that acknowledged writes are lost: a replica took over that
+    /// hadn't got them, or a backup was restored. Then nothing is read from it, as new writes would have the numbers of the
+    /// lost ones. An answer that was under way while a later one arrived is no such case, so `asked` says what was known
+    /// when the question was sent.
+    pub(crate) fn recognise(
+        &self,
+        found: Option<&str>,
+        revision: u64,
+        asked: u64,
+    ) -> Result<Epoch, StoreError> {
         let found = found.and_then(text::epoch).ok_or_else(|| self.replaced())?;
-        let known = self.epoch.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if found == known {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let (epoch, highest) = &mut *known;
+        if found == *epoch {
+            if revision < asked {
+                return Err(self.unavailable(format!(
+                    "it has lost writes: it is at revision {revision}, and was at {asked}. Restore it, or take what it has \
+                     by `komainu leader new-epoch`"
+                )));
+            }
+            *highest = revision.max(*highest);
             return Ok(found);
         }
-        if found.lineage() != known.lineage() {
+        if found.lineage() != epoch.lineage() || found.created_at < epoch.created_at {
             return Err(self.replaced());
         }
-        tracing::info!(before = known.id, after = found.id, "the state store has a new epoch");
-        *self.epoch.write().unwrap_or_else(PoisonError::into_inner) = found.clone();
+        tracing::info!(before = epoch.id, after = found.id, "the state store has a new epoch");
+        *known = (found.clone(), revision);
         Ok(found)
+    }
+
+    /// The highest revision that was seen: what an answer to a question that is sent now can't be below.
+    pub(crate) fn highest(&self) -> u64 {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).1
     }
 
     pub(crate) fn place(&self) -> &str {
@@ -80,13 +104,28 @@ mod tests {
     fn only_later_lives_of_the_same_store_are_recognised() {
         let first = first_epoch();
         let life = Life::new("redis://a", first.clone());
-        assert_eq!(life.recognise(Some(&text::epoch_text(&first))), Ok(first.clone()));
+        let text_of = |epoch: &Epoch| Some(text::epoch_text(epoch));
+        let recognise = |text: Option<String>| life.recognise(text.as_deref(), 7, life.highest());
+        assert_eq!(recognise(text_of(&first)), Ok(first.clone()));
         let second = following(&first, UNIX_EPOCH);
-        assert_eq!(life.recognise(Some(&text::epoch_text(&second))), Ok(second.clone()));
-        for other in [None, Some("nonsense".to_owned()), Some(text::epoch_text(&first_epoch()))] {
-            let error = life.recognise(other.as_deref()).unwrap_err();
+        assert_eq!(recognise(text_of(&second)), Ok(second.clone()));
+        for other in [None, Some("nonsense".to_owned()), text_of(&first_epoch()), text_of(&first)] {
+            let error = recognise(other).unwrap_err();
             assert!(error.to_string().contains("another store"), "{error}");
         }
-        assert_eq!(life.recognise(Some(&text::epoch_text(&second))), Ok(second));
+        assert_eq!(recognise(text_of(&second)), Ok(second));
+    }
+
+    #[test]
+    fn a_store_that_has_lost_writes_is_told_from_an_answer_that_was_overtaken() {
+        let first = first_epoch();
+        let (life, text) = (Life::new("redis://a", first.clone()), text::epoch_text(&first));
+        assert!(life.recognise(Some(&text), 9, 0).is_ok());
+        assert!(life.recognise(Some(&text), 8, 7).is_ok(), "asked before the answer with 9 arrived");
+        let error = life.recognise(Some(&text), 8, life.highest()).unwrap_err();
+        assert!(error.to_string().contains("lost writes: it is at revision 8, and was at 9"), "{error}");
+        let second = following(&first, UNIX_EPOCH);
+        assert!(life.recognise(Some(&text::epoch_text(&second)), 5, 9).is_ok(), "a new epoch is meant");
+        assert_eq!(life.highest(), 5);
     }
 }

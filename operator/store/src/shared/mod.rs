@@ -98,7 +98,7 @@ impl SharedSettings {
         }
         let StoreTls { authorities, certificate, key } = &self.tls;
         let has_tls = !self.url.starts_with("redis:")
-            && !self.url.contains("sslmode=disable")
+            && !["sslmode=disable", "ssl-mode=disable"].iter().any(|off| self.url.contains(off))
             && (!self.url.starts_with("cassandra:") || self.url.ends_with("?tls=true"));
         if !has_tls && (authorities.is_some() || certificate.is_some() || key.is_some()) {
             return Err(StoreError::Misconfigured(
@@ -137,9 +137,10 @@ fn read(path: &PathBuf) -> Result<Vec<u8>, StoreError> {
 /// A URL without user and password, for people.
 pub fn place(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let rest = rest.rsplit_once('@').map_or(rest, |(_, rest)| rest);
-    let rest = rest.split_once('?').map_or(rest, |(rest, _)| rest);
-    format!("{scheme}://{rest}")
+    // Then the question mark may have been in the password.
+    if query.contains('@') { format!("{scheme}://…") } else { format!("{scheme}://{rest}") }
 }
 
 #[cfg(test)]
@@ -182,6 +183,8 @@ mod tests {
         for (url, shown) in [
             ("redis://me:p@ss@one:6379/2", "redis://one:6379/2"),
             ("postgresql://one,two/komainu?password=hush", "postgresql://one,two/komainu"),
+            ("postgresql://one/komainu?password=hu@sh", "postgresql://…"),
+            ("redis://:hu?sh@one:6379", "redis://…"),
         ] {
             assert_eq!(place(url), shown);
         }
