@@ -68,6 +68,7 @@ pub(super) async fn session(settings: &SharedSettings) -> Result<Session, StoreE
         .known_nodes(&target.nodes)
         .connection_timeout(CONNECT)
         .fetch_schema_metadata(false)
+        .fetch_full_schema_metadata(false)
         .default_execution_profile_handle(profile.into_handle());
     let (name, password) = target.user.clone().unwrap_or_default();
     let name = settings.username.clone().unwrap_or(name);

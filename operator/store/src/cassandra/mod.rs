@@ -68,6 +68,7 @@ type HeadRow = (
     Option<HashMap<String, i64>>,
     Option<HashMap<String, i64>>,
     Option<HashMap<String, i64>>,
+    Option<String>,
 );
 
 /// What the static columns say of one owner.
@@ -129,7 +130,7 @@ impl CassandraStore {
     async fn read_head(&self, owner: Owner, statement: &PreparedStatement) -> Result<Head, StoreError> {
         let asked = self.life.highest();
         let row = head_row(&self.session, statement, &self.store).await;
-        let (_, epoch, revision, seen, forgotten, deletions, fences) =
+        let (_, epoch, revision, seen, forgotten, deletions, fences, _) =
             row.map_err(|error| self.life.unavailable(error))?.unwrap_or_default();
         let epoch = self.life.recognise(epoch.as_deref(), number(revision.unwrap_or_default()), asked)?;
         let of = |map: Option<HashMap<String, i64>>| {
@@ -406,6 +407,7 @@ impl StateStore for CassandraStore {
             // Somebody wrote meanwhile, so all of them together get on.
             if self.write(batch.owner, &head, &outcome).await? {
                 let revision = outcome.committed.revision;
+                self.life.wrote(revision);
                 self.hints.send_modify(|hint| *hint = revision.max(*hint));
                 return Ok(outcome.committed);
             }

@@ -43,6 +43,6 @@ impl Ask {
     async fn revision(&self) -> Result<Option<i64>, AnyError> {
         let answer = self.session.execute_unpaged(&self.statement, (&self.store,)).await?;
         let row = answer.into_rows_result()?;
-        Ok(row.maybe_first_row::<(Option<i64>,)>()?.and_then(|(revision,)| revision))
+        Ok(row.maybe_first_row::<(Option<i64>, Option<String>)>()?.and_then(|(revision, _)| revision))
     }
 }

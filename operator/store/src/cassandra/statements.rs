@@ -38,10 +38,10 @@ pub(super) fn make_keyspace(name: &str, copies: usize) -> String {
 
 const MAKE_HEAD: &str = "INSERT INTO state (store, section, name, value, schema_version, epoch, revision, seen) \
      VALUES (?, '', '', 'head', ?, ?, 0, ?) IF NOT EXISTS";
-/// What is static is read with a row that is there: without one all that was deleted would be walked through.
-const HEAD: &str = "SELECT schema_version, epoch, revision, seen, forgotten, deletions, fences FROM state \
+/// What is static is read with a row that is there, and a column of it: without one all that was deleted would be walked through.
+const HEAD: &str = "SELECT schema_version, epoch, revision, seen, forgotten, deletions, fences, value FROM state \
      WHERE store = ? AND section = '' AND name = ''";
-const REVISION: &str = "SELECT revision FROM state WHERE store = ? AND section = '' AND name = ''";
+const REVISION: &str = "SELECT revision, value FROM state WHERE store = ? AND section = '' AND name = ''";
 const ALL: &str = "SELECT name, value FROM state WHERE store = ? AND section = ?";
 const SOME: &str = "SELECT name, value FROM state WHERE store = ? AND section = ? AND name IN ?";
 const AFTER: &str = "SELECT name, value FROM state WHERE store = ? AND section = ? AND name > ?";

@@ -311,6 +311,7 @@ impl StateStore for PostgresStore {
                 Ok(outcome.committed)
             })
             .await?;
+        self.life.wrote(committed.revision);
         self.hints.send_if_modified(|hint| {
             let news = committed.revision > *hint;
             *hint = committed.revision.max(*hint);

@@ -245,6 +245,7 @@ impl StateStore for RedisStore {
             // Somebody wrote meanwhile, so all of them together get on.
             if self.write(batch.owner, (&epoch, before), &outcome).await? {
                 let revision = outcome.committed.revision;
+                self.life.wrote(revision);
                 self.hints.send_modify(|hint| *hint = revision.max(*hint));
                 return Ok(outcome.committed);
             }

@@ -52,6 +52,12 @@ impl Life {
         Ok(found)
     }
 
+    /// A write was acknowledged at this revision.
+    pub(crate) fn wrote(&self, revision: u64) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.1 = revision.max(known.1);
+    }
+
     /// The highest revision that was seen: what an answer to a question that is sent now can't be below.
     pub(crate) fn highest(&self) -> u64 {
         self.known.read().unwrap_or_else(PoisonError::into_inner).1
