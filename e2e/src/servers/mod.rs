@@ -99,6 +99,11 @@ fn descendants(parent: u32) -> Vec<String> {
     let path = format!("/proc/{parent}/task/{parent}/children");
     let children = std::fs::read_to_string(path).unwrap_or_default();
     let children = children.split_whitespace().filter_map(|child| child.parse::<u32>().ok());
+    // The shell that ends it has to be able to.
+    let is_shell = |child: &u32| {
+        std::fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|name| name.trim() == "sh")
+    };
+    let children = children.filter(|child| !is_shell(child));
     children.flat_map(|child| std::iter::once(child.to_string()).chain(descendants(child))).collect()
 }
 

@@ -169,6 +169,7 @@ fn a_store_that_is_silent_takes_no_writes(server: &Server) {
     let [first, second] = site.leaders();
     let _processes = [first.start_ready(), second.start_ready()];
     assert_eq!(send(&first, "POST", "/api/routes", &route("kept", site.one)).status, 201);
+    until("both have it", || (send(&second, "GET", "/api/routes/kept", "").status == 200).then_some(()));
     server.pause();
     let refused = send(&first, "POST", "/api/routes", &route("refused", site.one));
     assert_eq!(refused.status, 503, "{}", refused.body);
