@@ -117,7 +117,7 @@ async fn kill_in_the_middle_of_writes(server: Server, kind: &str, kills: usize) 
             view.as_ref().is_some_and(|view| Some(&view.as_of) == listing.as_of.as_ref())
         };
         let limit = Duration::from_secs(60);
-        tokio::time::timeout(limit, view.wait_for(is_last)).await.expect("each view catches up").unwrap();
+        tokio::time::timeout(limit, view.wait_for(is_last)).await.unwrap().unwrap();
     }
     figure(&format!("stores_{kind}_acknowledged_writes"), acknowledged.load(Ordering::Relaxed));
     figure(&format!("stores_{kind}_kills"), kills);

@@ -22,7 +22,7 @@ fn content() -> Content {
         (0..8).map(|n| format!("{{\"hostname\":\"10.0.0.{n}\",\"port\":8080,\"weight\":1}}")).collect();
     let spec = format!("{{\"root\":\"/\",\"targets\":[{}]}}", targets.join(","));
     let key = |n: usize| {
-        dataplane_snapshot::Key::new(dataplane_snapshot::Kind::Backend, "default", &format!("backend-{n}"))
+        dataplane_snapshot::Key::new(dataplane_snapshot::Kind::Backend, "default", format!("backend-{n}"))
     };
     let object =
         |n: usize| ((Owner::Store, key(n)), Draft { spec: spec.as_str().into(), ..draft(&n.to_string()) });

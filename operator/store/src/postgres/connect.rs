@@ -102,7 +102,9 @@ async fn listen(
             }
             Ok(Ok(None)) => hints.send_modify(|_| {}),
             Ok(Err(error)) => return Err(error.into()),
-            Err(_) => drop(timeout(PING.1, listener.execute("SELECT 1")).await??),
+            Err(_) => {
+                timeout(PING.1, listener.execute("SELECT 1")).await??;
+            }
         }
     }
 }
