@@ -108,7 +108,6 @@ impl Writer {
             (Some(draft), Some(current)) if is(draft, current) => Ok(Some(current.clone())),
             (None, Some(_)) => {
                 self.revision += 1;
-                self.known.objects.remove(&write.key);
                 self.note(&write.key, After::Deleted(self.revision));
                 Ok(None)
             }
@@ -137,8 +136,9 @@ impl Writer {
             Some(change) => change.before,
             None => self.known.objects.get(key).map(|object| object.revision),
         };
-        if let After::Written(object) = &after {
-            self.known.objects.insert(key.clone(), object.clone());
+        match &after {
+            After::Written(object) => drop(self.known.objects.insert(key.clone(), object.clone())),
+            After::Deleted(_) => drop(self.known.objects.remove(key)),
         }
         self.changes.insert(key.clone(), Change { before, after });
     }

@@ -59,6 +59,12 @@ fn a_key_that_is_written_twice_has_one_last_state() {
 }
 
 #[test]
+fn a_deletion_says_what_it_takes_away() {
+    let outcome = decide(&batch(vec![delete("a")]), known(7, [object("a", 3, "0")])).unwrap();
+    assert_eq!(outcome.changes[&key("a")], Change { before: Some(3), after: After::Deleted(8) });
+}
+
+#[test]
 fn what_changes_nothing_is_idle() {
     let outcome = decide(&batch(vec![put("a", "0"), delete("b")]), known(7, [object("a", 3, "0")])).unwrap();
     assert!(outcome.is_idle(), "{outcome:?}");
