@@ -135,8 +135,10 @@ impl Collection {
         changed.extend(absence.gone.into_iter().filter(|key| self.objects.remove(key).is_some()));
         self.epoch = Some(listed.epoch);
         self.is_listed = true;
-        self.revision = listed.revision;
-        Outcome { changed: is_first || !changed.is_empty(), keys: changed, list_again: absence.list_again }
+        // Also without other objects: workers that had another leader take nothing from this one before it has seen as much.
+        let is_later = std::mem::replace(&mut self.revision, listed.revision) < listed.revision;
+        let is_news = is_first || is_later || !changed.is_empty();
+        Outcome { changed: is_news, keys: changed, list_again: absence.list_again }
     }
 
     /// Takes the word that the cluster doesn't know this kind, which then has no objects, or doesn't let it be read, which says

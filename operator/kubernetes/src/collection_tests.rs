@@ -46,7 +46,16 @@ fn a_first_list_is_a_change_even_if_it_is_empty() {
     assert_eq!(it.listed(), None);
     assert!(it.list(listed(&[], 5), Instant::now()).changed);
     assert_eq!(it.listed(), Some(&epoch("one")));
-    assert!(!it.list(listed(&[], 6), Instant::now()).changed);
+    assert!(!it.list(listed(&[], 5), Instant::now()).changed);
+}
+
+#[test]
+fn a_list_with_the_same_objects_at_a_later_revision_is_news() {
+    let mut it = collection();
+    it.list(listed(&TEN, 5), Instant::now());
+    let outcome = it.list(listed(&TEN, 6), Instant::now());
+    assert!(outcome.changed, "workers that have seen 6 elsewhere wait for it");
+    assert_eq!(outcome.keys, BTreeSet::new());
     assert_eq!(it.revision(), 6);
 }
 
@@ -73,7 +82,7 @@ fn a_list_that_lacks_most_needs_a_second_one() {
     let mut it = collection();
     it.list(listed(&TEN, 5), start);
     let outcome = it.list(listed(&["a"], 6), start);
-    assert!(!outcome.changed);
+    assert_eq!(outcome.keys, BTreeSet::new());
     let again = outcome.list_again.unwrap();
     assert_eq!(again, start + Duration::from_secs(30));
     assert_eq!(names(&it), TEN);
