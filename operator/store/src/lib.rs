@@ -18,6 +18,7 @@ mod store;
 #[cfg(feature = "suite")]
 pub mod suite;
 mod transfer;
+mod usage;
 mod watch;
 
 pub use cassandra::CassandraStore;

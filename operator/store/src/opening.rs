@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use dataplane_snapshot::Key;
 use operator_core::Owner;
+use operator_core::usage::UsageRow;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -146,6 +147,18 @@ impl StateStore for OpeningStore {
 
     async fn release(&self, job: &str, id: &str) -> Result<(), StoreError> {
         self.store()?.release(job, id).await
+    }
+
+    async fn raise_usage(&self, rows: &[UsageRow]) -> Result<(), StoreError> {
+        self.store()?.raise_usage(rows).await
+    }
+
+    async fn usage(&self, window: &str, routes: Option<&[String]>) -> Result<Vec<UsageRow>, StoreError> {
+        self.store()?.usage(window, routes).await
+    }
+
+    async fn drop_usage(&self, window: &str) -> Result<(), StoreError> {
+        self.store()?.drop_usage(window).await
     }
 
     fn subscribe(&self) -> watch::Receiver<u64> {

@@ -3,6 +3,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dataplane_snapshot::Key;
 use operator_core::Owner;
+use operator_core::usage::UsageRow;
 use tokio::sync::watch;
 
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
 /// - A write that changes nothing leaves revision and generation as they are.
 /// - [`StateStore::subscribe`] gives hints, which may be late, merged or lost; the truth is
 ///   [`StateStore::changes_since`], read at a hint, after each reconnect and now and then.
+/// - What workers count is kept beside all that, and neither has a revision nor raises one.
 #[async_trait]
 pub trait StateStore: Send + Sync {
     async fn get(&self, owner: Owner, key: &Key) -> Result<Option<StoredObject>, StoreError>;
@@ -44,6 +46,19 @@ pub trait StateStore: Send + Sync {
         let _ = (job, id);
         Ok(())
     }
+
+    /// Takes what workers have counted. Of two counts of one worker for the same the one that is further is kept (see
+    /// [`operator_core::usage::is_further`]), so rows may come twice, late, and by way of any leader. An answer means that they
+    /// are durable; after an error some of them may be, and all can be given again.
+    ///
+    /// Rows in which nothing was counted aren't kept, nor those with a name that is too long for a store or has a NUL.
+    async fn raise_usage(&self, rows: &[UsageRow]) -> Result<(), StoreError>;
+
+    /// What was counted in a window, in any order: of these routes, or of all.
+    async fn usage(&self, window: &str, routes: Option<&[String]>) -> Result<Vec<UsageRow>, StoreError>;
+
+    /// Forgets a window that is over; one that isn't there, too. What is still raised in it may be kept or not.
+    async fn drop_usage(&self, window: &str) -> Result<(), StoreError>;
 
     /// Writes one object of [`Owner::Store`].
     async fn put(&self, key: &Key, expected: Expected, draft: Draft) -> Result<StoredObject, StoreError> {

@@ -9,6 +9,8 @@
     reason = "tests, kept here so that each store's crate can run them"
 )]
 
+mod usage;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -19,6 +21,8 @@ use crate::{
     Batch, ChangeSet, Changes, Draft, Expected, StateStore, StoreError, StoredObject, Write, view, watch_view,
 };
 
+pub use usage::*;
+
 /// Defines one test per check. `$open` is an async function from the number of deletions to remember to the store.
 #[macro_export]
 macro_rules! state_store_suite {
@@ -28,7 +32,9 @@ macro_rules! state_store_suite {
             a_new_life_has_a_new_generation, changes_tell_the_last_state, old_changes_are_refused, owners_are_apart,
             a_mirror_keeps_its_as_of, as_of_rises_per_kind, one_of_two_racing_writers_wins,
             no_increment_is_lost_in_a_race, views_keep_what_did_not_change, a_watch_follows,
-            an_unreadable_spec_is_invalid, files_are_not_kept, what_is_mirrored_is_read_as_what_it_is, a_later_fence_keeps_earlier_writers_out
+            an_unreadable_spec_is_invalid, files_are_not_kept, what_is_mirrored_is_read_as_what_it_is, a_later_fence_keeps_earlier_writers_out,
+            counts_are_read_by_window_and_route, the_further_of_two_counts_is_kept, a_window_is_forgotten_alone,
+            many_counts_come_at_once, no_count_is_lost_in_a_race, a_count_that_no_store_can_keep_is_left_out
         );
     };
     ($open:path: $($check:ident),+) => {

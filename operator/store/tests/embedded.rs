@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use operator_core::Owner;
-use operator_store::suite::{draft, key};
+use operator_store::suite::{draft, key, row};
 use operator_store::{Changes, EmbeddedSettings, EmbeddedStore, Expected, StateStore, StoreError};
 use proptest::prelude::*;
 use redb::{Database, TableDefinition};
@@ -34,9 +34,12 @@ async fn all_is_there_after_reopening() {
     let epoch = store.epoch();
     let object = store.put(&key("a"), Expected::Absent, draft("1")).await.unwrap();
     let number = store.next_file_revision().await.unwrap();
+    let counted = [row("2026-11", "a", "", "w", 1)];
+    store.raise_usage(&counted).await.unwrap();
     drop(store);
     let store = open(&path).unwrap();
     assert_eq!(store.epoch(), epoch);
+    assert_eq!(store.usage("2026-11", None).await.unwrap(), counted);
     assert_eq!(store.get(Owner::Store, &key("a")).await.unwrap(), Some(object.clone()));
     assert_eq!(*store.subscribe().borrow(), object.revision);
     assert!(store.next_file_revision().await.unwrap() > number);
@@ -99,6 +102,27 @@ fn a_newer_schema_is_refused() {
     let error = open(&path).err().unwrap();
     assert_eq!(error, StoreError::NewerSchema { place: path.display().to_string(), found: 2, supported: 1 });
     assert!(error.to_string().contains("start the version that wrote it, or a later one"), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_of_an_earlier_version_gets_what_it_lacks() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let store = open(&path).unwrap();
+    let object = store.put(&key("a"), Expected::Absent, draft("1")).await.unwrap();
+    drop(store);
+    let database = Database::open(&path).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let usage: TableDefinition<'_, (&str, &str, &str, &str), &str> = TableDefinition::new("usage");
+    assert!(transaction.delete_table(usage).unwrap());
+    transaction.commit().unwrap();
+    drop(database);
+    let store = open(&path).unwrap();
+    assert_eq!(store.usage("2026-11", None).await.unwrap(), []);
+    let counted = [row("2026-11", "a", "", "w", 1)];
+    store.raise_usage(&counted).await.unwrap();
+    assert_eq!(store.usage("2026-11", None).await.unwrap(), counted);
+    assert_eq!(store.get(Owner::Store, &key("a")).await.unwrap(), Some(object));
 }
 
 #[derive(Clone, Debug)]

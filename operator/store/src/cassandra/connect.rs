@@ -87,7 +87,7 @@ pub(super) fn unavailable(place: &str, error: &dyn std::fmt::Display) -> StoreEr
 
 pub(super) type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Makes the keyspace and its table if they aren't there, and goes there.
+/// Makes the keyspace and its tables if they aren't there, and goes there.
 pub(super) async fn make(session: &Session, settings: &SharedSettings) -> Result<(), AnyError> {
     let target = Target::of(&settings.url).ok_or("no keyspace")?;
     let keyspace = &*target.keyspace;
@@ -102,10 +102,13 @@ pub(super) async fn make(session: &Session, settings: &SharedSettings) -> Result
         session.query_unpaged(statements::make_keyspace(keyspace, copies), ()).await?;
     }
     session.use_keyspace(keyspace, true).await?;
-    let found = session.query_unpaged(statements::TABLE_EXISTS, (keyspace,)).await?.into_rows_result()?;
-    if found.rows_num() == 0 {
-        session.query_unpaged(statements::make_table(keyspace), ()).await?;
-        session.await_schema_agreement().await?;
+    // A store of an earlier version has only some of them.
+    for (table, make) in statements::TABLES {
+        let found = session.query_unpaged(statements::TABLE_EXISTS, (keyspace, table)).await?;
+        if found.into_rows_result()?.rows_num() == 0 {
+            session.query_unpaged(statements::make_table(keyspace, table, make), ()).await?;
+            session.await_schema_agreement().await?;
+        }
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ mod connect;
 mod lease;
 mod poll;
 mod statements;
+mod usage;
 mod write;
 
 use std::collections::{BTreeMap, HashMap};
@@ -14,6 +15,7 @@ use async_trait::async_trait;
 use dataplane_snapshot::{Epoch, Key, KeyError, SourceAsOf};
 use futures::TryStreamExt as _;
 use operator_core::Owner;
+use operator_core::usage::UsageRow;
 use scylla::client::session::Session;
 use scylla::errors::ExecutionError;
 use scylla::response::query_result::QueryResult;
@@ -235,12 +237,13 @@ impl CassandraStore {
             return Ok(Changes::Since(ChangeSet { revision: since, as_of, written, deleted }));
         }
         let after = revision_name(since);
-        let written = self.rows(&self.statements.after, (&self.store, written_of(owner), &after)).await?;
-        let deleted = self.rows(&self.statements.after, (&self.store, deleted_of(owner), &after)).await?;
+        let slice = |section| self.rows(&self.statements.after, (&self.store, section, &after));
+        let (written, deleted) = tokio::try_join!(slice(written_of(owner)), slice(deleted_of(owner)))?;
         let names = written.iter().map(|(_, name)| name.clone());
-        let objects = self.objects(owner, names).await?;
+        let now = self.read_head(owner, &self.statements.head_now);
+        let (objects, now) = tokio::try_join!(self.objects(owner, names), now)?;
         // What was forgotten meanwhile may be missing.
-        if since < self.read_head(owner, &self.statements.head_now).await?.forgotten {
+        if since < now.forgotten {
             return Ok(Changes::TooOld);
         }
         // What came back later isn't deleted, and what is gone by now is, though it was written before.
@@ -420,6 +423,18 @@ impl StateStore for CassandraStore {
 
     async fn release(&self, job: &str, id: &str) -> Result<(), StoreError> {
         self.release_lease(job, id).await
+    }
+
+    async fn raise_usage(&self, rows: &[UsageRow]) -> Result<(), StoreError> {
+        self.keep_usage(rows).await
+    }
+
+    async fn usage(&self, window: &str, routes: Option<&[String]>) -> Result<Vec<UsageRow>, StoreError> {
+        self.read_usage(window, routes).await
+    }
+
+    async fn drop_usage(&self, window: &str) -> Result<(), StoreError> {
+        self.forget_usage(window).await
     }
 
     fn subscribe(&self) -> watch::Receiver<u64> {

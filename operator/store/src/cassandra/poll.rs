@@ -4,7 +4,7 @@ use std::time::Duration;
 use scylla::client::session::Session;
 use scylla::statement::prepared::PreparedStatement;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::connect::AnyError;
 use crate::shared::number;
@@ -20,8 +20,11 @@ impl Ask {
     /// Tells risen revisions for ever; also the first one after a time without answers.
     pub(super) async fn follow(self, every: Duration, hints: watch::Sender<u64>) {
         let mut is_known = true;
+        // How long an answer takes isn't added to the pause.
+        let mut ticks = interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            sleep(every).await;
+            ticks.tick().await;
             match self.revision().await {
                 Ok(revision) => {
                     let revision = number(revision.unwrap_or_default());

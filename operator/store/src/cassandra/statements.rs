@@ -1,4 +1,4 @@
-//! What is said to Cassandra. All of a store is in one partition, since only what is there can change in one step.
+//! What is said to Cassandra. All objects of a store are in one partition, since only what is there can change in one step.
 
 use scylla::client::session::Session;
 use scylla::errors::PrepareError;
@@ -6,16 +6,20 @@ use scylla::statement::Consistency;
 use scylla::statement::prepared::PreparedStatement;
 use uuid::Uuid;
 
-/// `name` is a key in the sections of objects; in those of what was written and deleted it is a revision, and `value` the key.
-///
+use super::usage::UsageStatements;
+
+/// The tables, and what makes them.
+pub(super) const TABLES: [(&str, &str); 2] = [("state", MAKE_STATE), ("usage", MAKE_USAGE)];
+
 /// Two that make a table at the same time may make two of one name, of which one loses what is written into it; with the same
 /// id it is one.
-pub(super) fn make_table(keyspace: &str) -> String {
-    let id = Uuid::new_v5(&Uuid::NAMESPACE_DNS, format!("state.{keyspace}.komainu.dev").as_bytes());
-    format!("{MAKE_TABLE} WITH ID = {id}")
+pub(super) fn make_table(keyspace: &str, table: &str, make: &str) -> String {
+    let id = Uuid::new_v5(&Uuid::NAMESPACE_DNS, format!("{table}.{keyspace}.komainu.dev").as_bytes());
+    format!("{make} WITH ID = {id}")
 }
 
-const MAKE_TABLE: &str = "
+/// `name` is a key in the sections of objects; in those of what was written and deleted it is a revision, and `value` the key.
+const MAKE_STATE: &str = "
 CREATE TABLE IF NOT EXISTS state (
     store text, section text, name text, value text,
     schema_version int static, epoch text static, revision bigint static,
@@ -24,8 +28,15 @@ CREATE TABLE IF NOT EXISTS state (
     PRIMARY KEY (store, section, name)
 )";
 
+/// A partition per window, so that a window is forgotten at once.
+const MAKE_USAGE: &str = "
+CREATE TABLE IF NOT EXISTS usage (
+    store text, window text, route text, consumer text, worker text, value text,
+    PRIMARY KEY ((store, window), route, consumer, worker)
+)";
+
 pub(super) const TABLE_EXISTS: &str =
-    "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ? AND table_name = 'state'";
+    "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?";
 pub(super) const KEYSPACE_EXISTS: &str =
     "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?";
 
@@ -69,6 +80,7 @@ pub(super) struct Statements {
     pub(super) put: PreparedStatement,
     pub(super) remove: PreparedStatement,
     pub(super) renew: PreparedStatement,
+    pub(super) usage: UsageStatements,
 }
 
 impl Statements {
@@ -92,6 +104,7 @@ impl Statements {
             put: session.prepare(PUT).await?,
             remove: session.prepare(REMOVE).await?,
             renew: session.prepare(RENEW).await?,
+            usage: UsageStatements::prepare(session).await?,
         })
     }
 }

@@ -6,11 +6,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use dataplane_snapshot::Epoch;
 use operator_core::Owner;
-use redb::{Database, ReadableDatabase as _};
+use redb::{Database, ReadableDatabase as _, TableError};
 
 use super::read::identity;
 use super::tables::{
-    COUNTERS, DELETED, EPOCHS, OBJECTS, SCHEMA, SCHEMA_VERSION, SEEN, TOMBSTONES, WRITTEN, counter,
+    COUNTERS, DELETED, EPOCHS, OBJECTS, SCHEMA, SCHEMA_VERSION, SEEN, TOMBSTONES, USAGE, WRITTEN, counter,
 };
 use crate::StoreError;
 
@@ -50,7 +50,20 @@ fn open(path: &Path) -> Result<Database, StoreError> {
     std::fs::set_permissions(path, private).map_err(|error| inaccessible(path, &error))?;
     let database = builder().open(path).map_err(|error| explain(path, error.into()))?;
     check_schema(path, &database)?;
+    add_tables(&database).map_err(|error| explain(path, error))?;
     Ok(database)
+}
+
+/// Makes what an earlier version hasn't made.
+fn add_tables(database: &Database) -> Result<(), redb::Error> {
+    match database.begin_read()?.open_table(USAGE) {
+        Ok(_) => return Ok(()),
+        Err(TableError::TableDoesNotExist(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let transaction = database.begin_write()?;
+    transaction.open_table(USAGE)?;
+    Ok(transaction.commit()?)
 }
 
 fn inaccessible(path: &Path, error: &io::Error) -> StoreError {
@@ -89,6 +102,7 @@ fn initialise(database: &Database) -> Result<(), redb::Error> {
         transaction.open_table(DELETED)?;
         transaction.open_table(TOMBSTONES)?;
         transaction.open_table(SEEN)?;
+        transaction.open_table(USAGE)?;
         transaction.open_table(COUNTERS)?.insert(SCHEMA, SCHEMA_VERSION)?;
         let id = uuid::Uuid::new_v4().to_string();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

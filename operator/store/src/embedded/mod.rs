@@ -5,6 +5,7 @@ mod file;
 mod read;
 mod renew;
 mod tables;
+mod usage;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use dataplane_snapshot::{Epoch, Key};
 use operator_core::Owner;
+use operator_core::usage::UsageRow;
 use redb::Database;
 use tokio::sync::watch;
 
@@ -162,6 +164,18 @@ impl StateStore for EmbeddedStore {
             Ok(committed)
         })
         .await
+    }
+
+    async fn raise_usage(&self, rows: &[UsageRow]) -> Result<(), StoreError> {
+        self.keep_usage(rows).await
+    }
+
+    async fn usage(&self, window: &str, routes: Option<&[String]>) -> Result<Vec<UsageRow>, StoreError> {
+        self.read_usage(window, routes).await
+    }
+
+    async fn drop_usage(&self, window: &str) -> Result<(), StoreError> {
+        self.forget_usage(window).await
     }
 
     fn subscribe(&self) -> watch::Receiver<u64> {

@@ -7,11 +7,14 @@ use redb::{ReadableTable, StorageError, TableDefinition};
 
 use crate::StoredObject;
 
-/// The version of everything below. A later version that changes a table raises it and migrates.
+/// The version of everything below. A later version that changes a table raises it and migrates. One that only adds a table,
+/// as [`USAGE`], doesn't: earlier versions go on as if it weren't there, and a file that they made gets it when it is opened.
 pub(super) const SCHEMA_VERSION: u64 = 1;
 
 /// An object's name: owner and `kind/namespace/name`.
 pub(super) type Name = (&'static str, &'static str);
+/// The name of a count.
+pub(super) type Counted = (&'static str, &'static str, &'static str, &'static str);
 /// Generation, revision, labels as JSON, spec as JSON.
 pub(super) type Record = (i64, u64, &'static str, &'static str);
 
@@ -27,6 +30,8 @@ pub(super) const EPOCHS: TableDefinition<'_, &str, (&'static str, u64)> = TableD
 /// Owner and kind -> how much of it was seen.
 pub(super) const SEEN: TableDefinition<'_, Name, u64> = TableDefinition::new("seen");
 pub(super) const COUNTERS: TableDefinition<'_, &str, u64> = TableDefinition::new("counters");
+/// Window, route, consumer and worker -> what was counted.
+pub(super) const USAGE: TableDefinition<'_, Counted, &str> = TableDefinition::new("usage");
 
 pub(super) const SCHEMA: &str = "schema";
 pub(super) const REVISION: &str = "revision";

@@ -3,6 +3,7 @@
 mod connect;
 mod lease;
 mod statements;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -10,10 +11,11 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use dataplane_snapshot::{Epoch, Key, SourceAsOf};
 use operator_core::Owner;
+use operator_core::usage::UsageRow;
 use sqlx::postgres::{PgArguments, PgConnection, PgPool, Postgres};
 use sqlx::query::QueryAs;
 use sqlx::{Connection as _, Executor as _};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
@@ -38,6 +40,8 @@ pub struct PostgresStore {
     hints: watch::Sender<u64>,
     /// One writer at a time, so that the others don't hold connections that readers need.
     turn: tokio::sync::Mutex<()>,
+    /// The same for those who keep what was counted, who needn't wait for each other.
+    counting: Semaphore,
     listening: AbortHandle,
 }
 
@@ -76,7 +80,8 @@ impl PostgresStore {
         let follow = connect::follow(settings.clone(), channel.clone(), hints.clone());
         let listening = tokio::spawn(follow).abort_handle();
         let deletions = column(settings.deletions);
-        Ok(Self { pool, channel, deletions, life, hints, turn: Default::default(), listening })
+        let (turn, counting) = (Default::default(), Semaphore::new(usage::AT_ONCE));
+        Ok(Self { pool, channel, deletions, life, hints, turn, counting, listening })
     }
 
     fn unavailable(&self, error: &sqlx::Error) -> StoreError {
@@ -326,6 +331,18 @@ impl StateStore for PostgresStore {
 
     async fn release(&self, job: &str, id: &str) -> Result<(), StoreError> {
         self.release_lease(job, id).await
+    }
+
+    async fn raise_usage(&self, rows: &[UsageRow]) -> Result<(), StoreError> {
+        self.keep_usage(rows).await
+    }
+
+    async fn usage(&self, window: &str, routes: Option<&[String]>) -> Result<Vec<UsageRow>, StoreError> {
+        self.read_usage(window, routes).await
+    }
+
+    async fn drop_usage(&self, window: &str) -> Result<(), StoreError> {
+        self.forget_usage(window).await
     }
 
     fn subscribe(&self) -> watch::Receiver<u64> {

@@ -1,7 +1,7 @@
 //! What is said to PostgreSQL. Tables are found by the search path, which each connection sets to the store's schema.
 
-/// Whether the store was made.
-pub(super) const EXISTS: &str = "SELECT to_regclass('head') IS NOT NULL";
+/// Whether the store was made, and not by a version that had fewer tables.
+pub(super) const EXISTS: &str = "SELECT to_regclass('head') IS NOT NULL AND to_regclass('usage') IS NOT NULL";
 
 /// Makes the store. Behind `$1` two that begin at the same time wait for each other.
 pub(super) const LOCK_MAKING: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
@@ -33,6 +33,10 @@ CREATE TABLE IF NOT EXISTS leases (
     job text PRIMARY KEY, holder text NOT NULL, url text NOT NULL, term bigint NOT NULL, until timestamptz NOT NULL
 );
 CREATE INDEX IF NOT EXISTS deletions_by_revision ON deletions (owner, revision);
+CREATE TABLE IF NOT EXISTS usage (
+    \"window\" text COLLATE \"C\", route text COLLATE \"C\", consumer text COLLATE \"C\", worker text COLLATE \"C\",
+    progress bigint NOT NULL, counts text NOT NULL, PRIMARY KEY (\"window\", route, consumer, worker)
+);
 ";
 
 pub(super) const FILL_HEAD: &str =

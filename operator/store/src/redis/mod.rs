@@ -6,6 +6,7 @@ mod hints;
 mod lease;
 mod names;
 mod scripts;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -14,6 +15,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use dataplane_snapshot::{Key, KeyError, SourceAsOf};
 use operator_core::Owner;
+use operator_core::usage::UsageRow;
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Script};
 use tokio::sync::watch;
@@ -258,6 +260,18 @@ impl StateStore for RedisStore {
 
     async fn release(&self, job: &str, id: &str) -> Result<(), StoreError> {
         self.release_lease(job, id).await
+    }
+
+    async fn raise_usage(&self, rows: &[UsageRow]) -> Result<(), StoreError> {
+        self.keep_usage(rows).await
+    }
+
+    async fn usage(&self, window: &str, routes: Option<&[String]>) -> Result<Vec<UsageRow>, StoreError> {
+        self.read_usage(window, routes).await
+    }
+
+    async fn drop_usage(&self, window: &str) -> Result<(), StoreError> {
+        self.forget_usage(window).await
     }
 
     fn subscribe(&self) -> watch::Receiver<u64> {

@@ -33,6 +33,16 @@ impl Names {
         format!("{}:lease:{job}", self.prefix)
     }
 
+    /// A set: the routes of which something was counted in a window.
+    pub(super) fn used(&self, window: &str) -> String {
+        format!("{}:used:{window}", self.prefix)
+    }
+
+    /// A hash from consumer and worker to what was counted. No window has a colon.
+    pub(super) fn usage(&self, window: &str, route: &str) -> String {
+        format!("{}:usage:{window}:{route}", self.prefix)
+    }
+
     /// Where the revision after each write is told.
     pub(super) fn channel(&self) -> String {
         format!("{}:revisions", self.prefix)

@@ -14,6 +14,8 @@ pub(crate) use text::{
 use crate::StoreError;
 
 /// The version of what the stores on servers keep, and how. A later version that changes it raises the number and migrates.
+/// One that only adds to it, as that of what workers count, doesn't: earlier versions go on as if it weren't there, and a
+/// store that they made gets it when it is opened.
 pub(crate) const SCHEMA_VERSION: u64 = 1;
 
 /// Certificate and key in PEM.
