@@ -73,6 +73,10 @@ pub const MAX_NETWORKS: u32 = 256;
 pub const MAX_ORIGINS: u32 = 64;
 /// Methods or headers in one list of CORS.
 pub const MAX_CORS_NAMES: u32 = 64;
+/// Rate limits of one route.
+pub const MAX_RATE_LIMITS: u32 = 8;
+/// Requests in the period of a rate limit.
+pub const MAX_RATE: u32 = 1_000_000_000;
 /// Mirrors of one route.
 pub const MAX_MIRRORS: u32 = 4;
 /// Namespaces that one Backend allows.
@@ -89,6 +93,7 @@ pub const MAX_COUNT: u32 = i32::MAX.unsigned_abs();
 const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 const HOSTNAME: &str = r"^(\\*\\.)?([a-z0-9_]([-a-z0-9_]*[a-z0-9_])?\\.)*[a-z0-9_]([-a-z0-9_]*[a-z0-9_])?$";
 const HEADER_NAME: &str = "^[-!#$%&*+.^_`|~0-9A-Za-z]+$";
+const TOKEN: &str = "a name has only letters, digits and !#$%&*+-.^_`|~";
 
 /// Words for people and searches; a word counts once.
 pub(crate) fn tags(_: &mut SchemaGenerator) -> Schema {
@@ -196,6 +201,11 @@ pub(crate) fn header_names() -> kube::core::Rule {
         .message("a header's name has only letters, digits and !#$%&*+-.^_`|~")
 }
 
+/// The rule for the name of a header or cookie, as [`header_names`] has it.
+pub(crate) fn token() -> kube::core::Rule {
+    kube::core::Rule::new(format!("self.matches('{HEADER_NAME}')")).message(TOKEN)
+}
+
 /// Names of headers in a list.
 pub(crate) fn names_of_headers(_: &mut SchemaGenerator) -> Schema {
     header_list(MAX_MODIFIED_HEADERS, HEADER_NAME)
@@ -217,7 +227,7 @@ fn header_list(most: u32, pattern: &str) -> Schema {
             "maxLength": MAX_CONDITION_NAME,
             "x-kubernetes-validations": [{
                 "rule": format!("self.matches('{pattern}')"),
-                "message": "a name has only letters, digits and !#$%&*+-.^_`|~",
+                "message": TOKEN,
             }],
         },
     })

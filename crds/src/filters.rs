@@ -1,8 +1,8 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::bounds::{MAX_DIRECT_BODY, MAX_HOSTNAME, MAX_MIRRORS};
-use crate::{Cors, HeaderModifier, RequestMirror, RequestRedirect};
+use crate::bounds::{MAX_DIRECT_BODY, MAX_HOSTNAME, MAX_MIRRORS, MAX_RATE_LIMITS};
+use crate::{Cors, HeaderModifier, RateLimit, RequestMirror, RequestRedirect};
 
 /// What is done to the requests of a route and to their responses. Each filter at most once; the order in which they are
 /// applied is fixed and is the order here.
@@ -24,6 +24,15 @@ pub struct RouteFilters {
     /// Which scripts of other sites may use the responses. Preflight requests are answered by the gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cors: Option<Cors>,
+    /// How many requests may come in a time, at all workers together; one beyond is answered with 429, with Retry-After and
+    /// RateLimit-* fields that say when the next may come. Preflight requests that cors answers aren't counted. At most 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_RATE_LIMITS))]
+    #[x_kube(validation = Rule::new(
+        "self.all(a, self.exists_one(b, b.per == a.per && has(b.key) == has(a.key) && (!has(a.key) || !has(b.key) || \
+         b.key.type == a.key.type && (has(b.key.name) ? b.key.name : '') == (has(a.key.name) ? a.key.name : ''))))"
+    ).message("two limits have the same key and period: write only one of them"))]
+    pub rate_limits: Vec<RateLimit>,
     /// Answer every request with a redirect. The route then has no backends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_redirect: Option<RequestRedirect>,

@@ -382,6 +382,51 @@ fn cors_names_origins() {
 }
 
 #[test]
+fn rate_limits_have_a_key_and_a_period_of_their_own() {
+    let limits = |limits: Value| filters(json!({ "rateLimits": limits }));
+    let of = |key: Value| limits(json!([{ "requests": 9, "per": "Day", "key": key }]));
+    accepted(limits(json!([
+        { "requests": 100, "per": "Second" },
+        { "requests": 1000, "per": "Minute", "burst": 50, "key": { "type": "ClientAddress" } },
+        { "requests": 10000, "per": "Day", "key": { "type": "Header", "name": "x-api-key" } },
+        { "requests": 100000, "per": "Month", "key": { "type": "Cookie", "name": "session" } },
+        { "requests": 9, "per": "Second", "key": { "type": "Header", "name": "a" } },
+        { "requests": 9, "per": "Second", "key": { "type": "Header", "name": "b" } },
+        { "requests": 9, "per": "Second", "key": { "type": "Cookie", "name": "a" } },
+        { "requests": 9, "per": "Second", "key": { "type": "ClientAddress" } },
+    ])));
+    refused(
+        of(json!({ "type": "ClientAddress", "name": "a" })),
+        "key",
+        "only goes with type Header or Cookie",
+    );
+    for type_ in ["Header", "Cookie"] {
+        refused(of(json!({ "type": type_ })), "key", "need a name, for instance x-api-key");
+        refused(of(json!({ "type": type_, "name": "a b" })), "name", "a name has only letters");
+    }
+    let key = json!({ "type": "Header", "name": "a" });
+    for key in [Value::Null, json!({ "type": "ClientAddress" }), key] {
+        let mut limit = json!({ "requests": 9, "per": "Day" });
+        limit.as_object_mut().unwrap().extend((!key.is_null()).then(|| ("key".to_owned(), key)));
+        refused(limits(json!([limit, limit])), "rateLimits", "the same key and period");
+    }
+}
+
+#[test]
+fn a_burst_is_a_part_of_a_short_period() {
+    let limit = |per: &str, burst: u32| {
+        filters(json!({ "rateLimits": [{ "requests": 9, "per": per, "burst": burst }] }))
+    };
+    for per in ["Second", "Minute"] {
+        accepted(limit(per, 9));
+        refused(limit(per, 10), "rateLimits[0]", "write at most as many");
+    }
+    for per in ["Day", "Month"] {
+        refused(limit(per, 1), "rateLimits[0]", "burst only goes with per: Second or Minute");
+    }
+}
+
+#[test]
 fn filters_say_something() {
     refused(filters(json!({ "ipAccess": {} })), "ipAccess", "needs allow or deny");
     refused(filters(json!({ "limits": {} })), "limits", "needs maxBodyBytes");

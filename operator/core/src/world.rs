@@ -238,6 +238,8 @@ pub struct World {
     pub grants: ObservedMap,
     /// There is an API server, whose Services can be followed.
     pub has_cluster: bool,
+    /// How many leaders there are with a state store of their own each. At most 1: what one has counted, all know.
+    pub separate_stores: u32,
     /// Objects whose key a source of higher precedence claims too, by key and owner.
     pub conflicts: SharedMap<(Key, Owner), Claim>,
     pub as_of: AsOf,

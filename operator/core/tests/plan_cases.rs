@@ -135,6 +135,35 @@ fn an_edit_leaves_the_others_alone() {
     );
 }
 
+/// What several leaders can't count together is refused once there are several, and only that.
+#[test]
+fn quotas_follow_the_stores() {
+    let limited = |limit: &str| {
+        let filters = format!("backends: [{{ref: {{name: b}}}}], filters: {{rateLimits: [{limit}]}}");
+        manifests::world(&GOOD.replacen("backends: [{ref: {name: b}}]", &filters, 1))
+    };
+    let of_leaders = |world: &World, separate_stores| {
+        let mut world = world.clone();
+        world.separate_stores = separate_stores;
+        world
+    };
+    let accepted = |plan: &Plan| plan.statuses.get(&key("route/default/first")).unwrap().accepted.clone();
+    let daily = limited("{requests: 5, per: Second}, {requests: 9, per: Day}");
+    let (alone, memo) = plan(&of_leaders(&daily, 1), &Memo::default());
+    assert!(accepted(&alone).is_ok());
+    let (apart, memo) = plan(&of_leaders(&daily, 3), &memo);
+    let refusal = accepted(&apart).unwrap_err();
+    assert_eq!(refusal.problems.len(), 1);
+    let said = refusal.problems[0].to_string();
+    assert!(said.starts_with("spec.filters.rateLimits[1].per: a limit per Day is counted"), "{said}");
+    assert!(said.contains("cluster.leader.replicas=3") && said.contains("give store.url"), "{said}");
+    let (again, _) = plan(&of_leaders(&daily, 1), &memo);
+    assert_eq!(again.snapshot.root(), alone.snapshot.root());
+
+    let (short, _) = plan(&of_leaders(&limited("{requests: 5, per: Minute}"), 3), &Memo::default());
+    assert!(accepted(&short).is_ok());
+}
+
 const SERVICE: &str = "
 kind: Backend
 metadata: {name: b}

@@ -6,7 +6,7 @@ pub struct Filter {
     #[prost(enumeration = "FilterKind", tag = "1")]
     pub kind: i32,
     /// Absent for the kinds that have none.
-    #[prost(oneof = "FilterSettings", tags = "2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "FilterSettings", tags = "2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub settings: Option<FilterSettings>,
 }
 
@@ -37,6 +37,8 @@ pub enum FilterKind {
     /// Send a share of the requests to another backend, too: [`RequestMirror`]. The only kind that a rule can have more than
     /// once.
     Mirror = 11,
+    /// Refuse requests beyond so many in a time: [`RateLimits`].
+    RateLimits = 12,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
@@ -57,6 +59,8 @@ pub enum FilterSettings {
     Limits(RequestLimits),
     #[prost(message, tag = "9")]
     Mirror(RequestMirror),
+    #[prost(message, tag = "10")]
+    RateLimits(RateLimits),
 }
 
 impl FilterSettings {
@@ -185,4 +189,55 @@ pub struct Fraction {
     pub numerator: u32,
     #[prost(uint32, tag = "2")]
     pub denominator: u32,
+}
+
+/// How many requests there may be, of all workers together. Of one key and period there is one limit.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct RateLimits {
+    #[prost(message, repeated, tag = "1")]
+    pub limits: Vec<RateLimit>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct RateLimit {
+    /// In each period, from 1 on.
+    #[prost(uint32, tag = "1")]
+    pub requests: u32,
+    #[prost(enumeration = "RateLimitPeriod", tag = "2")]
+    pub period: i32,
+    /// How many may come at once after a pause. 0: as many as fit into a second, or into ten of a minute. For days and months
+    /// it means nothing.
+    #[prost(uint32, tag = "3")]
+    pub burst: u32,
+    #[prost(enumeration = "RateLimitKey", tag = "4")]
+    pub key: i32,
+    /// Of the header, in lower case, or the cookie.
+    #[prost(string, tag = "5")]
+    pub name: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+pub enum RateLimitPeriod {
+    Unspecified = 0,
+    Second = 1,
+    Minute = 2,
+    /// A day of UTC.
+    Day = 3,
+    /// A month of UTC.
+    Month = 4,
+}
+
+/// Whose requests are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+pub enum RateLimitKey {
+    /// All of the route's.
+    Route = 0,
+    /// Those of one IPv4 address, or of one /64 network of IPv6, as one client has all of it.
+    ClientAddress = 1,
+    /// Those with the same value of a header; without it: together.
+    Header = 2,
+    /// Those with the same value of a cookie; without it: together.
+    Cookie = 3,
 }

@@ -9,6 +9,7 @@ mod protocol;
 mod report;
 mod route;
 mod secret;
+mod usage;
 
 pub use backend::{
     Backend, Breaker, ClientSettings, ConnectionSettings, CustomTimeouts, Endpoints, ForwardProxy,
@@ -17,7 +18,8 @@ pub use backend::{
 };
 pub use filter::{
     AddressAccess, Cors, DirectAnswer, Filter, FilterKind, FilterSettings, Fraction, HeaderEdits,
-    HeaderField, Redirect, RequestLimits, RequestMirror,
+    HeaderField, RateLimit, RateLimitKey, RateLimitPeriod, RateLimits, Redirect, RequestLimits,
+    RequestMirror,
 };
 pub use health::{HealthCheck, HealthCheckKind};
 pub use listener::{ClientCertificates, Listener, ListenerProtocol, ListenerTls};
@@ -31,6 +33,9 @@ pub use report::{
 };
 pub use route::{Condition, ConditionKind, Destination, Match, PathKind, PathMatch, Route, Rule};
 pub use secret::{Certificate, Secret, SecretKind};
+pub use usage::{
+    MAX_PUSH_BYTES, MAX_PUSHED_TOTALS, OTHER_CONSUMERS, UsageAnswer, UsageCounts, UsagePush, UsageTotal,
+};
 
 use crate::Kind;
 

@@ -56,6 +56,11 @@ impl Findings {
         self.unsupported.push(problem(at, message.to_string()));
     }
 
+    /// How many there are so far.
+    pub(super) const fn count(&self) -> usize {
+        self.invalid.len() + self.unsupported.len()
+    }
+
     pub(super) const fn is_empty(&self) -> bool {
         self.invalid.is_empty() && self.unsupported.is_empty()
     }

@@ -10,6 +10,7 @@ mod objects;
 mod overlap;
 mod planned;
 mod pods;
+mod quotas;
 mod resolve;
 mod secrets;
 mod services;
@@ -85,9 +86,10 @@ pub fn plan(world: &World, memo: &Memo) -> (Plan, Memo) {
         Nameable { certificates: named, secrets: Secrets(&world.secrets), services: Services(world) };
     let mut changed: BTreeSet<Key> = restood(&of_certificates).collect();
     changed.extend(nameable.changed(&memo.world));
-    // Only tests see a world whose sources are others than before.
-    let same_sources = world.has_cluster == memo.world.has_cluster;
-    let again = match same_sources {
+    // Only tests see a world whose sources or stores are others than before.
+    let same_settings =
+        world.has_cluster == memo.world.has_cluster && world.separate_stores == memo.world.separate_stores;
+    let again = match same_settings {
         true => memo.users.of(&changed, Kind::Backend),
         false => world.backends.keys().cloned().collect(),
     };
@@ -98,7 +100,7 @@ pub fn plan(world: &World, memo: &Memo) -> (Plan, Memo) {
 
     changed.extend(restood(&of_backends));
     let same_listeners = Arc::ptr_eq(&next.listeners.names, &memo.listeners.names);
-    let again = if same_listeners && same_sources {
+    let again = if same_listeners && same_settings {
         memo.users.of(&changed, Kind::Route)
     } else {
         world.routes.keys().cloned().collect()

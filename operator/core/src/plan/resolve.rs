@@ -9,6 +9,7 @@ use super::findings::{Field, Findings, problem};
 use super::grants::{self, Grants};
 use super::model::{Destination, ValidBackend, ValidDestination, ValidMirror, ValidRoute};
 use super::planned::{Change, Pass, Planned};
+use super::quotas;
 use super::secrets::{self, Secrets};
 use super::services::{self, Services};
 use crate::{Problem, Spec, Unresolved, UnresolvedReason, World};
@@ -153,8 +154,9 @@ impl Resolver<'_> {
         self.nameable.resolve(backend, route, &at)
     }
 
-    /// Refuses what inline backends can't name at all.
+    /// Refuses what inline backends can't name at all, and limits that the leaders can't count.
     pub(super) fn check(&self, route: &ValidRoute<'_>, findings: &mut Findings) {
+        quotas::check(&route.filters, self.nameable.services.0.separate_stores, findings);
         let at = Field::SPEC.name("backends");
         for destination in &route.destinations {
             if let Destination::Inline(backend) = &destination.backend {

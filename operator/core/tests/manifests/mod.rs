@@ -11,15 +11,20 @@ use operator_core::{
 };
 use serde_json::Value;
 
-/// A document with `listeners` gives the settings, every other one an object. `metadata.annotations.source` says who owns
-/// it; Kubernetes otherwise.
+/// A document with `listeners` gives the settings, one with `separateStores` how many leaders have a store each, every other
+/// one an object. `metadata.annotations.source` says who owns it; Kubernetes otherwise.
 pub(crate) fn world(yaml: &str) -> World {
     let documents: Vec<Value> = serde_saphyr::from_multiple(yaml).unwrap();
     let mut listeners = vec![listener(&serde_json::json!({"name": "http", "port": 8080}))];
+    let mut separate_stores = 0;
     let mut views: BTreeMap<Owner, SourceView> = BTreeMap::new();
     for document in documents {
         if let Some(settings) = document["listeners"].as_array() {
             listeners = settings.iter().map(listener).collect();
+            continue;
+        }
+        if let Some(stores) = document["separateStores"].as_u64() {
+            separate_stores = stores.try_into().unwrap();
             continue;
         }
         let observed = observed(&document);
@@ -34,7 +39,9 @@ pub(crate) fn world(yaml: &str) -> World {
         });
         view.objects.insert(observed.key.clone(), Arc::new(observed));
     }
-    World::join(Arc::new(listeners), views.values())
+    let mut world = World::join(Arc::new(listeners), views.values());
+    world.separate_stores = separate_stores;
+    world
 }
 
 fn listener(settings: &Value) -> ListenerSettings {

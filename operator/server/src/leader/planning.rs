@@ -18,7 +18,9 @@ pub(super) fn start(
 ) -> LeaderHandle {
     let (snapshots, snapshot) = watch::channel(None);
     let (results, planned) = watch::channel(None);
-    let mut planning = Planning { listeners, world: World::default(), memo: Arc::default(), plan, metrics };
+    let mut world = World::default();
+    world.separate_stores = sources.separate_stores;
+    let mut planning = Planning { listeners, world, memo: Arc::default(), plan, metrics };
     let mut sources = Sources::new(sources);
     tokio::spawn(async move {
         loop {

@@ -12,11 +12,13 @@ pub struct SourceSet {
     pub required: Vec<Source>,
     /// Whoever runs them sees to it that they have given one before the last of the others, if there is one to give.
     pub optional: Vec<Source>,
+    /// As [`World::separate_stores`](operator_core::World::separate_stores).
+    pub separate_stores: u32,
 }
 
 impl From<Vec<Source>> for SourceSet {
     fn from(required: Vec<Source>) -> Self {
-        Self { required, optional: Vec::new() }
+        Self { required, ..Self::default() }
     }
 }
 
@@ -28,7 +30,7 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    pub(super) fn new(SourceSet { required, optional }: SourceSet) -> Self {
+    pub(super) fn new(SourceSet { required, optional, .. }: SourceSet) -> Self {
         let required = required.into_iter().map(|source| (source, true));
         let sources = required.chain(optional.into_iter().map(|source| (source, false))).collect();
         Self { sources, ended: Vec::new() }

@@ -349,27 +349,35 @@ fn request_mirror() -> impl Strategy<Value = RequestMirror> {
     })
 }
 
+fn rate_limit() -> impl Strategy<Value = RateLimit> {
+    use RateLimitKeyType::{ClientAddress, Cookie, Header};
+    use RateLimitPeriod::{Day, Minute, Month, Second};
+    let key = (select(vec![ClientAddress, Header, Cookie]), option::of(word()))
+        .prop_map(|(type_, name)| RateLimitKey { type_, name });
+    let per = select(vec![Second, Minute, Day, Month]);
+    (any::<u32>(), per, option::of(any::<u32>()), option::of(key))
+        .prop_map(|(requests, per, burst, key)| RateLimit { requests, per, burst, key })
+}
+
 fn filters() -> impl Strategy<Value = RouteFilters> {
     let access = (words(), words()).prop_map(|(allow, deny)| IpAccess { allow, deny });
     let limits = option::of(any::<u64>())
         .prop_map(|max_body_bytes| RequestLimits { max_body_bytes, ..RequestLimits::default() });
     let answer = "[ -~]{0,8}".prop_map(|body| DirectResponse { body, ..DirectResponse::default() });
     let rewrite = option::of(word()).prop_map(|hostname| UrlRewrite { hostname });
-    let mirrors = vec(request_mirror(), 0..2);
+    let lists = (vec(rate_limit(), 0..2), vec(request_mirror(), 0..2));
     let answers = (option::weighted(0.2, redirect()), option::weighted(0.2, answer));
     let rest = (option::of(access), option::weighted(0.2, limits), option::of(cors()), answers);
-    let headers = (
-        option::of(header_modifier()),
-        option::of(header_modifier()),
-        option::weighted(0.2, rewrite),
-        mirrors,
-    );
+    let headers =
+        (option::of(header_modifier()), option::of(header_modifier()), option::weighted(0.2, rewrite), lists);
     (rest, headers).prop_map(|((ip_access, limits, cors, (request_redirect, direct_response)), headers)| {
-        let (request_header_modifier, response_header_modifier, url_rewrite, request_mirrors) = headers;
+        let (request_header_modifier, response_header_modifier, url_rewrite, lists) = headers;
+        let (rate_limits, request_mirrors) = lists;
         RouteFilters {
             ip_access,
             limits,
             cors,
+            rate_limits,
             request_redirect,
             direct_response,
             request_header_modifier,

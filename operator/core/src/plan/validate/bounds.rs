@@ -158,6 +158,12 @@ fn weight(weight: u32, at: &Field<'_>, findings: &mut Findings) {
     }
 }
 
+pub(super) fn number(value: u32, min: u32, max: u32, at: &Field<'_>, findings: &mut Findings) {
+    if value < min || value > max {
+        findings.invalid(at, format!("{value} isn't possible: write {min} to {max}"));
+    }
+}
+
 pub(super) fn count(entries: usize, most: u32, at: &Field<'_>, findings: &mut Findings) {
     if fits(entries, most) {
         return;

@@ -13,6 +13,7 @@ use dataplane_core::filter::{self, Access, DirectAnswer, Direction, HeaderEdits,
 use dataplane_snapshot::wire::{self, Filter, FilterKind, FilterSettings};
 
 use super::bounds::{count, length};
+use super::rate_limits::rate_limits;
 use crate::plan::findings::{Field, Findings};
 
 /// All of them only if nothing was found.
@@ -29,6 +30,7 @@ pub(super) fn filters(spec: &RouteSpec, at: &Field<'_>, findings: &mut Findings)
     filters.extend(access(given, &at, findings));
     filters.extend(limits(given, &at, findings));
     filters.extend(cors(given, &at, findings));
+    filters.extend(rate_limits(given, &at, findings));
     filters.extend(redirect(given, &at, findings));
     filters.extend(answer(given, &at, findings));
     let request = given.request_header_modifier.as_ref();
@@ -42,7 +44,7 @@ pub(super) fn filters(spec: &RouteSpec, at: &Field<'_>, findings: &mut Findings)
 }
 
 /// `None`, with a problem, if the data plane's parser refuses it.
-fn good<T>(result: Result<T, FilterError>, at: &Field<'_>, findings: &mut Findings) -> Option<T> {
+pub(super) fn good<T>(result: Result<T, FilterError>, at: &Field<'_>, findings: &mut Findings) -> Option<T> {
     result.map_err(|error| findings.invalid(at, error.to_string())).ok()
 }
 

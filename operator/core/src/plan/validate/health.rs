@@ -1,7 +1,8 @@
 use crds::bounds::{MAX_GRPC_SERVICE, MAX_JITTER, MAX_THRESHOLD};
 use crds::{Duration, HealthCheck, HealthCheckType};
 
-use super::{bounds, syntax};
+use super::bounds::{self, number};
+use super::syntax;
 use crate::plan::findings::{Field, Findings};
 use crate::plan::model::{Question, ValidHealthCheck};
 
@@ -91,12 +92,6 @@ fn url<'a>(spec: &'a HealthCheck, at: &Field<'_>, findings: &mut Findings) -> Op
 }
 
 fn duration(value: Duration, min: Duration, max: Duration, at: &Field<'_>, findings: &mut Findings) {
-    if value < min || value > max {
-        findings.invalid(at, format!("{value} isn't possible: write {min} to {max}"));
-    }
-}
-
-fn number(value: u32, min: u32, max: u32, at: &Field<'_>, findings: &mut Findings) {
     if value < min || value > max {
         findings.invalid(at, format!("{value} isn't possible: write {min} to {max}"));
     }

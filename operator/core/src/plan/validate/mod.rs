@@ -11,6 +11,7 @@ mod matches;
 mod mirrors;
 mod predicate;
 mod proxy;
+mod rate_limits;
 mod route;
 mod syntax;
 mod target;
