@@ -25,6 +25,8 @@ mod fixture;
 mod flips;
 #[path = "processes/http2.rs"]
 mod http2;
+#[path = "processes/limits.rs"]
+mod limits;
 #[path = "processes/platform.rs"]
 mod platform;
 #[path = "processes/quickstart.rs"]

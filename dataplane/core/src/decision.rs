@@ -2,6 +2,7 @@ use dataplane_snapshot::Key;
 
 use crate::expression::Scope;
 use crate::filter::Answer;
+use crate::limit::ActiveLimits;
 use crate::{
     Choice, CompiledBackend, CompiledDestination, CompiledRoute, CompiledTarget, Filters, PathPattern,
     RequestHead, RewriteError,
@@ -15,7 +16,7 @@ pub enum Decision<'r> {
     Answered(Answered<'r>),
     /// A route is meant that can't be served: 503 with the reason.
     Held {
-        route: &'r Key,
+        route: &'r CompiledRoute,
         /// The one that can't be served, if it is the backend's fault.
         backend: Option<&'r Key>,
         reason: &'r str,
@@ -30,6 +31,7 @@ pub struct Answered<'r> {
     /// The path pattern that matched.
     pub pattern: &'r PathPattern,
     pub filters: &'r Filters,
+    pub limits: Option<&'r ActiveLimits>,
     /// The filter that does.
     pub answer: &'r Answer,
 }
@@ -41,6 +43,7 @@ pub struct Matched<'r> {
     /// The path pattern that matched.
     pub pattern: &'r PathPattern,
     pub filters: Option<&'r Filters>,
+    pub limits: Option<&'r ActiveLimits>,
     pub destination: &'r CompiledDestination,
     pub backend: &'r CompiledBackend,
 }

@@ -23,6 +23,7 @@ mod glob;
 mod head;
 pub mod health;
 pub mod hostname;
+pub mod limit;
 mod listener;
 mod moment;
 pub mod names;

@@ -5,6 +5,7 @@ use dataplane_snapshot::Key;
 use smallvec::SmallVec;
 
 use crate::filter::Answer;
+use crate::limit::{ActiveLimits, RouteUsage};
 use crate::state::Cursor;
 use crate::{Filters, Schedule};
 
@@ -19,6 +20,8 @@ pub struct CompiledRoute {
     pub(crate) listeners: Box<[Box<str>]>,
     /// The host names of all matches, in order.
     pub(crate) domains: Box<[Box<str>]>,
+    /// What its requests come to.
+    pub usage: Arc<RouteUsage>,
 }
 
 /// What becomes of the requests of a rule.
@@ -39,6 +42,8 @@ pub struct CompiledRule {
     filters: Option<Box<Filters>>,
     /// Where copies go, for each mirror of `filters`.
     mirrors: Box<[CompiledDestination]>,
+    /// Those of `filters`.
+    limits: Option<Box<ActiveLimits>>,
 }
 
 #[derive(Debug)]
@@ -74,6 +79,7 @@ impl CompiledRule {
         destinations: impl IntoIterator<Item = (CompiledDestination, u32)>,
         filters: Option<Box<Filters>>,
         mirrors: Box<[CompiledDestination]>,
+        limits: Option<Box<ActiveLimits>>,
     ) -> Self {
         let (destinations, weights): (SmallVec<_>, Vec<_>) = destinations.into_iter().unzip();
         let schedule = Schedule::new(weights);
@@ -82,12 +88,17 @@ impl CompiledRule {
             1 => Turns::Always,
             _ => Turns::ByWeight(Box::new((schedule, Cursor::default()))),
         };
-        Self { destinations, turns, filters, mirrors }
+        Self { destinations, turns, filters, mirrors, limits }
     }
 
     #[inline]
     pub(crate) fn filters(&self) -> Option<&Filters> {
         self.filters.as_deref()
+    }
+
+    #[inline]
+    pub(crate) fn limits(&self) -> Option<&ActiveLimits> {
+        self.limits.as_deref()
     }
 
     /// All requests are answered by a filter.

@@ -5,6 +5,7 @@ use rustc_hash::FxHashMap;
 
 use crate::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use crate::health::{Health, HealthState, Standing};
+use crate::limit::UsageStates;
 use crate::{Breaker, Latency, Location, Moment, RetryBudget, Warmth};
 
 /// What is remembered about backends and targets from one router to the next. A record lives as long as a router that
@@ -15,6 +16,7 @@ pub struct BackendStates {
     records: Mutex<FxHashMap<Key, Record>>,
     /// Read by the compile step only.
     location: RwLock<Arc<Location>>,
+    usage: Arc<UsageStates>,
 }
 
 #[derive(Debug, Default)]
@@ -153,6 +155,11 @@ impl BackendStates {
     /// The worker runs there, as is known by now. Counts for what is compiled from then on, but not for what is used again.
     pub fn set_location(&self, location: Location) {
         *self.location.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(location);
+    }
+
+    /// What the requests of routes come to.
+    pub fn usage(&self) -> &Arc<UsageStates> {
+        &self.usage
     }
 
     pub(crate) fn location(&self) -> Arc<Location> {

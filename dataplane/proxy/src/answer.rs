@@ -18,11 +18,13 @@ pub(crate) struct Failure {
     pub(crate) reason: Reason,
     /// A sentence for people; empty if the reason says all.
     pub(crate) message: Cow<'static, str>,
+    /// Seconds until it is worth to come again.
+    pub(crate) retry_after: Option<u64>,
 }
 
 impl Failure {
     pub(crate) fn new(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { reason, message: message.into() }
+        Self { reason, message: message.into(), retry_after: None }
     }
 }
 
@@ -83,6 +85,9 @@ pub(crate) fn write(
 ) {
     if form.grpc {
         grpc::failure(out, failure);
+        if let Some(seconds) = failure.retry_after {
+            response::number(out, b"retry-after", seconds);
+        }
         return response::end_of_head(out, Framing::Length(0), form.persistence, form.version);
     }
     response::status_line(out, failure.reason.status());
@@ -97,6 +102,9 @@ pub(crate) fn write(
     };
     if failure.reason == Reason::ConnectRefused {
         response::field(out, b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    }
+    if let Some(seconds) = failure.retry_after {
+        response::number(out, b"retry-after", seconds);
     }
     if let Some(edits) = form.edits {
         edits.write(out, |_| false);

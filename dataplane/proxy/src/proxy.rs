@@ -164,9 +164,14 @@ impl Proxy {
     /// The backends whose health checks are disbelieved now, as they leave too few targets.
     pub fn disbelieved(&self) -> Vec<Key> {
         let Some(router) = self.routers.load_full() else { return Vec::new() };
-        let now = Moment::default().after(self.epoch.elapsed());
+        let now = self.now();
         let disbelieved = router.backends().filter(|backend| backend.disbelieves_health(now));
         disbelieved.map(|backend| backend.key.clone()).collect()
+    }
+
+    /// The moment on the scale of all that this proxy remembers.
+    pub fn now(&self) -> Moment {
+        Moment::default().after(self.epoch.elapsed())
     }
 
     /// What the health checks say, in the order of backends and targets. Targets without one, or without a result so far,

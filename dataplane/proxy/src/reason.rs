@@ -52,6 +52,10 @@ reasons! {
     BodyTooLarge = "body_too_large", 413;
     /// The route doesn't serve the client's address.
     AddressDenied = "address_denied", 403;
+    /// The route, or the client, has had the requests of its second or minute.
+    RateLimited = "rate_limited", 429;
+    /// The route, or the client, has had the requests of its day or month.
+    QuotaExceeded = "quota_exceeded", 429;
     ExpectationFailed = "expectation_failed", 417;
     HeadTimeout = "head_timeout", 408;
     BodyTimeout = "body_timeout", 408;

@@ -12,6 +12,8 @@ const NAMES: (&str, &str) =
 const LOCATION: (&str, &str) = (PROXY, "where_a_worker_runs_decides_which_targets_it_uses");
 const LEADER: &str = "komainu/src/effects/leader.rs";
 const WORKER: &str = "komainu/src/effects/worker.rs";
+const QUOTAS: (&str, &str) =
+    ("komainu/src/modes/data_plane.rs", "settings_of_quotas_arrive_where_usage_is_told");
 const BACKOFF: (&str, &str) = ("komainu/src/modes/data_plane.rs", "waits_for_a_leader_grow_by_the_settings");
 const SELECTORS: &str = "komainu/src/effects/selectors.rs";
 const SELECTED: (&str, &str) = (SELECTORS, "a_worker_takes_what_its_selector_selects");
@@ -36,7 +38,7 @@ const STORE_TLS: (&str, &str) = (REACH, "the_settings_of_tls_arrive");
 const LOGS: &str = "komainu/src/logs.rs";
 
 /// A key, and the tests that together show its effect: file and name.
-const EFFECTS: [(&str, &[(&str, &str)]); 81] = [
+const EFFECTS: [(&str, &[(&str, &str)]); 84] = [
     ("resources", &[(PROCESS, "a_folder_of_resources_is_served")]),
     ("dataDirectory", &[(PROCESS, "what_is_to_be_kept_is_in_the_data_directory")]),
     ("admin.address", &[(PROCESS, "the_admin_port_is_where_it_is_told")]),
@@ -140,6 +142,12 @@ const EFFECTS: [(&str, &[(&str, &str)]); 81] = [
     ("cluster.worker.state.timeout", &[(WORKER, "a_silent_leader_is_given_up_after_the_timeout")]),
     ("cluster.worker.state.pollEvery", &[(WORKER, "a_leader_is_asked_to_hold_polls_as_the_settings_say")]),
     ("cluster.worker.state.longPoll", &[(WORKER, "a_leader_is_asked_to_hold_polls_as_the_settings_say")]),
+    (
+        "cluster.worker.quotas.pushEvery",
+        &[("e2e/tests/processes/limits.rs", "a_push_waits_as_the_settings_say"), QUOTAS],
+    ),
+    ("cluster.worker.quotas.retries", &[QUOTAS]),
+    ("cluster.worker.quotas.timeout", &[QUOTAS]),
     ("cluster.worker.selector.namespaces", &[SELECTED]),
     ("cluster.worker.selector.labels", &[SELECTED]),
     ("cluster.worker.selector.tenants", &[SELECTED]),

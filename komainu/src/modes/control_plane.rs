@@ -11,7 +11,8 @@ use operator_kubernetes::{Links, SourceMetrics};
 use operator_server::admin::{self, Admin};
 use operator_server::cluster::{Client, Cluster, ClusterSettings, Compression, Introduction, ReadyPods};
 use operator_server::leader::{self, Leader, Metrics, Source, SourceSet};
-use operator_store::EmbeddedStore;
+use operator_server::usage::Usage;
+use operator_store::{EmbeddedStore, StateStore};
 use prometheus_client::registry::Registry;
 use serde_json::json;
 use tokio::sync::watch;
@@ -26,6 +27,7 @@ use crate::settings::{ClusterClient, ClusterLeader, Settings};
 pub(super) struct ControlPlane {
     pub(super) snapshot: watch::Receiver<Option<Arc<Snapshot>>>,
     pub(super) cluster: Arc<Cluster>,
+    pub(super) usage: Arc<Usage>,
     pub(super) router: axum::Router,
     /// What has something to do at a stop, and is waited for.
     tasks: Vec<JoinHandle<()>>,
@@ -42,6 +44,7 @@ pub(super) async fn start(
     let stores::Opened { store, numbers, is_shared } = stores::open(settings).await?;
     let mut sources = SourceSet::default();
     let leaders = if is_shared { 1 } else { settings.cluster.leader.replicas };
+    sources.separate_stores = leaders;
     // Of several leaders with a store each, what one has the others lack: none of it is served.
     if leaders <= 1 {
         let (written, views) = watch::channel(None);
@@ -71,7 +74,10 @@ pub(super) async fn start(
     let tokens = cluster_of_kubernetes.as_ref().and_then(|connection| connection.read_tokens(settings));
     let find_place = cluster_of_kubernetes.as_ref().map(kubernetes::Connection::find_place);
     let known = cluster_settings(settings, server_credentials.clone())?;
-    let cluster = Cluster::new(ClusterSettings { tokens, find_place, ..known });
+    let (holder, counts) = watch::channel(None);
+    let counts_apart = !is_shared && settings.kubernetes.lease.is_some();
+    let usage = count(settings, store.clone(), counts_apart.then_some(counts))?;
+    let cluster = Cluster::new(ClusterSettings { tokens, find_place, usage: Some(usage.clone()), ..known });
     cluster.introduce(introduction(settings));
     registry.register_collector(Box::new(Workers(cluster.clone())));
     tokio::spawn(cluster.clone().run(planning.snapshot.clone(), stop.clone()));
@@ -98,17 +104,35 @@ pub(super) async fn start(
             behind,
             metrics: of_source,
         };
-        tasks.extend(connection.work(settings, links, is_shared, &cluster, &stop)?);
+        tasks.extend(connection.work(settings, links, is_shared, (&cluster, holder), &stop)?);
     }
     let admin = Admin {
         store,
         leaders,
         planned: planning.planned.clone(),
         overviews,
+        usage: usage.clone(),
         credentials: server_credentials,
     };
     let router = cluster.router().merge(admin::router(admin));
-    Ok(ControlPlane { snapshot: planning.snapshot, cluster, router, tasks, _folder: folder })
+    Ok(ControlPlane { snapshot: planning.snapshot, cluster, usage, router, tasks, _folder: folder })
+}
+
+/// Keeps what workers count. Of leaders with a store each, the holder of the Lease, whom `holder` names, counts what the workers of
+/// all say.
+fn count(
+    settings: &Settings,
+    store: Arc<dyn StateStore>,
+    holder: Option<watch::Receiver<Option<String>>>,
+) -> anyhow::Result<Arc<Usage>> {
+    let mut usage = Usage::new(store);
+    if let Some(holder) = holder {
+        usage = usage.forwarding(holder, relay::send_to(settings, "/api/cluster/usage")?);
+    }
+    let usage = Arc::new(usage);
+    let dropping = usage.clone();
+    tokio::spawn(async move { dropping.drop_old().await });
+    Ok(usage)
 }
 
 /// As what this process is a member in its own list.

@@ -1,14 +1,16 @@
 //! The worker's half: the proxy, what it serves, and whom it follows.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use dataplane_core::BackendStates;
+use dataplane_core::limit::UsageStates;
 use dataplane_core::subscription::{Backoff, Source};
 use dataplane_proxy::worker::{
-    self, Applier, LeaderContact, LeaderUrl, ProxyService, Report, WorkerHealth, WorkerSettings,
+    self, Applier, LeaderContact, LeaderUrl, Metering, ProxyService, Report, SendUsage, WorkerHealth,
+    WorkerSettings,
 };
 use dataplane_proxy::{Proxy, ProxySettings};
 use dataplane_snapshot::Scope;
@@ -18,12 +20,13 @@ use operator_server::cluster::Cluster;
 use prometheus_client::registry::Registry;
 use serde_json::json;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::control_plane::ControlPlane;
 use super::whereabouts::Whereabouts;
 use super::{certificates, memory, names, node};
 use crate::credentials::{self, Credentials};
-use crate::observe::{Health, Look, Subscription, Targets, Traffic, describe_targets};
+use crate::observe::{Health, Limits, Look, Subscription, Targets, Traffic, describe_targets};
 use crate::settings::{ListenerProtocol, Mode, Settings};
 use crate::shutdown;
 
@@ -31,6 +34,9 @@ const STATE_FILE: &str = "state.redb";
 
 /// The longest wait for a leader, whatever the settings say: a leader that is back is to be found.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+
+/// The shortest pause between two pushes of what requests came to.
+const MIN_PUSH: Duration = Duration::from_millis(100);
 
 /// The shortest hold of a poll: the protocol counts whole seconds.
 const MIN_HOLD: Duration = Duration::from_secs(1);
@@ -45,6 +51,10 @@ pub(super) struct DataPlane {
     observer: Arc<node::Observer>,
     whereabouts: Arc<Whereabouts>,
     readiness: Option<Arc<AtomicBool>>,
+    usage: Arc<UsageStates>,
+    /// Turns true when no request is counted any more.
+    counted: watch::Sender<bool>,
+    metering: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl DataPlane {
@@ -56,12 +66,24 @@ impl DataPlane {
         registry.register_collector(Box::new(Targets(proxy.clone())));
         let whereabouts = Whereabouts::new(settings);
         let states = BackendStates::at(whereabouts.now());
+        let usage = states.usage().clone();
         let service = ProxyService { proxy: proxy.clone(), states };
         let health = watch::Sender::new(WorkerHealth::default());
         registry.register_collector(Box::new(Subscription(health.subscribe())));
         memory::give_back_after(health.subscribe());
         let observer = Arc::new(node::Observer::new(settings, whereabouts.clone()));
-        Ok(Self { proxy, applier: Arc::new(Applier::new(service)), health, observer, whereabouts, readiness })
+        registry.register_collector(Box::new(Limits(usage.clone())));
+        Ok(Self {
+            proxy,
+            applier: Arc::new(Applier::new(service)),
+            health,
+            observer,
+            whereabouts,
+            readiness,
+            usage,
+            counted: watch::Sender::new(false),
+            metering: Mutex::default(),
+        })
     }
 
     /// Lets the listeners say whether it is ready, if they are to, until a stop is asked for.
@@ -80,6 +102,9 @@ impl DataPlane {
     ) -> anyhow::Result<Look> {
         let mut worker = worker_settings(settings, credentials)?;
         worker.look = Some(node::look(&self.observer, &self.proxy));
+        let id = worker::new_id();
+        worker.id = Some(id.clone());
+        self.meter(settings, worker::to_leader(worker.clone(), id, self.health.subscribe())?);
         worker.on_location = Some(self.whereabouts.listen(&self.applier));
         let following = worker::run(worker, self.applier.clone(), self.health.clone(), stop.clone());
         let health = self.health.clone();
@@ -97,6 +122,16 @@ impl DataPlane {
         let (cluster, identity) = (control.cluster.clone(), identity(settings)?);
         let look = node::look(&self.observer, &self.proxy);
         tokio::spawn(node::tell(cluster.clone(), identity.clone(), look));
+        let (usage, id) = (control.usage.clone(), identity.id.clone());
+        self.meter(
+            settings,
+            Arc::new(move |push| {
+                let (usage, id) = (usage.clone(), id.clone());
+                Box::pin(async move {
+                    usage.take(&id, push, |_| true, 1).await.map_err(|error| error.to_string())
+                })
+            }),
+        );
         let report = move |report: Report| acknowledge(&cluster, &identity, report);
         // It goes on until the process ends: open requests of the drain may still need it.
         let (never, shutdown) = watch::channel(false);
@@ -114,11 +149,25 @@ impl DataPlane {
         Ok(self.look(None))
     }
 
-    /// Lets open requests end; gives how many connections had to be cut.
+    /// Tells what requests come to until they are all counted; see [`Self::drain`].
+    fn meter(&self, settings: &Settings, send: SendUsage) {
+        let metering = metering(settings);
+        let stop = self.counted.subscribe();
+        let telling = worker::meter(self.usage.clone(), self.proxy.clone(), metering, send, stop);
+        *self.metering.lock().unwrap_or_else(PoisonError::into_inner) = Some(tokio::spawn(telling));
+    }
+
+    /// Lets open requests end, and tells what they came to; gives how many connections had to be cut.
     pub(super) async fn drain(&self, settings: &Settings) -> u64 {
         let report = self.proxy.drain(settings.proxy.drain_timeout.duration()).await;
         if report.forced > 0 {
             tracing::warn!(connections = report.forced, "cut at the end of proxy.drainTimeout");
+        }
+        self.counted.send_replace(true);
+        let metering = self.metering.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(metering) = metering {
+            // One push may be under way. What isn't taken by then is lost, as with a crash.
+            let _ = tokio::time::timeout(2 * settings.push_timeout().duration(), metering).await;
         }
         report.forced
     }
@@ -287,10 +336,23 @@ fn worker_settings(settings: &Settings, credentials: &Credentials) -> anyhow::Re
     Ok(worker)
 }
 
-/// A wait grows as often as there are retries.
+fn metering(settings: &Settings) -> Metering {
+    Metering {
+        push_every: settings.cluster.worker.quotas.push_every.duration().max(MIN_PUSH),
+        timeout: settings.push_timeout().duration(),
+        retries: settings.push_retries(),
+        backoff: backoff_of(settings, settings.push_retries()),
+    }
+}
+
 fn backoff(settings: &Settings) -> Backoff {
+    backoff_of(settings, settings.poll_retries())
+}
+
+/// A wait grows as often as there are retries.
+fn backoff_of(settings: &Settings, retries: u32) -> Backoff {
     let (base, factor) = (settings.cluster.retry_delay.duration(), settings.cluster.retry_factor.max(1));
-    let cap = base.saturating_mul(factor.saturating_pow(settings.poll_retries())).min(LONGEST_BACKOFF);
+    let cap = base.saturating_mul(factor.saturating_pow(retries)).min(LONGEST_BACKOFF);
     Backoff { base, factor, cap }
 }
 
@@ -354,6 +416,28 @@ mod tests {
         assert!(!default_plain && of(&["cluster.worker.state.longPoll=false"]).unwrap().plain);
         assert_eq!(of(&["cluster.worker.bootWait=1s"]).unwrap().boot_wait, Duration::from_secs(1));
         assert_eq!(of(&["cluster.worker.dbpath=/x/y"]).unwrap().state_file, Some("/x/y".into()));
+    }
+
+    #[test]
+    fn settings_of_quotas_arrive_where_usage_is_told() {
+        let of = |set: &[&str]| metering(&with(set));
+        let default = of(&[]);
+        assert_eq!(default.push_every, Duration::from_secs(2));
+        assert_eq!((default.retries, default.timeout), (3, Duration::from_secs(2)));
+        let workers = of(&["cluster.worker.retries=7", "cluster.worker.timeout=9s"]);
+        assert_eq!((workers.retries, workers.timeout), (7, Duration::from_secs(9)));
+        let own = of(&[
+            "cluster.worker.retries=7",
+            "cluster.worker.quotas.retries=1",
+            "cluster.worker.quotas.timeout=3s",
+            "cluster.worker.quotas.pushEvery=500ms",
+        ]);
+        assert_eq!((own.retries, own.timeout), (1, Duration::from_secs(3)), "the quotas' own ones count");
+        assert_eq!(
+            (own.push_every, own.backoff.cap),
+            (Duration::from_millis(500), Duration::from_millis(600))
+        );
+        assert_eq!(of(&["cluster.worker.quotas.pushEvery=0"]).push_every, MIN_PUSH);
     }
 
     /// The longest waits after so many failures in a row.

@@ -80,7 +80,7 @@ impl Connection {
         settings: &Settings,
         links: impl FnOnce(watch::Receiver<bool>, watch::Receiver<Mirroring>) -> Links,
         is_shared: bool,
-        cluster: &Arc<Cluster>,
+        (cluster, writer): (&Arc<Cluster>, watch::Sender<Option<String>>),
         stop: &watch::Receiver<bool>,
     ) -> anyhow::Result<Vec<JoinHandle<()>>> {
         anyhow::ensure!(
@@ -101,6 +101,7 @@ impl Connection {
             let stop = shutdown::asked(stop.clone());
             tasks.push(tokio::spawn(operator_kubernetes::elect(self.client.clone(), lease, holder, stop)));
             let url = of_holder(held.clone(), |holder| holder.url.clone());
+            tokio::spawn(tell(url.clone(), writer));
             tokio::spawn(cluster.clone().relay(url, send_relay(settings)?));
         }
         let kubernetes = KubernetesSettings {
@@ -123,6 +124,17 @@ impl Connection {
     /// In which the leader itself is.
     fn namespace(&self) -> String {
         self.client.default_namespace().to_owned()
+    }
+}
+
+/// Tells on what changes.
+async fn tell(mut from: watch::Receiver<Option<String>>, to: watch::Sender<Option<String>>) {
+    loop {
+        let now = from.borrow_and_update().clone();
+        to.send_replace(now);
+        if from.changed().await.is_err() {
+            return;
+        }
     }
 }
 

@@ -90,6 +90,11 @@ fn own_url(settings: &Settings) -> Option<String> {
 
 /// How leaders call each other: as workers call them, with the token of a leader's pod or with the client id and secret.
 pub(super) fn send_relay(settings: &Settings) -> anyhow::Result<SendRelay> {
+    send_to(settings, "/api/cluster/relay")
+}
+
+/// By POST to this path.
+pub(super) fn send_to(settings: &Settings, path: &'static str) -> anyhow::Result<SendRelay> {
     let leader = &settings.cluster.leader;
     let (id, secret) = (leader.client_id.clone(), leader.client_secret.clone());
     let mut caller = WorkerSettings::new(
@@ -105,7 +110,7 @@ pub(super) fn send_relay(settings: &Settings) -> anyhow::Result<SendRelay> {
         let caller = caller.clone();
         Box::pin(async move {
             let url: LeaderUrl = url.parse().map_err(|error| format!("{error}"))?;
-            let asked = ask(caller, &url, Method::POST, "/api/cluster/relay", body).await;
+            let asked = ask(caller, &url, Method::POST, path, body).await;
             match asked.map_err(|error| error.to_string())? {
                 (status, body) if status.is_success() => Ok(body),
                 (status, _) => Err(format!("it answered {status}")),

@@ -3,6 +3,7 @@
 mod allocations;
 mod cluster;
 mod encode;
+mod limits;
 pub(crate) mod process;
 mod subscription;
 mod targets;
@@ -20,6 +21,7 @@ use serde::Serialize;
 
 pub(crate) use allocations::{Allocations, Allocator, give_back};
 pub(crate) use cluster::Workers;
+pub(crate) use limits::Limits;
 pub(crate) use subscription::Subscription;
 pub(crate) use targets::{Targets, describe as describe_targets};
 pub(crate) use traffic::Traffic;

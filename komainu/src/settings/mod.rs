@@ -235,6 +235,7 @@ pub(crate) struct ClusterWorker {
     /// How long a worker that starts waits for a leader before it is ready with what it has on disk.
     pub(crate) boot_wait: Millis,
     pub(crate) state: ClusterWorkerState,
+    pub(crate) quotas: ClusterWorkerQuotas,
     pub(crate) selector: ClusterWorkerSelector,
 }
 
@@ -260,6 +261,19 @@ pub(crate) struct ClusterWorkerState {
     #[serde(deserialize_with = "written::plain")]
     pub(crate) long_poll: bool,
     /// That of the worker if absent.
+    pub(crate) timeout: Option<Millis>,
+}
+
+/// How a worker tells what requests came to, and hears of the others.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct ClusterWorkerQuotas {
+    /// How often. What a crash loses, and by how much limits may be passed, is what comes in this time.
+    pub(crate) push_every: Millis,
+    /// How often a push is tried again that fails. That of the worker if absent.
+    #[serde(deserialize_with = "written::optional")]
+    pub(crate) retries: Option<u32>,
+    /// The longest that a push may take. That of the worker if absent.
     pub(crate) timeout: Option<Millis>,
 }
 
@@ -340,6 +354,14 @@ impl Settings {
     /// What bounds a worker's calls of its leaders.
     pub(crate) fn poll_timeout(&self) -> Millis {
         self.cluster.worker.state.timeout.unwrap_or(self.cluster.worker.timeout)
+    }
+
+    pub(crate) fn push_timeout(&self) -> Millis {
+        self.cluster.worker.quotas.timeout.unwrap_or(self.cluster.worker.timeout)
+    }
+
+    pub(crate) fn push_retries(&self) -> u32 {
+        self.cluster.worker.quotas.retries.unwrap_or(self.cluster.worker.retries)
     }
 
     pub(crate) fn poll_retries(&self) -> u32 {
@@ -429,6 +451,7 @@ impl Default for ClusterWorker {
             dbpath: None,
             boot_wait: Millis(5_000),
             state: ClusterWorkerState::default(),
+            quotas: ClusterWorkerQuotas::default(),
             selector: ClusterWorkerSelector::default(),
         }
     }
@@ -443,6 +466,12 @@ impl Default for Dns {
 impl Default for ClusterWorkerState {
     fn default() -> Self {
         Self { retries: None, poll_every: Millis(10_000), long_poll: true, timeout: None }
+    }
+}
+
+impl Default for ClusterWorkerQuotas {
+    fn default() -> Self {
+        Self { push_every: Millis(2_000), retries: None, timeout: None }
     }
 }
 

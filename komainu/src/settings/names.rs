@@ -26,12 +26,11 @@ const BACKUP: &str =
 const RELAY: &str =
     "requests aren't forwarded between nodes; give targets a predicate of the location instead";
 const PROXY: &str = "a proxy between worker and leader is not supported yet";
-const QUOTAS: &str = "quotas are not supported yet";
 const STATE_CACHE: &str = "a leader answers as soon as it has planned a state; remove it";
 
 /// Otoroshi's settings of the cluster that aren't called as ours, or that are also variables of the environment: key below
 /// `cluster`, name of the variable behind `CLUSTER_`, meaning. A key that ends with a dot stands for all below it.
-const CLUSTER: [(&str, &str, Meaning); 42] = [
+const CLUSTER: [(&str, &str, Meaning); 41] = [
     ("mode", "MODE", Is("cluster.mode")),
     ("compression", "COMPRESSION", Is("cluster.compression")),
     ("retryDelay", "RETRY_DELAY", Is("cluster.retryDelay")),
@@ -94,10 +93,9 @@ const CLUSTER: [(&str, &str, Meaning); 42] = [
     ("worker.state.retries", "WORKER_STATE_RETRIES", Is("cluster.worker.state.retries")),
     ("worker.state.pollEvery", "WORKER_POLL_EVERY", Is("cluster.worker.state.pollEvery")),
     ("worker.state.timeout", "WORKER_POLL_TIMEOUT", Is("cluster.worker.state.timeout")),
-    ("worker.quotas.", "WORKER_QUOTAS_", Refused(QUOTAS)),
-    ("worker.quotas.pushEvery", "WORKER_PUSH_EVERY", Refused(QUOTAS)),
-    ("worker.quotas.timeout", "WORKER_PUSH_TIMEOUT", Refused(QUOTAS)),
-    ("worker.quotas.retries", "", Refused(QUOTAS)),
+    ("worker.quotas.pushEvery", "WORKER_PUSH_EVERY", Is("cluster.worker.quotas.pushEvery")),
+    ("worker.quotas.timeout", "WORKER_PUSH_TIMEOUT", Is("cluster.worker.quotas.timeout")),
+    ("worker.quotas.retries", "WORKER_QUOTAS_RETRIES", Is("cluster.worker.quotas.retries")),
 ];
 
 /// Keys of [`CLUSTER`] that are lists: a part of one is the same part of ours.

@@ -336,7 +336,6 @@ mod tests {
         let message = |set: &str| load(&arguments(&[set]), []).unwrap_err().to_string();
         for (set, reason) in [
             ("cluster.relay.enabled=true", "aren't forwarded between nodes"),
-            ("otoroshi.cluster.worker.quotas.pushEvery=1", "quotas are not supported yet"),
             ("https.port=9091", "listeners.1.protocol=HTTPS"),
             ("cluster.worker.state.polEvery=1", "did you mean cluster.worker.state.pollEvery?"),
             ("otoroshi.boot.globalWait=true", "it is always so here"),

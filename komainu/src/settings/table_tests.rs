@@ -7,7 +7,7 @@ use super::{Settings, load};
 use crate::args::RunArguments;
 
 /// Another value than the default for each setting.
-const SAMPLES: [(&str, &str); 71] = [
+const SAMPLES: [(&str, &str); 74] = [
     ("resources", "folder"),
     ("dataDirectory", "data"),
     ("admin.address", "127.0.0.2"),
@@ -59,6 +59,9 @@ const SAMPLES: [(&str, &str); 71] = [
     ("cluster.worker.state.pollEvery", "1s"),
     ("cluster.worker.state.longPoll", "false"),
     ("cluster.worker.state.timeout", "1s"),
+    ("cluster.worker.quotas.pushEvery", "1s"),
+    ("cluster.worker.quotas.retries", "4"),
+    ("cluster.worker.quotas.timeout", "1s"),
     ("cluster.worker.selector.namespaces.0", "shop"),
     ("cluster.worker.selector.labels.0", "team=shop"),
     ("cluster.worker.selector.tenants.0", "acme"),
@@ -82,7 +85,7 @@ const SAMPLES: [(&str, &str); 71] = [
 ];
 
 /// Otoroshi's name of a variable, and what it sets.
-const OTOROSHIS: [(&str, &str, &str); 21] = [
+const OTOROSHIS: [(&str, &str, &str); 23] = [
     ("MODE", "Leader", "cluster.mode"),
     ("COMPRESSION", "9", "cluster.compression"),
     ("RETRY_DELAY", "100", "cluster.retryDelay"),
@@ -104,6 +107,8 @@ const OTOROSHIS: [(&str, &str, &str); 21] = [
     ("WORKER_TENANTS", "acme,other", "cluster.worker.selector.tenants"),
     ("WORKER_POLL_EVERY", "1000", "cluster.worker.state.pollEvery"),
     ("WORKER_POLL_TIMEOUT", "1000", "cluster.worker.state.timeout"),
+    ("WORKER_PUSH_EVERY", "1000", "cluster.worker.quotas.pushEvery"),
+    ("WORKER_PUSH_TIMEOUT", "1000", "cluster.worker.quotas.timeout"),
 ];
 
 fn settings(arguments: RunArguments, variable: Option<(String, &str)>) -> Value {

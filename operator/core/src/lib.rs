@@ -15,6 +15,7 @@ mod service;
 pub mod session;
 mod status;
 pub mod unready;
+pub mod usage;
 mod world;
 
 pub use plan::{Memo, Plan, check_listeners, plan};

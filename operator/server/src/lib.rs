@@ -6,5 +6,6 @@ pub mod cluster;
 mod credentials;
 pub mod leader;
 pub mod port;
+pub mod usage;
 
 pub use credentials::Credentials;

@@ -1,8 +1,8 @@
 //! What is done to the requests of a rule, and to the responses, besides sending them on. Made ready once per route; a rule
 //! without filters has none of it.
 //!
-//! The order is fixed: who may come (`access`), how large a request may be (`limits`), preflight requests (`cors`), what is
-//! answered here (`answer`), then the headers of what goes on, and who gets a copy of it (`mirror`).
+//! The order is fixed: who may come (`access`), how large a request may be (`limits`), preflight requests (`cors`), how
+//! many requests may come (`rate_limits`), what is answered here (`answer`), then the headers of what goes on, and who gets a copy of it (`mirror`).
 
 mod access;
 mod answer;
@@ -10,6 +10,7 @@ mod cors;
 mod header;
 mod limits;
 mod mirror;
+mod rate_limits;
 mod redirect;
 
 use dataplane_snapshot::wire::{self, FilterKind, FilterSettings};
@@ -20,6 +21,7 @@ pub use cors::Cors;
 pub use header::{Direction, HeaderEdits, check_name, check_value};
 pub use limits::{RequestLimits, RequestSize};
 pub use mirror::{Mirror, Share};
+pub use rate_limits::{LimitGroup, LimitKey, Limits, Rate, RateLimits};
 pub use redirect::{NoLocation, Redirect, authority};
 
 use crate::RequestHead;
@@ -30,6 +32,7 @@ pub struct Filters {
     pub access: Option<Access>,
     pub limits: RequestLimits,
     pub cors: Option<Cors>,
+    pub rate_limits: RateLimits,
     pub answer: Option<Answer>,
     pub request_headers: Option<HeaderEdits>,
     pub response_headers: Option<HeaderEdits>,
@@ -113,6 +116,18 @@ pub enum FilterError {
     Method(String),
     #[error("{0} is no limit")]
     Limit(u64),
+    #[error("{0} is no period of a limit that this version knows")]
+    LimitPeriod(i32),
+    #[error("{0} is no key of a limit that this version knows")]
+    LimitKey(i32),
+    #[error("a limit by header or cookie needs the name of it")]
+    LimitNoName,
+    #[error("{0:?} names nothing: only limits by header or cookie have a name")]
+    LimitName(String),
+    #[error("a burst of {burst} is more than the {requests} requests of the period")]
+    Burst { burst: u32, requests: u32 },
+    #[error("of one key and period there is only one limit")]
+    LimitTwice,
     #[error("{0:?} is not the key of a backend")]
     Backend(String),
     #[error("{0} of {1} is no share: write 0 to 1, and not of 0")]
@@ -162,6 +177,10 @@ impl Filters {
             (FilterKind::Limits, Some(FilterSettings::Limits(it))) => {
                 let limits = RequestLimits::parse(it)?;
                 std::mem::replace(&mut self.limits, limits) == RequestLimits::default()
+            }
+            (FilterKind::RateLimits, Some(FilterSettings::RateLimits(it))) => {
+                let limits = RateLimits::parse(it)?;
+                std::mem::replace(&mut self.rate_limits, limits) == RateLimits::default()
             }
             (FilterKind::Mirror, Some(FilterSettings::Mirror(it))) => {
                 self.mirrors.push(Mirror::parse(it)?);

@@ -102,7 +102,8 @@ impl<'a> Step<'a> {
                 self.unplace(&gone);
             }
             let entry = served.object(key).map(|object| {
-                let entry = RouteEntry::compile(object, &mut self.next.backends, &mut regexes);
+                let entry =
+                    RouteEntry::compile(object, &mut self.next.backends, &mut regexes, self.states.usage());
                 self.place(&entry);
                 Arc::new(entry)
             });

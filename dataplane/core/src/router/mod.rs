@@ -111,7 +111,8 @@ impl Router {
         };
         let destination = rule.mirrors().get(index)?;
         let backend = self.backends.get(destination.slot).ok()?;
-        Some(Matched { route, pattern, filters: rule.filters(), destination, backend })
+        let (filters, limits) = (rule.filters(), rule.limits());
+        Some(Matched { route, pattern, filters, limits, destination, backend })
     }
 
     #[inline]
@@ -127,20 +128,22 @@ impl Router {
 
     fn decide<'r>(&'r self, placement: &'r Placement) -> Decision<'r> {
         let Placement { route, pattern, action, .. } = placement;
-        let held = |backend, reason| Decision::Held { route: &route.key, backend, reason };
+        let held = |backend, reason| Decision::Held { route, backend, reason };
         let rule = match action {
             Action::Forward(rule) => rule,
             Action::Held(reason) => return held(None, reason),
         };
         let Some(destination) = rule.pick() else {
             if let Some((filters, answer)) = rule.answers() {
-                return Decision::Answered(Answered { route, pattern, filters, answer });
+                let limits = rule.limits();
+                return Decision::Answered(Answered { route, pattern, filters, limits, answer });
             }
             return held(None, "all its destinations have weight 0");
         };
         match self.backends.get(destination.slot) {
             Ok(backend) => {
-                Decision::Found(Matched { route, pattern, filters: rule.filters(), destination, backend })
+                let (filters, limits) = (rule.filters(), rule.limits());
+                Decision::Found(Matched { route, pattern, filters, limits, destination, backend })
             }
             Err(reason) => held(Some(&destination.backend), reason),
         }

@@ -6,6 +6,8 @@ use rustc_hash::FxHashMap;
 use super::backends::Backends;
 use super::placement::{Placement, Rank};
 use crate::condition::Conditions;
+use crate::filter::RateLimits;
+use crate::limit::{ActiveLimits, RouteUsage, UsageStates};
 use crate::route::Action;
 use crate::{
     CompiledDestination, CompiledRoute, CompiledRule, Filters, FullRegex, HostPattern, PathPattern,
@@ -51,7 +53,12 @@ struct ParsedMatch {
 }
 
 impl RouteEntry {
-    pub(crate) fn compile(object: &Object, backends: &mut Backends, regexes: &mut Regexes) -> Self {
+    pub(crate) fn compile(
+        object: &Object,
+        backends: &mut Backends,
+        regexes: &mut Regexes,
+        states: &UsageStates,
+    ) -> Self {
         let (route, held) = match object.decode() {
             Ok(wire::Payload::Route(route)) => (route, None),
             Ok(wire::Payload::Held(wire::Held { reason, route })) => {
@@ -66,9 +73,10 @@ impl RouteEntry {
             rejected = None;
         }
         let held = held.or_else(|| rejected.as_deref().map(Arc::from));
+        let usage = states.route(object.key());
         let actions = match held {
             Some(reason) => Actions::Held(reason),
-            None => match compile_rules(&route, backends) {
+            None => match compile_rules(&route, backends, &|limits| states.limits(&usage, limits)) {
                 Ok(rules) => Actions::Forward(rules),
                 Err(reason) => {
                     rejected = Some(reason.clone());
@@ -76,7 +84,7 @@ impl RouteEntry {
                 }
             },
         };
-        let placements = place(object.key(), route, &actions, matches);
+        let placements = place(usage, route, &actions, matches);
         let rules = actions.into_rules();
         Self { placements, rules, rejected }
     }
@@ -170,15 +178,26 @@ impl ParsedMatch {
     }
 }
 
-fn compile_rules(route: &wire::Route, backends: &mut Backends) -> Result<Vec<Arc<CompiledRule>>, String> {
-    let compile = |(index, rule)| match compile_rule(rule, backends) {
+/// Limits, ready to remember what they let pass.
+type Activate<'a> = dyn Fn(&RateLimits) -> Option<Box<ActiveLimits>> + 'a;
+
+fn compile_rules(
+    route: &wire::Route,
+    backends: &mut Backends,
+    activate: &Activate<'_>,
+) -> Result<Vec<Arc<CompiledRule>>, String> {
+    let compile = |(index, rule)| match compile_rule(rule, backends, activate) {
         Ok(rule) => Ok(Arc::new(rule)),
         Err(reason) => Err(format!("rules[{index}]: {reason}")),
     };
     route.rules.iter().enumerate().map(compile).collect()
 }
 
-fn compile_rule(rule: &wire::Rule, backends: &mut Backends) -> Result<CompiledRule, String> {
+fn compile_rule(
+    rule: &wire::Rule,
+    backends: &mut Backends,
+    activate: &Activate<'_>,
+) -> Result<CompiledRule, String> {
     let filters = Filters::parse(&rule.filters).map_err(|error| error.to_string())?;
     let is_answering = filters.as_ref().is_some_and(|filters| filters.answer.is_some());
     if is_answering != rule.destinations.is_empty() {
@@ -215,13 +234,20 @@ fn compile_rule(rule: &wire::Rule, backends: &mut Backends) -> Result<CompiledRu
     }
     let mirrors = filters.iter().flat_map(|filters| &filters.mirrors);
     let mirrors = mirrors.map(|mirror| compiled(mirror.backend.clone(), &[])).collect();
-    Ok(CompiledRule::new(destinations, filters, mirrors))
+    let limits = filters.as_ref().and_then(|filters| activate(&filters.rate_limits));
+    Ok(CompiledRule::new(destinations, filters, mirrors, limits))
 }
 
-fn place(key: &Key, route: wire::Route, actions: &Actions, matches: Vec<ParsedMatch>) -> Vec<Arc<Placement>> {
+fn place(
+    usage: Arc<RouteUsage>,
+    route: wire::Route,
+    actions: &Actions,
+    matches: Vec<ParsedMatch>,
+) -> Vec<Arc<Placement>> {
     let domains = route.rules.iter().flat_map(|rule| &rule.matches).flat_map(|given| &given.hostnames);
     let route = Arc::new(CompiledRoute {
-        key: key.clone(),
+        key: usage.key.clone(),
+        usage,
         domains: domains.map(|host| host.as_str().into()).collect(),
         name: route.name.into(),
         metadata: route.metadata,

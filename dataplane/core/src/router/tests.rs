@@ -30,9 +30,9 @@ fn goes_to(router: &Router, head: &Head) -> String {
 fn goes_from(router: &Router, listener: &str, head: &Head) -> String {
     match router.route(router.listener_id(listener).unwrap(), head) {
         Decision::Found(matched) => matched.route.key.name().to_owned(),
-        Decision::Held { route, backend: None, reason } => format!("{}: {reason}", route.name()),
+        Decision::Held { route, backend: None, reason } => format!("{}: {reason}", route.key.name()),
         Decision::Held { route, backend: Some(backend), reason } => {
-            format!("{} by {}: {reason}", route.name(), backend.name())
+            format!("{} by {}: {reason}", route.key.name(), backend.name())
         }
         Decision::Answered(answered) => format!("{} answers", answered.route.key.name()),
         Decision::NotFound => "-".to_owned(),

@@ -1,11 +1,12 @@
 use std::rc::Rc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use dataplane_core::filter::Reply;
-use dataplane_core::{Answered, Decision, Matched, RequestHead as _, Router};
+use dataplane_core::limit::{ActiveLimits, Calendar, Exceeded, Instant};
+use dataplane_core::{Answered, CompiledRoute, Decision, Matched, Moment, RequestHead as _, Router};
 use dataplane_snapshot::wire::Protocol;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::Instant;
 
 use super::Progress;
 use super::local::{self, Local};
@@ -31,7 +32,7 @@ pub(super) async fn forward<'r, S>(
     pinned: &'r Rc<Pinned>,
     head: &Head,
     bytes: &Bytes,
-    started: Instant,
+    started: tokio::time::Instant,
     progress: &mut Progress<'r>,
 ) -> Result<After, Failure>
 where
@@ -43,7 +44,8 @@ where
     if let Some(said) = readiness::answer(connection.thread.settings.readiness.as_ref(), request.path()) {
         return Ok(Box::pin(local::say(connection, &request, progress, said)).await);
     }
-    let matched = match find(&pinned.router, &request, progress)? {
+    let now = connection.thread.moment(started);
+    let matched = match find(&pinned.router, &request, progress, now)? {
         Routed::Forward(matched) => matched,
         // On the heap: it is rare, and would be part of every connection's memory.
         Routed::Local(local) => return Box::pin(local.answer(connection, &request, progress)).await,
@@ -98,31 +100,64 @@ fn find<'r>(
     router: &'r Router,
     request: &Request<'_>,
     progress: &mut Progress<'r>,
+    now: Moment,
 ) -> Result<Routed<'r>, Failure> {
     let not_found =
         || Failure::new(Reason::NoRoute, "no route matches this listener, host, path and request");
     let listener = router.listener_id(request.listener).ok_or_else(not_found)?;
     match router.route(listener, request) {
         Decision::Found(matched) => {
-            progress.place.route = Some(&matched.route.key);
+            progress.at(matched.route);
             let Some(filters) = matched.filters else { return Ok(Routed::Forward(matched)) };
             progress.filters = Some(filters);
-            Ok(match local::reply(filters, request)? {
-                None => Routed::Forward(matched),
-                Some(reply) => Routed::Local(Local { reply, pattern: matched.pattern }),
-            })
+            if let Some(reply) = local::reply(filters, request)? {
+                return Ok(Routed::Local(Local { reply, pattern: matched.pattern }));
+            }
+            progress.admit(matched.limits, request, now)?;
+            Ok(Routed::Forward(matched))
         }
-        Decision::Answered(Answered { route, pattern, filters, answer }) => {
-            progress.place.route = Some(&route.key);
+        Decision::Answered(Answered { route, pattern, filters, limits, answer }) => {
+            progress.at(route);
             progress.filters = Some(filters);
             let reply = local::reply(filters, request)?.unwrap_or(Reply::Answer(answer));
+            // Browsers ask before they send a request, and don't understand a refusal.
+            if !matches!(reply, Reply::Preflight(_)) {
+                progress.admit(limits, request, now)?;
+            }
             Ok(Routed::Local(Local { reply, pattern }))
         }
         Decision::Held { route, backend, reason } => {
-            progress.place = Place { route: Some(route), backend };
+            progress.at(route);
+            progress.place.backend = backend;
             Err(Failure::new(Reason::RouteHeld, reason.to_owned()))
         }
         Decision::NotFound => Err(not_found()),
+    }
+}
+
+impl<'r> Progress<'r> {
+    /// The request is one of this route.
+    fn at(&mut self, route: &'r CompiledRoute) {
+        self.place = Place { route: Some(&route.key), backend: None };
+        self.usage = Some(&route.usage);
+    }
+
+    /// Lets the request pass by the limits of its route, or refuses it.
+    fn admit(
+        &mut self,
+        limits: Option<&ActiveLimits>,
+        request: &Request<'_>,
+        now: Moment,
+    ) -> Result<(), Failure> {
+        let Some(limits) = limits else { return Ok(()) };
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let admission = limits.admit(request, Instant { now, calendar: Calendar::at(since_1970) });
+        let refused = admission.refused;
+        self.admission = Some(Box::new(admission));
+        let Some(Exceeded { is_quota, retry_after }) = refused else { return Ok(()) };
+        let reason = if is_quota { Reason::QuotaExceeded } else { Reason::RateLimited };
+        let message = "there were more requests than the route allows";
+        Err(Failure { retry_after: Some(retry_after), ..Failure::new(reason, message) })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use dataplane_core::filter::{Answer, DirectAnswer, Redirect, Refused, Reply, RequestSize};
+use dataplane_core::limit::Admission;
 use dataplane_core::{Filters, PathPattern, RequestHead as _};
 use http::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -40,10 +41,16 @@ pub(super) fn reply<'r>(filters: &'r Filters, request: &Request<'_>) -> Result<O
 }
 
 /// What `filters` change in the response to a request.
-pub(super) fn edits<'a>(filters: &'a Filters, head: &'a Head, bytes: &'a Bytes) -> ResponseEdits<'a> {
+pub(super) fn edits<'a>(
+    filters: &'a Filters,
+    admission: Option<&Admission>,
+    head: &'a Head,
+    bytes: &'a Bytes,
+) -> ResponseEdits<'a> {
     let cors = filters.cors.as_ref();
     let origin = cors.and_then(|_| fields::values(&head.fields, bytes, "origin").next());
-    ResponseEdits { headers: filters.response_headers.as_ref(), cors, origin }
+    let limit = admission.map(|admission| admission.state);
+    ResponseEdits { headers: filters.response_headers.as_ref(), cors, origin, limit }
 }
 
 impl Local<'_> {
@@ -58,7 +65,7 @@ impl Local<'_> {
     {
         let head = request.head;
         let persistence = persistence(connection, head, progress.consumed);
-        let edits = progress.filters.map(|filters| edits(filters, head, request.bytes));
+        let edits = progress.edits(head, request.bytes);
         let mut out = connection.thread.buffers.take_output();
         let (status, body) = self.write(&mut out, request, edits)?;
         progress.status = Some(status);

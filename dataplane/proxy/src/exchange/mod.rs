@@ -22,6 +22,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use dataplane_core::Filters;
+use dataplane_core::limit::{Admission, RouteUsage, Spent};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
@@ -33,7 +34,7 @@ use crate::connection::{After, Connection};
 use crate::grpc;
 use crate::http1::fields;
 use crate::http1::head::Head;
-use crate::http1::response::Persistence;
+use crate::http1::response::{Persistence, ResponseEdits};
 use crate::page;
 
 /// What an exchange knows about itself when it ends.
@@ -42,11 +43,34 @@ struct Progress<'r> {
     place: Place<'r>,
     /// The route's, if it has any.
     filters: Option<&'r Filters>,
+    /// What its route has used.
+    usage: Option<&'r RouteUsage>,
+    /// What the route's limits said. On the heap, as most routes have none.
+    admission: Option<Box<Admission>>,
     id: Option<RequestId>,
     /// The status whose head was written.
     status: Option<u16>,
     /// Nothing of the request is left to read.
     consumed: bool,
+}
+
+impl Progress<'_> {
+    /// What the route's filters change in the response.
+    fn edits<'a>(&self, head: &'a Head, bytes: &'a Bytes) -> Option<ResponseEdits<'a>>
+    where
+        Self: 'a,
+    {
+        self.filters.map(|filters| local::edits(filters, self.admission.as_deref(), head, bytes))
+    }
+
+    /// Counts for the route and its consumers what the request has used.
+    fn spend(&self, spent: &Spent) {
+        let Some(usage) = self.usage else { return };
+        usage.whole.spend(spent);
+        if let Some(admission) = &self.admission {
+            admission.spend(spent);
+        }
+    }
 }
 
 /// Serves one request, whatever becomes of it.
@@ -59,6 +83,7 @@ where
     let started = Instant::now();
     connection.now = started;
     let pinned = connection.thread.router();
+    let (received, sent) = connection.stream.position();
     let mut progress = Progress { consumed: head.body.is_empty(), ..Progress::default() };
     let outcome = match &pinned {
         Some(pinned) => forward::forward(connection, pinned, head, &bytes, started, &mut progress).await,
@@ -75,7 +100,17 @@ where
     let counters = &connection.thread.counters;
     counters.response(progress.status.unwrap_or(0));
     let took = connection.now.duration_since(started);
-    counters.duration(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    counters.duration(micros);
+    let (received_by_now, sent_by_now) = connection.stream.position();
+    progress.spend(&Spent {
+        // The head was taken before.
+        received: received_by_now.wrapping_sub(received) + head.len as u64,
+        sent: sent_by_now.saturating_sub(sent),
+        micros,
+        status: progress.status.unwrap_or(0),
+        verdict: progress.admission.as_ref().map(|admission| admission.verdict()),
+    });
     after
 }
 
@@ -98,7 +133,14 @@ where
     }
     let status = failure.reason.status();
     // A request that is itself wrong says that its sender can't be trusted to frame the next one.
-    let sound = matches!(failure.reason, Reason::NoRoute | Reason::AddressDenied | Reason::BodyTooLarge);
+    let sound = matches!(
+        failure.reason,
+        Reason::NoRoute
+            | Reason::AddressDenied
+            | Reason::BodyTooLarge
+            | Reason::RateLimited
+            | Reason::QuotaExceeded
+    );
     let trusted = status.is_server_error() || sound;
     let persistence = persistence(connection, head, trusted && progress.consumed);
     let grpc = grpc::is_call(fields::values(&head.fields, bytes, "content-type"));
@@ -108,7 +150,7 @@ where
         bodiless: head.method.of(bytes) == b"HEAD",
         grpc,
         html: page::is_wanted(fields::values(&head.fields, bytes, "accept")),
-        edits: progress.filters.map(|filters| local::edits(filters, head, bytes).of_failure()),
+        edits: progress.edits(head, bytes).map(ResponseEdits::of_failure),
     };
     progress.status = Some(if grpc { 200 } else { status.as_u16() });
     let stream = &mut connection.stream;

@@ -7,7 +7,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::attempt::Attempt;
-use super::local;
 use super::relay::{self, RequestSide, ResponseSide};
 use super::request::Request;
 use super::{Progress, persistence, tunnel};
@@ -47,7 +46,7 @@ impl Attempt<'_> {
             framing,
             persistence,
             version: request.head.version,
-            edits: progress.filters.map(|filters| local::edits(filters, request.head, request.bytes)),
+            edits: progress.edits(request.head, request.bytes),
         };
         let cookie = |out: &mut Vec<u8>| backend.write_cookie(request, target, out);
         response::head(stream.output.buffer(&stream.buffers), &head, &bytes, cookie, ending);

@@ -46,6 +46,11 @@ impl Output {
         self.is_handed_on() && !self.flushing
     }
 
+    /// Bytes that aren't handed on yet.
+    pub(crate) fn pending(&self) -> usize {
+        self.buffer.len() - self.written + self.piece.len() + self.end.len()
+    }
+
     fn is_handed_on(&self) -> bool {
         self.written == self.buffer.len() && self.piece.is_empty() && self.end.is_empty()
     }

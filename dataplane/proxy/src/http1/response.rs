@@ -1,6 +1,7 @@
 //! Writes response heads and chunks. Nothing here allocates but the buffer.
 
 use dataplane_core::filter::{Cors, HeaderEdits};
+use dataplane_core::limit::LimitState;
 use http::StatusCode;
 
 use super::fields::{self, Field};
@@ -63,6 +64,7 @@ pub(crate) struct ResponseEdits<'a> {
     pub(crate) cors: Option<&'a Cors>,
     /// The request's.
     pub(crate) origin: Option<&'a [u8]>,
+    pub(crate) limit: Option<LimitState>,
 }
 
 impl ResponseEdits<'_> {
@@ -72,7 +74,10 @@ impl ResponseEdits<'_> {
     }
 
     fn drops(&self, name: &[u8]) -> bool {
-        self.headers.is_some_and(|edits| edits.drops(name)) || self.cors.is_some_and(|cors| cors.drops(name))
+        // A target may have limits of its own; the closer one isn't known.
+        self.limit.is_some() && LIMIT_FIELDS.iter().any(|field| name.eq_ignore_ascii_case(field))
+            || self.headers.is_some_and(|edits| edits.drops(name))
+            || self.cors.is_some_and(|cors| cors.drops(name))
     }
 
     /// Appends the new fields. `has` says whether a field is there without them.
@@ -83,7 +88,23 @@ impl ResponseEdits<'_> {
         if let Some(cors) = self.cors {
             cors.write(self.origin, out);
         }
+        if let Some(LimitState { limit, remaining, reset }) = self.limit {
+            for (name, value) in LIMIT_FIELDS.into_iter().zip([limit, remaining, reset]) {
+                number(out, name, value);
+            }
+        }
     }
+}
+
+/// How a client is told of a limit (draft-ietf-httpapi-ratelimit-headers-03).
+const LIMIT_FIELDS: [&[u8]; 3] = [b"ratelimit-limit", b"ratelimit-remaining", b"ratelimit-reset"];
+
+/// Appends a field whose value is a number.
+pub(crate) fn number(out: &mut Vec<u8>, name: &[u8], value: u64) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    decimal(out, value);
+    out.extend_from_slice(CRLF);
 }
 
 /// Appends a whole head: the target's end-to-end fields, what `own` adds, and our own framing and connection fields. `bytes`

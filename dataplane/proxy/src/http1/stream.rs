@@ -96,6 +96,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
         &self.input
     }
 
+    /// How far it has come: bytes that were taken, and that are sent or will be. Only differences of two say something, and those of
+    /// the first only if they wrap around.
+    pub(crate) fn position(&self) -> (u64, u64) {
+        let unread = self.input.len() as u64;
+        (self.received.wrapping_sub(unread), self.sent + self.output.pending() as u64)
+    }
+
     /// Reads once. 0 is the end of the stream.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.input.capacity() - self.input.len() < READ_BUFFER / 4 {

@@ -17,6 +17,7 @@ mod retry;
 mod run;
 mod settings;
 mod state_file;
+mod usage;
 
 pub use applier::{Applied, Applier, ApplyError, ProxyService, Service};
 pub use ask::{AskError, ask};
@@ -26,6 +27,7 @@ pub use leader_url::{LeaderUrl, LeaderUrlError, is_loopback};
 pub use local::{Report, follow};
 pub use network::{Connecting, Connection, Network, Tcp};
 pub use report::Look;
-pub use run::{WorkerError, run};
+pub use run::{WorkerError, new_id, run};
 pub use settings::{OnLocation, WorkerSettings};
 pub use state_file::{StateFile, StateFileError};
+pub use usage::{Metering, SendUsage, Sending, meter, to_leader};

@@ -48,7 +48,7 @@ pub(super) async fn run(client: Arc<Client>, mut health: watch::Receiver<WorkerH
 }
 
 /// The leader that this worker follows.
-fn leader_of(health: &WorkerHealth) -> Option<LeaderUrl> {
+pub(super) fn leader_of(health: &WorkerHealth) -> Option<LeaderUrl> {
     match &health.leader {
         LeaderContact::Following(url) => Some(url.clone()),
         _ => None,

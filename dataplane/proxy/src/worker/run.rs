@@ -93,7 +93,8 @@ impl<S: Service> Worker<S> {
             return Err(WorkerError::Name(name));
         }
         let settings = Arc::new(settings);
-        let client = Client::new(settings.clone(), new_id()).ok_or(WorkerError::Name(name))?;
+        let client = Client::new(settings.clone(), settings.id.clone().unwrap_or_else(new_id))
+            .ok_or(WorkerError::Name(name))?;
         // At most one poll, apply, acknowledgement and write at a time: it holds a handful of events.
         let (sender, receiver) = mpsc::unbounded_channel();
         let client = Arc::new(client);
@@ -342,8 +343,8 @@ fn random() -> f64 {
     f64::from(bits) / (f64::from(u32::MAX) + 1.0)
 }
 
-/// New per process.
-fn new_id() -> String {
+/// An id that no other process has.
+pub fn new_id() -> String {
     let mut bytes = [0; 16];
     if getrandom::fill(&mut bytes).is_err() {
         let since = SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();

@@ -25,6 +25,8 @@ pub struct WorkerSettings {
     pub host: Option<String>,
     /// Leaders may compress what they send.
     pub compression: bool,
+    /// Of this process, which it tells leaders; a new one if absent.
+    pub id: Option<String>,
     /// Shown in the list of members; visible ASCII.
     pub name: String,
     /// Of which Routes this worker takes the state. A leader that doesn't know scopes is refused then.
@@ -66,6 +68,7 @@ impl WorkerSettings {
             tls: None,
             host: None,
             compression: true,
+            id: None,
             name,
             scope: Scope::default(),
             state_file: None,

@@ -7,6 +7,7 @@ mod answer;
 mod dialect;
 mod read;
 mod status;
+mod usage;
 mod write;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use tokio::sync::watch;
 
 use crate::Credentials;
 use crate::leader::Planned;
+use crate::usage::Usage;
 use answer::Refused;
 
 /// The longest accepted body, in bytes: what an object may have on its way to the workers.
@@ -44,16 +46,18 @@ pub struct Admin {
     pub leaders: u32,
     pub planned: watch::Receiver<Option<Arc<Planned>>>,
     pub overviews: watch::Receiver<Overviews>,
+    pub usage: Arc<Usage>,
     pub credentials: Credentials,
 }
 
-/// `/api/backends`, `/api/routes` and `/api/status`, behind authentication.
+/// `/api/backends`, `/api/routes`, `/api/status` and `/api/usage`, behind authentication.
 pub fn router(admin: Admin) -> Router {
     let admin = Arc::new(admin);
     Router::new()
         .merge(entities("/api/backends", Kind::Backend))
         .merge(entities("/api/routes", Kind::Route))
         .route("/api/status", get(status::all).fallback(unsupported_method))
+        .route("/api/usage", get(usage::show).fallback(unsupported_method))
         .route_layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .route_layer(from_fn_with_state(admin.clone(), authenticate))
         .with_state(admin)

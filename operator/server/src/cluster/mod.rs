@@ -1,5 +1,5 @@
 //! The endpoints that workers talk to, `/api/cluster/state`, `/api/cluster/ack` and `/api/cluster/report`, the one by which leaders
-//! hand on what workers say, `/api/cluster/relay`, and those that tell of them, `/api/cluster/members` and `/api/cluster/health`.
+//! hand on what workers say, `/api/cluster/relay`, that for what workers count, `/api/cluster/usage`, and those that tell of them, `/api/cluster/members` and `/api/cluster/health`.
 //!
 //! When to answer whom is decided by [`operator_core::session`]; this module moves the bytes. What is sent is encoded once,
 //! and shared by all who get the same: the whole of a state, and what changes one that a worker has.
@@ -21,6 +21,7 @@ mod report;
 mod state;
 mod states;
 mod targets;
+mod usage;
 mod worker_headers;
 
 use std::collections::{BTreeSet, HashMap};
@@ -35,7 +36,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::HeaderValue;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post};
-use dataplane_snapshot::wire::MAX_REPORT_BYTES;
+use dataplane_snapshot::wire::{MAX_PUSH_BYTES, MAX_REPORT_BYTES};
 use dataplane_snapshot::{AsOf, Key, Root, Scope, Snapshot};
 use operator_core::programmed::{Applied, Counted};
 use operator_core::reports::{BackendHealth, Reports};
@@ -53,6 +54,7 @@ pub use reach::Ends;
 pub use relay::{MAX_RELAY_BYTES, SendRelay};
 
 use crate::Credentials;
+use crate::usage::Usage;
 use relay::Relaying;
 use states::States;
 
@@ -93,6 +95,8 @@ pub struct ClusterSettings {
     pub compression: Compression,
     /// How long what was encoded is kept that nobody asks for.
     pub keep_encoded: Duration,
+    /// Where it goes what workers count; without it they aren't asked.
+    pub usage: Option<Arc<Usage>>,
     /// What this leader calls itself: the header `Komainu-Leader-Name` of its answers.
     pub name: String,
 }
@@ -129,6 +133,7 @@ impl ClusterSettings {
             full_sends: 32,
             compression: Compression::default(),
             keep_encoded: Duration::from_secs(4),
+            usage: None,
             name: String::new(),
         }
     }
@@ -141,6 +146,7 @@ pub struct Cluster {
     client_certificates: bool,
     tokens: Option<ReadToken>,
     find_place: Option<FindPlace>,
+    usage: Option<Arc<Usage>>,
     sessions: Mutex<Sessions>,
     /// Locked before the sessions, by whoever needs both.
     states: Mutex<States>,
@@ -177,6 +183,7 @@ impl Cluster {
             client_certificates: settings.client_certificates,
             tokens: settings.tokens,
             find_place: settings.find_place,
+            usage: settings.usage,
             sessions: Mutex::default(),
             states: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
@@ -205,6 +212,7 @@ impl Cluster {
             .route("/api/cluster/ack", post(acknowledge::ack).layer(DefaultBodyLimit::max(MAX_ACK_BYTES)))
             .route("/api/cluster/report", post(report::report).layer(DefaultBodyLimit::max(MAX_REPORT_BYTES)))
             .route("/api/cluster/relay", post(relay::take).layer(DefaultBodyLimit::max(MAX_RELAY_BYTES)))
+            .route("/api/cluster/usage", post(usage::push).layer(DefaultBodyLimit::max(MAX_PUSH_BYTES)))
             .route("/api/cluster/health", get(targets::health))
             .route("/api/cluster/members", get(members::list))
             .route("/api/cluster/members/{id}", delete(members::forget))

@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use dataplane_snapshot::{AsOf, Root, Snapshot, wire};
+use dataplane_snapshot::{AsOf, Key, Root, Snapshot, wire};
 use operator_core::session::{Offer, Reach};
 use prost::Message as _;
 use tokio::sync::OnceCell;
@@ -32,6 +32,10 @@ impl Current {
 
     pub(super) fn as_of(&self) -> &AsOf {
         self.offer.snapshot(Reach::Machine).as_of()
+    }
+
+    pub(super) fn has(&self, key: &Key) -> bool {
+        self.offer.snapshot(Reach::Machine).get(key).is_some()
     }
 
     pub(super) const fn offer(&self) -> &Offer {

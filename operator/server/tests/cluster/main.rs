@@ -6,6 +6,7 @@ mod changes;
 mod fleet;
 mod reports;
 mod scopes;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::future::pending;

@@ -12,6 +12,7 @@ use tower::ServiceExt as _;
 mod entities;
 mod refusals;
 mod status;
+mod usage;
 
 use super::*;
 use crate::cluster::{Cluster, ClusterSettings};
@@ -83,6 +84,7 @@ impl Api {
             leaders,
             planned: leader.planned,
             overviews: survey(verdicts, cluster.clone()),
+            usage: Arc::new(Usage::new(Arc::new(store.clone()))),
             credentials: Credentials::new("admin", "secret"),
         });
         Self { router, store, folder, cluster }

@@ -1,3 +1,5 @@
+use operator_core::usage::UsageRow;
+
 use super::*;
 
 #[tokio::test]
@@ -99,6 +101,7 @@ async fn a_store_that_fails_is_told_and_reads_go_on() {
         store: Arc::new(LostStore),
         planned: watch::channel(None).1,
         overviews: watch::channel(Overviews::default()).1,
+        usage: Arc::new(Usage::new(Arc::new(LostStore))),
         credentials: Credentials::new("admin", "secret"),
     };
     let not_ready = Api {
@@ -157,6 +160,19 @@ impl StateStore for LostStore {
         &self,
         _: operator_store::Batch,
     ) -> Result<operator_store::Committed, operator_store::StoreError> {
+        lost()
+    }
+    async fn raise_usage(&self, _: &[UsageRow]) -> Result<(), operator_store::StoreError> {
+        lost()
+    }
+    async fn usage(
+        &self,
+        _: &str,
+        _: Option<&[String]>,
+    ) -> Result<Vec<UsageRow>, operator_store::StoreError> {
+        lost()
+    }
+    async fn drop_usage(&self, _: &str) -> Result<(), operator_store::StoreError> {
         lost()
     }
     fn subscribe(&self) -> watch::Receiver<u64> {

@@ -1,0 +1,118 @@
+use super::*;
+
+const TODAY: &str = "2026-11-30";
+
+/// On that day.
+const NOW: Duration = Duration::from_secs(1_796_000_000);
+
+fn counts(requests: u64) -> UsageCounts {
+    UsageCounts { requests, sent: requests * 10, ..UsageCounts::default() }
+}
+
+fn total(route: &str, consumer: &str, requests: u64) -> UsageTotal {
+    UsageTotal {
+        window: TODAY.to_owned(),
+        route: route.to_owned(),
+        consumer: consumer.to_owned(),
+        counts: Some(counts(requests)),
+    }
+}
+
+fn row(worker: &str, route: &str, consumer: &str, requests: u64) -> UsageRow {
+    let of = UsageKey { window: TODAY.to_owned(), route: route.to_owned(), consumer: consumer.to_owned() };
+    UsageRow { of, worker: worker.to_owned(), counts: counts(requests) }
+}
+
+fn push(totals: Vec<UsageTotal>) -> UsagePush {
+    let limited = vec!["route/default/a".to_owned()];
+    UsagePush { totals, limited, windows: vec![TODAY.to_owned(), "2026-11".to_owned()], member: None }
+}
+
+#[test]
+fn a_push_is_read_or_its_mistake_is_named() {
+    let good = Push::read(push(vec![total("", "", 1), total("route/default/a", "x", 7)]), "w", NOW).unwrap();
+    assert_eq!(good.rows, [row("w", "", "", 1), row("w", "route/default/a", "x", 7)]);
+    assert_eq!(good.asks(), ["", "route/default/a"]);
+    let wrong = |total| Push::read(push(vec![total]), "w", NOW).unwrap_err();
+    let window = UsageTotal { window: "2026-11-3".to_owned(), ..total("", "", 1) };
+    assert_eq!(wrong(window), PushError::Window("2026-11-3".to_owned()));
+    assert_eq!(wrong(total("backend/default/a", "", 1)), PushError::Route("backend/default/a".to_owned()));
+    assert_eq!(wrong(total("route/default/a", &"x".repeat(1025), 1)), PushError::Consumer(1025));
+    for name in ["2026-12-02", "2026-10-29", "2026-13", "2026-09", "9999-99"] {
+        let window = UsageTotal { window: name.to_owned(), ..total("", "", 1) };
+        assert_eq!(wrong(window), PushError::Window(name.to_owned()));
+    }
+    for name in ["2026-12-01", "2026-10-30", "2026-10", "2026-12"] {
+        let window = UsageTotal { window: name.to_owned(), ..total("", "", 1) };
+        assert!(Push::read(push(vec![window]), "w", NOW).is_ok(), "{name}");
+    }
+    assert_eq!(wrong(total("", "x", 1)), PushError::Route(String::new()));
+    let many = vec![total("", "", 1); MAX_PUSHED_TOTALS + 1];
+    assert_eq!(Push::read(push(many), "w", NOW), Err(PushError::Totals(MAX_PUSHED_TOTALS + 1)));
+}
+
+#[test]
+fn who_may_have_a_part_counts_for_that_alone() {
+    let totals = vec![total("", "", 1), total("route/default/a", "", 2), total("route/other/a", "", 3)];
+    let mut push = Push::read(push(totals), "w", NOW).unwrap();
+    push.retain(|key| key.namespace() == "other");
+    assert_eq!(push.rows, [row("w", "", "", 1), row("w", "route/other/a", "", 3)]);
+    assert!(push.limited.is_empty());
+}
+
+#[test]
+fn a_worker_is_told_the_sums_of_all() {
+    let push = Push::read(push(vec![total("route/default/a", "x", 7)]), "one", NOW).unwrap();
+    let rows = [
+        row("one", "", "", 3),
+        row("one", "route/default/a", "x", 7),
+        row("two", "route/default/a", "x", 5),
+        row("two", "route/default/a", "", 6),
+    ];
+    let answer = push.answer(&rows, "leader", 2);
+    assert_eq!((answer.leader.as_str(), answer.workers), ("leader", 2));
+    let mut told = answer.sums;
+    told.sort_by_key(|sum| sum.consumer.clone());
+    assert_eq!(told, [total("route/default/a", "", 6), total("route/default/a", "x", 12)]);
+}
+
+#[test]
+fn of_many_consumers_the_busiest_are_told_and_those_that_were_asked_for() {
+    let push = Push::read(push(vec![total("route/default/a", "mine", 1)]), "one", NOW).unwrap();
+    let mut rows: Vec<_> =
+        (0..3000).map(|number| row("two", "route/default/a", &format!("c{number}"), 10 + number)).collect();
+    rows.extend([row("one", "route/default/a", "mine", 1), row("one", "route/default/a", "", 1)]);
+    let answer = push.answer(&rows, "leader", 2);
+    let told: BTreeSet<_> = answer.sums.iter().map(|sum| sum.consumer.as_str()).collect();
+    assert_eq!(answer.sums.len(), MAX_TOLD);
+    assert!(["", "mine", "c2999", "c2002"].iter().all(|name| told.contains(name)) && !told.contains("c2001"));
+}
+
+#[test]
+fn workers_live_while_they_tell_more_and_more() {
+    let mut alive = Alive::default();
+    let at = Duration::from_secs;
+    let beats = |one, two| [row("one", "", "", one), row("two", "", "", two)];
+    assert_eq!(alive.count(beats(1, 900).iter(), "one", at(0)), 2, "the other may live");
+    assert_eq!(alive.count(beats(2, 900).iter(), "one", at(10)), 1, "it doesn't");
+    assert_eq!(alive.count(beats(3, 901).iter(), "one", at(11)), 2);
+    assert_eq!(alive.count(beats(7, 901).iter(), "one", at(20)), 2);
+    assert_eq!(alive.count(beats(8, 901).iter(), "one", at(21)), 1);
+    assert_eq!(alive.count(beats(8, 902).iter(), "two", at(22)), 2);
+    assert_eq!(alive.count([].iter(), "one", at(99)), 1);
+}
+
+#[test]
+fn windows_are_dropped_when_nobody_asks_for_them_any_more() {
+    let over = over(NOW);
+    assert!(
+        ["2026-10-29", "2026-10-01", "2026-09", "2026-08"]
+            .iter()
+            .all(|window| over.contains(&(*window).to_owned()))
+    );
+    assert!(
+        !["2026-11-30", "2026-10-30", "2026-11", "2026-10"]
+            .iter()
+            .any(|window| over.contains(&(*window).to_owned()))
+    );
+}

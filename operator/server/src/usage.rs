@@ -1,0 +1,125 @@
+//! What workers count: taken into the state store, told to workers as sums, and shown to people.
+
+mod show;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use dataplane_snapshot::wire::{UsageAnswer, UsagePush};
+use operator_core::usage::{Alive, Push, PushError, over};
+use operator_store::{StateStore, StoreError};
+use prost::Message as _;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::cluster::SendRelay;
+
+pub use show::{Shown, ShownUsage};
+
+/// How often what is too old is dropped.
+const DROP_EVERY: Duration = Duration::from_secs(3600);
+
+/// Why a push has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum UsageError {
+    #[error(transparent)]
+    Push(#[from] PushError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the leader that counts for all, {url}, doesn't take it: {reason}")]
+    Leader { url: String, reason: String },
+}
+
+/// Where leaders have a store each, one of them counts for all.
+struct Forward {
+    /// `None`: this one does.
+    to: watch::Receiver<Option<String>>,
+    send: SendRelay,
+}
+
+/// The usage of routes, as all workers count it.
+pub struct Usage {
+    store: Arc<dyn StateStore>,
+    /// New with each process, so that workers tell again what an earlier one may have lost.
+    leader: String,
+    alive: Mutex<Alive>,
+    forward: Option<Forward>,
+    started: Instant,
+}
+
+impl Usage {
+    pub fn new(store: Arc<dyn StateStore>) -> Self {
+        let leader = uuid::Uuid::new_v4().to_string();
+        Self { store, leader, alive: Mutex::default(), forward: None, started: Instant::now() }
+    }
+
+    /// For a leader with a store of its own beside others: the one with the URL of `to` counts for all.
+    #[must_use]
+    pub fn forwarding(mut self, to: watch::Receiver<Option<String>>, send: SendRelay) -> Self {
+        self.forward = Some(Forward { to, send });
+        self
+    }
+
+    /// Takes what the worker with this id has counted, of routes that it `may` tell of. At least `members` workers share the
+    /// limits.
+    pub async fn take(
+        &self,
+        worker: &str,
+        push: UsagePush,
+        may: impl Fn(&dataplane_snapshot::Key) -> bool + Send,
+        members: u32,
+    ) -> Result<UsageAnswer, UsageError> {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut read = Push::read(push.clone(), worker, since_1970)?;
+        read.retain(may);
+        let to = self.forward.as_ref().and_then(|forward| Some((forward, forward.to.borrow().clone()?)));
+        if let Some((forward, url)) = to {
+            return forward.hand_on(url, &read, worker, push).await;
+        }
+        self.store.raise_usage(&read.rows).await?;
+        let (mut rows, asks) = (Vec::new(), read.asks());
+        for window in &read.windows {
+            rows.extend(self.store.usage(window, Some(&asks)).await?);
+        }
+        let now = self.started.elapsed();
+        let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
+        let workers = alive.count(rows.iter(), worker, now).max(members);
+        Ok(read.answer(&rows, &self.leader, workers))
+    }
+
+    /// Drops what is too old, now and then, for as long as it is awaited. All leaders of a store may do it.
+    pub async fn drop_old(&self) {
+        let mut every = tokio::time::interval(DROP_EVERY);
+        loop {
+            every.tick().await;
+            let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            for window in over(since_1970) {
+                if let Err(error) = self.store.drop_usage(&window).await {
+                    tracing::debug!(%error, window, "usage that is too old isn't dropped yet");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+impl Forward {
+    async fn hand_on(
+        &self,
+        url: String,
+        read: &Push,
+        worker: &str,
+        push: UsagePush,
+    ) -> Result<UsageAnswer, UsageError> {
+        let may: BTreeSet<&str> = read.rows.iter().map(|row| &*row.of.route).collect();
+        let totals = push.totals.into_iter().filter(|total| may.contains(&*total.route)).collect();
+        let (id, name) = (worker.to_owned(), worker.to_owned());
+        let member = dataplane_snapshot::wire::Member { id, name, version: "-".to_owned() };
+        let limited = read.limited.clone();
+        let push = UsagePush { member: Some(member), totals, limited, windows: push.windows };
+        let failed = |reason: String| UsageError::Leader { url: url.clone(), reason };
+        let answer = (self.send)(url.clone(), push.encode_to_vec().into()).await.map_err(failed)?;
+        UsageAnswer::decode(answer).map_err(|error| failed(error.to_string()))
+    }
+}
