@@ -56,7 +56,8 @@ pub struct RouteStatus {
     pub worst: Vec<WorstTarget>,
     /// Accepted (it is used as it is written), ResolvedRefs (all that it names exists), Healthy (with inline backends: their
     /// targets are), Programmed (every worker serves by it) and Ready (it is Programmed, and a backend can take requests), one
-    /// of each type. Overlapping is there while another Route takes requests that this one would match.
+    /// of each type. Overlapping is there while another Route takes requests that this one would match,
+    /// and LimitReached while a limit per day or month is used up.
     #[serde(default)]
     #[schemars(schema_with = "crate::bounds::conditions")]
     pub conditions: Vec<Condition>,

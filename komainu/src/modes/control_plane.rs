@@ -10,7 +10,7 @@ use operator_files::{Numbering, Watching};
 use operator_kubernetes::{Links, SourceMetrics};
 use operator_server::admin::{self, Admin};
 use operator_server::cluster::{Client, Cluster, ClusterSettings, Compression, Introduction, ReadyPods};
-use operator_server::leader::{self, Leader, Metrics, Source, SourceSet};
+use operator_server::leader::{self, Leader, Metrics, Planned, Source, SourceSet};
 use operator_server::usage::Usage;
 use operator_store::{EmbeddedStore, StateStore};
 use prometheus_client::registry::Registry;
@@ -76,7 +76,7 @@ pub(super) async fn start(
     let known = cluster_settings(settings, server_credentials.clone())?;
     let (holder, counts) = watch::channel(None);
     let counts_apart = !is_shared && settings.kubernetes.lease.is_some();
-    let usage = count(settings, store.clone(), counts_apart.then_some(counts))?;
+    let usage = count(settings, store.clone(), counts_apart.then_some(counts), planning.planned.clone())?;
     let cluster = Cluster::new(ClusterSettings { tokens, find_place, usage: Some(usage.clone()), ..known });
     cluster.introduce(introduction(settings));
     registry.register_collector(Box::new(Workers(cluster.clone())));
@@ -85,7 +85,8 @@ pub(super) async fn start(
     let ready_pods = cluster_of_kubernetes.as_ref().and_then(|connection| connection.follow_pods(settings));
     let counted = workers(&cluster, ready_pods);
     leader::measure(planning.planned.clone(), counted.clone(), &metrics);
-    let overviews = leader::survey(leader::judge(planning.planned.clone(), counted), cluster.clone());
+    let judged = leader::judge(planning.planned.clone(), counted);
+    let overviews = leader::survey(judged, cluster.clone(), usage.used_up());
     let mut tasks = Vec::new();
     if is_shared && cluster_of_kubernetes.is_none() {
         let send = relay::send_relay(settings)?;
@@ -124,6 +125,7 @@ fn count(
     settings: &Settings,
     store: Arc<dyn StateStore>,
     holder: Option<watch::Receiver<Option<String>>>,
+    planned: watch::Receiver<Option<Arc<Planned>>>,
 ) -> anyhow::Result<Arc<Usage>> {
     let mut usage = Usage::new(store);
     if let Some(holder) = holder {
@@ -131,7 +133,7 @@ fn count(
     }
     let usage = Arc::new(usage);
     let dropping = usage.clone();
-    tokio::spawn(async move { dropping.drop_old().await });
+    tokio::spawn(async move { tokio::join!(dropping.drop_old(), dropping.look(planned)) });
     Ok(usage)
 }
 

@@ -57,11 +57,20 @@ pub enum ConditionType {
     Ready,
     /// Another route takes requests that this one would match. A warning: it is only there while it applies.
     Overlapping,
+    /// A limit of the route is used up. Only there while it applies.
+    LimitReached,
 }
 
 impl ConditionType {
-    pub const ALL: [Self; 6] =
-        [Self::Accepted, Self::ResolvedRefs, Self::Healthy, Self::Programmed, Self::Ready, Self::Overlapping];
+    pub const ALL: [Self; 7] = [
+        Self::Accepted,
+        Self::ResolvedRefs,
+        Self::Healthy,
+        Self::Programmed,
+        Self::Ready,
+        Self::Overlapping,
+        Self::LimitReached,
+    ];
 
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -71,6 +80,7 @@ impl ConditionType {
             Self::Programmed => "Programmed",
             Self::Ready => "Ready",
             Self::Overlapping => "Overlapping",
+            Self::LimitReached => "LimitReached",
         }
     }
 }
@@ -108,6 +118,10 @@ pub fn conditions(overview: &Overview, programmed: &Programmed) -> Vec<Condition
     if !status.overlaps.is_empty() {
         let overlapping = (Status::True, "Shadowed", joined(&status.overlaps));
         all.push(condition(ConditionType::Overlapping, overlapping));
+    }
+    if let Some(used_up) = &overview.used_up {
+        let reached = (Status::True, "QuotaUsedUp", used_up.clone());
+        all.push(condition(ConditionType::LimitReached, reached));
     }
     all
 }

@@ -33,6 +33,7 @@ fn of(status: ObjectStatus, programmed: &Programmed) -> Vec<Condition> {
         tally: Tally::default(),
         lacking: Vec::new(),
         awaits_reports: false,
+        used_up: None,
     };
     conditions(&overview, programmed)
 }
@@ -114,6 +115,7 @@ fn health_is_told_as_it_is() {
         tally: Tally::default(),
         lacking: Vec::new(),
         awaits_reports: false,
+        used_up: None,
     };
     assert_eq!(lines(&conditions(&overview, &Programmed::True))[2], "Healthy Unknown NotReported 0/1");
 }

@@ -16,6 +16,7 @@ pub mod session;
 mod status;
 pub mod unready;
 pub mod usage;
+pub mod used_up;
 mod world;
 
 pub use plan::{Memo, Plan, check_listeners, plan};

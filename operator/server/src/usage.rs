@@ -6,19 +6,26 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use dataplane_core::limit::Calendar;
 use dataplane_snapshot::wire::{UsageAnswer, UsagePush};
+use operator_core::Spec;
 use operator_core::usage::{Alive, Push, PushError, over};
+use operator_core::used_up::{UsedUp, has_quotas, used_up};
 use operator_store::{StateStore, StoreError};
 use prost::Message as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::cluster::SendRelay;
+use crate::leader::Planned;
 
 pub use show::{Shown, ShownUsage};
 
 /// How often what is too old is dropped.
 const DROP_EVERY: Duration = Duration::from_secs(3600);
+
+/// How often it is looked which limits are used up.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Why a push has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -46,12 +53,14 @@ pub struct Usage {
     alive: Mutex<Alive>,
     forward: Option<Forward>,
     started: Instant,
+    used_up: watch::Sender<Arc<UsedUp>>,
 }
 
 impl Usage {
     pub fn new(store: Arc<dyn StateStore>) -> Self {
         let leader = uuid::Uuid::new_v4().to_string();
-        Self { store, leader, alive: Mutex::default(), forward: None, started: Instant::now() }
+        let used_up = watch::Sender::default();
+        Self { store, leader, alive: Mutex::default(), forward: None, started: Instant::now(), used_up }
     }
 
     /// For a leader with a store of its own beside others: the one with the URL of `to` counts for all.
@@ -86,6 +95,48 @@ impl Usage {
         let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
         let workers = alive.count(rows.iter(), worker, now).max(members);
         Ok(read.answer(&rows, &self.leader, workers))
+    }
+
+    /// Which limits of Routes are used up for now; see [`Self::look`].
+    pub fn used_up(&self) -> watch::Receiver<Arc<UsedUp>> {
+        self.used_up.subscribe()
+    }
+
+    /// Looks now and then which limits are used up, for as long as it is awaited.
+    pub async fn look(&self, planned: watch::Receiver<Option<Arc<Planned>>>) {
+        let mut every = tokio::time::interval(LOOK_EVERY);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            every.tick().await;
+            let Some(planned) = planned.borrow().clone() else { continue };
+            match self.look_at(&planned).await {
+                Ok(now) => {
+                    self.used_up.send_if_modified(|before| {
+                        let changed = **before != now;
+                        *before = Arc::new(now);
+                        changed
+                    });
+                }
+                // What was known stays.
+                Err(error) => tracing::debug!(%error, "which limits are used up can't be read"),
+            }
+        }
+    }
+
+    async fn look_at(&self, planned: &Planned) -> Result<UsedUp, StoreError> {
+        let routes = planned.world.routes.iter().filter_map(|(key, route)| match &route.spec {
+            Spec::Route(spec) if has_quotas(spec) => Some((key.clone(), spec.clone())),
+            _ => None,
+        });
+        let routes: Vec<_> = routes.collect();
+        if routes.is_empty() {
+            return Ok(UsedUp::new());
+        }
+        let now = Calendar::at(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
+        let names: Vec<_> = routes.iter().map(|(key, _)| key.to_string()).collect();
+        let mut rows = self.store.usage(&now.day().to_string(), Some(&names)).await?;
+        rows.extend(self.store.usage(&now.month().to_string(), Some(&names)).await?);
+        Ok(used_up(routes.iter().map(|(key, spec)| (key, &**spec)), &rows, now))
     }
 
     /// Drops what is too old, now and then, for as long as it is awaited. All leaders of a store may do it.

@@ -231,14 +231,17 @@ impl Meter {
             let own = own(window);
             let used = all(text).unwrap_or_default().admitted.max(own.admitted);
             let left = u64::from(limit?).saturating_sub(used);
-            Some(Grant { own: own.admitted, left, share: share.unwrap_or(even) })
+            let others = used - own.admitted;
+            Some(Grant { own: own.admitted, others, left, share: share.unwrap_or(even) })
         };
+        // Nobody else has to be waited for by one alone.
+        let patience = if *workers > 1 { *gap } else { Duration::ZERO };
         let limits = group.limits.limits;
         if let Some(grant) = quota(limits.day, calendar.day(), day) {
-            consumer.day.grant(grant, calendar.day());
+            consumer.day.grant(grant, calendar.day(), at.now, patience);
         }
         if let Some(grant) = quota(limits.month, calendar.month(), month) {
-            consumer.month.grant(grant, calendar.month());
+            consumer.month.grant(grant, calendar.month(), at.now, patience);
         }
     }
 }

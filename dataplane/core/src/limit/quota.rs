@@ -1,4 +1,8 @@
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use super::calendar::Window;
+use crate::Moment;
 use crate::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The bits of a count; above them is the window.
@@ -16,6 +20,15 @@ pub(super) struct Quota {
     all: AtomicU64,
     /// What of `passed` the others know.
     known: AtomicU64,
+    /// What the others had used at the last grant, and when that was. Never locked by a request.
+    granted: Mutex<Option<Granted>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Granted {
+    window: Window,
+    others: u64,
+    at: Moment,
 }
 
 /// What a quota says about a request.
@@ -34,6 +47,8 @@ pub(super) struct Counted {
 pub(super) struct Grant {
     /// What of this worker's own the others know.
     pub(super) own: u64,
+    /// What the others have used, as far as is known.
+    pub(super) others: u64,
     /// What is left for all workers.
     pub(super) left: u64,
     /// Of [`super::WHOLE`].
@@ -64,9 +79,19 @@ impl Quota {
         }
     }
 
-    /// What may pass from now on.
-    pub(super) fn grant(&self, grant: Grant, window: Window) {
-        let Grant { own, left, share } = grant;
+    /// What may pass from now on. Not more than before while the others haven't told what they have used, which they do every
+    /// `patience`: it may be what is left.
+    pub(super) fn grant(&self, grant: Grant, window: Window, now: Moment, patience: Duration) {
+        let Grant { own, others, left, share } = grant;
+        let mut granted = self.granted.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_early = granted.is_some_and(|last| {
+            last.window == window && last.others == others && now.since(last.at) < patience
+        });
+        if is_early {
+            self.known.store(pack(own, window), Relaxed);
+            return;
+        }
+        *granted = Some(Granted { window, others, at: now });
         // Rounded up, so that the last ones are given to somebody.
         let part = (left * u64::from(share)).div_ceil(u64::from(super::WHOLE)).min(left);
         // What was counted elsewhere for this window, as when it began, or before a limit was there, has passed as well: more than
@@ -121,6 +146,10 @@ mod tests {
     const TODAY: Window = Window::Day(20_000);
     const TOMORROW: Window = Window::Day(20_001);
 
+    fn grant(quota: &Quota, own: u64, left: u64, share: u32) {
+        quota.grant(Grant { own, others: 0, left, share }, TODAY, Moment::default(), Duration::ZERO);
+    }
+
     fn pass_all(quota: &Quota, limit: u32, share: u32, window: Window) -> u64 {
         std::iter::from_fn(|| Some(quota.take(limit, share, window)).filter(|counted| counted.passes)).count()
             as u64
@@ -148,34 +177,50 @@ mod tests {
     fn what_is_granted_passes_and_the_last_is_given_to_somebody() {
         let quota = Quota::default();
         assert_eq!(pass_all(&quota, 100, WHOLE / 2, TODAY), 50);
-        quota.grant(Grant { own: 40, left: 30, share: WHOLE / 2 }, TODAY);
+        grant(&quota, 40, 30, WHOLE / 2);
         assert_eq!(pass_all(&quota, 100, WHOLE, TODAY), 5, "40 and 15, of which 50 have passed");
         assert_eq!(quota.look(100, WHOLE, TODAY).remaining, 15);
-        quota.grant(Grant { own: 55, left: 1, share: 1 }, TODAY);
+        grant(&quota, 55, 1, 1);
         assert_eq!(pass_all(&quota, 100, WHOLE, TODAY), 1);
-        quota.grant(Grant { own: 56, left: 0, share: WHOLE }, TODAY);
+        grant(&quota, 56, 0, WHOLE);
         assert_eq!(quota.look(100, WHOLE, TODAY), Counted { remaining: 0, passes: false, is_urgent: false });
         assert_eq!(pass_all(&quota, 100, WHOLE, TOMORROW), 100, "a grant is of its window");
+    }
+
+    #[test]
+    fn who_asks_again_before_the_others_have_told_gets_no_more() {
+        let quota = Quota::default();
+        let grant = |own: u64, others: u64, millis: u64| {
+            let grant = Grant { own, others, left: 20 - own - others, share: WHOLE / 2 };
+            quota.grant(grant, TODAY, Moment::from_micros(millis * 1000), Duration::from_secs(2));
+            pass_all(&quota, 20, WHOLE / 2, TODAY)
+        };
+        assert_eq!(grant(0, 0, 0), 10);
+        assert_eq!(grant(10, 0, 100), 0);
+        assert!(quota.look(20, WHOLE / 2, TODAY).is_urgent);
+        assert_eq!(grant(10, 6, 200), 2, "they have told");
+        assert_eq!(grant(12, 6, 2199), 0);
+        assert_eq!(grant(12, 6, 2200), 1, "they had time to tell");
     }
 
     #[test]
     fn what_is_known_to_have_passed_has_passed() {
         let quota = Quota::default();
         for _ in 0..3 {
-            quota.grant(Grant { own: 7, left: 0, share: WHOLE }, TODAY);
+            grant(&quota, 7, 0, WHOLE);
             assert_eq!(pass_all(&quota, 7, WHOLE, TODAY), 0);
             assert!(!quota.look(7, WHOLE, TODAY).is_urgent);
         }
-        quota.grant(Grant { own: 5, left: 3, share: WHOLE }, TODAY);
+        grant(&quota, 5, 3, WHOLE);
         assert_eq!(pass_all(&quota, 9, WHOLE, TODAY), 1);
     }
 
     #[test]
     fn it_is_urgent_from_half_of_the_grant_on() {
         let quota = Quota::default();
-        quota.grant(Grant { own: 0, left: 40, share: WHOLE }, TODAY);
+        grant(&quota, 0, 40, WHOLE);
         assert_eq!(pass_all(&quota, 100, WHOLE, TODAY), 40);
-        quota.grant(Grant { own: 40, left: 40, share: WHOLE / 2 }, TODAY);
+        grant(&quota, 40, 40, WHOLE / 2);
         let urgent: Vec<_> = (0..12).map(|_| quota.take(100, WHOLE, TODAY).is_urgent).collect();
         assert_eq!(urgent.iter().position(|urgent| *urgent), Some(10), "of 20");
     }

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::hash::RandomState;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use dataplane_snapshot::Key;
 
@@ -131,9 +132,12 @@ impl Group {
         // Who comes with a key of its own usually comes to one worker alone.
         let consumer = Consumer::new(name.into(), WHOLE);
         if let Some((at, [day, month])) = known {
-            let grant = |left| Grant { own: 0, left, share: even };
-            day.iter().for_each(|left| consumer.day.grant(grant(*left), at.calendar.day()));
-            month.iter().for_each(|left| consumer.month.grant(grant(*left), at.calendar.month()));
+            let grant = |left| Grant { own: 0, others: 0, left, share: even };
+            for (left, quota, window) in
+                [(day, &consumer.day, at.calendar.day()), (month, &consumer.month, at.calendar.month())]
+            {
+                left.iter().for_each(|left| quota.grant(grant(*left), window, at.now, Duration::ZERO));
+            }
         }
         consumer
     }

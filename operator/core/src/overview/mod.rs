@@ -26,6 +26,8 @@ pub struct Overview {
     pub lacking: Vec<String>,
     /// No worker has told yet of some target that it depends on.
     pub awaits_reports: bool,
+    /// Routes: which of its limits are used up for now.
+    pub used_up: Option<String>,
 }
 
 /// Whether an object does what it is there for: the `Ready` condition.
@@ -42,7 +44,14 @@ impl Overview {
     /// Of an object that isn't planned, for instance as it lost its key to another source.
     pub fn of_unplanned(status: &Arc<ObjectStatus>) -> Self {
         let verdict = Verdict { status: status.clone(), programmed: Programmed::NotAccepted };
-        Self { verdict, healthy: None, tally: Tally::default(), lacking: Vec::new(), awaits_reports: false }
+        Self {
+            verdict,
+            healthy: None,
+            tally: Tally::default(),
+            lacking: Vec::new(),
+            awaits_reports: false,
+            used_up: None,
+        }
     }
 
     /// `programmed` is what is said of it, which may be older than the verdict.

@@ -8,17 +8,28 @@ use crate::ObjectStatus;
 use crate::healthy::{Healthy, HealthyReason, Pool, Tally, number};
 use crate::programmed::{Verdict, Verdicts};
 use crate::reports::BackendHealth;
+use crate::used_up::UsedUp;
 
 /// Makes overviews, and keeps them: a change costs what is otherwise then, however many objects there are.
 #[derive(Debug, Default)]
 pub struct Survey {
     verdicts: Verdicts,
     overviews: Overviews,
+    used_up: Arc<UsedUp>,
+    /// Of whose limits others are used up than was shown.
+    limited: BTreeSet<Key>,
     /// By Backend: the Routes that send requests or copies to it. It needn't be there.
     users: BTreeMap<Key, BTreeSet<Key>>,
 }
 
 impl Survey {
+    /// Takes which limits are used up for now, to be shown by the next [`Self::update`].
+    pub fn limits(&mut self, used_up: &Arc<UsedUp>) {
+        let before = std::mem::replace(&mut self.used_up, used_up.clone());
+        let keys = before.keys().chain(used_up.keys());
+        self.limited.extend(keys.filter(|key| before.get(*key) != used_up.get(*key)).cloned());
+    }
+
     /// Takes the newest verdicts. `told` are the backends of which workers say something else than before, and `health` is
     /// what they say of one now.
     pub fn update(
@@ -28,6 +39,7 @@ impl Survey {
         health: impl Fn(&Key) -> BackendHealth,
     ) -> &Overviews {
         let mut changed = self.judged(verdicts);
+        changed.append(&mut self.limited);
         changed.extend(told.into_iter().map(|key| key.inline_in().map_or(key, |(route, _)| route)));
         let (mut routes, others): (BTreeSet<Key>, BTreeSet<Key>) =
             changed.into_iter().partition(|key| key.kind() == Kind::Route);
@@ -104,7 +116,8 @@ impl Survey {
             }
         }
         awaits_reports |= healthy.as_ref().is_some_and(|it| it.reason == HealthyReason::NotReported);
-        Overview { verdict: verdict.clone(), healthy, tally, lacking, awaits_reports }
+        let used_up = self.used_up.get(&status.key).cloned();
+        Overview { verdict: verdict.clone(), healthy, tally, lacking, awaits_reports, used_up }
     }
 
     /// What each backend that a Route sends requests to can take, with its name for people.

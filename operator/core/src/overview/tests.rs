@@ -6,6 +6,7 @@ use super::*;
 use crate::conditions::{Condition, conditions};
 use crate::programmed::{Ledger, Verdicts};
 use crate::reports::{BackendHealth, TargetHealth};
+use crate::used_up::UsedUp;
 use crate::{ListenerSettings, Memo, Observed, Origin, Owner, SourceView, Spec, World, plan};
 
 /// A world of Kubernetes' objects, its plan, and what workers say.
@@ -15,6 +16,7 @@ struct Bench {
     memo: Memo,
     ledger: Ledger,
     survey: Survey,
+    used_up: UsedUp,
     health: BTreeMap<Key, BackendHealth>,
     told: BTreeSet<Key>,
     verdicts: Verdicts,
@@ -79,6 +81,7 @@ impl Bench {
             self.ledger.latch(key, Owner::Kubernetes, generation);
         }
         self.verdicts = self.ledger.verdicts(&[], Root([0; 32])).clone();
+        self.survey.limits(&Arc::new(self.used_up.clone()));
         let health = &self.health;
         let told = std::mem::take(&mut self.told);
         let next = self
@@ -301,4 +304,24 @@ fn nothing_new_changes_nothing() {
     bench.tell(USERS, "a", true);
     bench.told.insert(key("backend/default/unknown"));
     assert!(bench.look().is_empty());
+}
+
+#[test]
+fn a_limit_that_is_used_up_is_shown_while_it_is() {
+    let mut bench = Bench::default();
+    bench.put("route/default/a", 1, serde_json::json!({ "matches": [{}], "backends": [{ "inline": { "targets": [{ "hostname": "a.test", "port": 80 }] } }] }));
+    bench.look();
+    let shown = |bench: &Bench| {
+        let overview = bench.overviews.get(&key("route/default/a")).unwrap();
+        let all = conditions(overview, &overview.verdict.programmed);
+        all.into_iter().find(|one| one.type_.as_str() == "LimitReached").map(|one| one.message)
+    };
+    assert_eq!(shown(&bench), None);
+    bench.used_up.insert(key("route/default/a"), "all 3 requests of the day are used".into());
+    assert_eq!(bench.look(), ["route/default/a"]);
+    assert_eq!(shown(&bench).as_deref(), Some("all 3 requests of the day are used"));
+    assert_eq!(bench.look(), [""; 0]);
+    bench.used_up.clear();
+    assert_eq!(bench.look(), ["route/default/a"]);
+    assert_eq!(shown(&bench), None);
 }

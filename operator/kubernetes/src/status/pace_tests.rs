@@ -54,6 +54,7 @@ fn verdict(name: &str, generation: i64, programmed: Programmed) -> (Key, Overvie
         tally: Tally::default(),
         lacking: Vec::new(),
         awaits_reports: false,
+        used_up: None,
     };
     (key(name), overview)
 }

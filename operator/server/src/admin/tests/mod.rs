@@ -79,12 +79,13 @@ impl Api {
         // For as long as the router lives.
         tokio::spawn(async move { workers.closed().await });
         let cluster = Cluster::new(ClusterSettings::new(Credentials::new("admin", "secret")));
+        let usage = Arc::new(Usage::new(Arc::new(store.clone())));
         let router = router(Admin {
             store: Arc::new(store.clone()),
             leaders,
             planned: leader.planned,
-            overviews: survey(verdicts, cluster.clone()),
-            usage: Arc::new(Usage::new(Arc::new(store.clone()))),
+            overviews: survey(verdicts, cluster.clone(), usage.used_up()),
+            usage,
             credentials: Credentials::new("admin", "secret"),
         });
         Self { router, store, folder, cluster }
