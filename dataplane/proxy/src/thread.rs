@@ -74,6 +74,7 @@ pub(crate) struct Thread {
     next_id: Cell<u64>,
     /// Unlikely to be that of another process, for request ids.
     pub(crate) process: u64,
+    pub(crate) index: u16,
     /// When the proxy began: the same for all threads, whose moments are compared.
     epoch: Instant,
     pub(crate) draw: Draw,
@@ -136,6 +137,7 @@ impl Thread {
             connections: RefCell::default(),
             next_id: Cell::new(u64::from(parts.index) << 48),
             process: parts.process,
+            index: parts.index,
             epoch: parts.epoch,
             draw: Draw::new(parts.process ^ u64::from(parts.index)),
         }

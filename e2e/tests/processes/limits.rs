@@ -46,7 +46,9 @@ impl Site {
     fn start_workers(&self) -> [Program; 3] {
         let started = self.workers.each_ref().map(Gateway::start_ready);
         for worker in &self.workers {
-            until("it serves", || get(worker.port, "/limited").ok().filter(|answer| answer.status != 404));
+            until("it serves", || {
+                get(worker.port, "/limited").ok().filter(|answer| [200, 429].contains(&answer.status))
+            });
         }
         started
     }
@@ -188,7 +190,7 @@ fn counts_outlive_workers_that_stop_and_consumers_are_told_apart() {
     running.signal("TERM");
     until("it has ended", || running.exited());
     let told = |consumer: &str| usage(&site.leader)?["consumers"][consumer]["requests"].as_u64();
-    let consumer = "header:sha256:7692c3ad3540bb80";
+    let consumer = "header:x-api-key=sha256:7692c3ad3540bb80";
     until("what it counted last is there", || told(consumer).filter(|requests| *requests == 3));
 
     running = first.start_ready();

@@ -35,7 +35,7 @@ pub const fn is_further(counts: &UsageCounts, than: &UsageCounts) -> bool {
 
 /// The number that grows with everything that is counted.
 pub const fn progress(counts: &UsageCounts) -> u64 {
-    counts.requests.saturating_add(counts.refused)
+    counts.requests.saturating_add(counts.refused).saturating_add(counts.admitted)
 }
 
 /// The most consumers of a route whose sums a worker is told that hasn't asked for them: those with the most requests.
@@ -55,9 +55,7 @@ pub enum PushError {
     Malformed(#[from] prost::DecodeError),
     #[error("it has {0} totals, more than the {MAX_PUSHED_TOTALS} allowed")]
     Totals(usize),
-    #[error(
-        "{0:?} is no day as 2026-11-30 and no month as 2026-11, or isn't one of these days by this leader's clock"
-    )]
+    #[error("{0:?} is no window: it is a day as 2026-11-30, or a month as 2026-11")]
     Window(String),
     #[error("{0:?} isn't the key of a route")]
     Route(String),
@@ -83,7 +81,7 @@ impl Push {
             return Err(PushError::Totals(totals.len()));
         }
         for window in totals.iter().map(|total| &total.window).chain(&windows) {
-            if !is_near(window, since_1970) {
+            if !is_window(window) {
                 return Err(PushError::Window(window.clone()));
             }
         }
@@ -99,7 +97,9 @@ impl Push {
             let of = UsageKey { window, route, consumer };
             Ok(UsageRow { of, worker: worker.to_owned(), counts: counts.unwrap_or_default() })
         };
-        let rows = totals.into_iter().map(row).collect::<Result<_, _>>()?;
+        // What a wrong clock counted is left out, so that it doesn't keep the rest out for ever.
+        let near = totals.into_iter().filter(|total| is_near(&total.window, since_1970));
+        let rows = near.map(row).collect::<Result<_, _>>()?;
         let limited = limited.into_iter().filter(|route| is_route(route)).collect();
         Ok(Self { rows, limited, windows: windows.into_iter().take(2).collect() })
     }
@@ -189,7 +189,9 @@ impl Alive {
         now: Duration,
     ) -> u32 {
         let beats = rows.filter(|row| row.of.route.is_empty());
+        let mut told = BTreeSet::new();
         for UsageRow { worker, counts, .. } in beats {
+            told.insert(worker.as_str());
             let progress = progress(counts);
             let known = self.0.get(worker.as_str());
             // Of one that isn't known it isn't known either whether it still lives: for a while it counts.
@@ -197,8 +199,10 @@ impl Alive {
             let at = if grows { Some(now) } else { known.and_then(|known| known.at) };
             self.0.insert(worker.clone(), Beat { progress, at });
         }
-        let lives = |beat: &&Beat| beat.at.is_some_and(|at| now.saturating_sub(at) < SILENT_AFTER);
-        u32::try_from(self.0.values().filter(lives).count()).unwrap_or(u32::MAX).max(1)
+        let lives = |beat: &Beat| beat.at.is_some_and(|at| now.saturating_sub(at) < SILENT_AFTER);
+        // Of one that is silent is kept what it has told, as long as the store has it.
+        self.0.retain(|worker, beat| lives(beat) || told.contains(worker.as_str()));
+        u32::try_from(self.0.values().filter(|beat| lives(beat)).count()).unwrap_or(u32::MAX).max(1)
     }
 }
 

@@ -38,14 +38,12 @@ fn a_push_is_read_or_its_mistake_is_named() {
     assert_eq!(wrong(window), PushError::Window("2026-11-3".to_owned()));
     assert_eq!(wrong(total("backend/default/a", "", 1)), PushError::Route("backend/default/a".to_owned()));
     assert_eq!(wrong(total("route/default/a", &"x".repeat(1025), 1)), PushError::Consumer(1025));
-    for name in ["2026-12-02", "2026-10-29", "2026-13", "2026-09", "9999-99"] {
+    let kept = |name: &str| {
         let window = UsageTotal { window: name.to_owned(), ..total("", "", 1) };
-        assert_eq!(wrong(window), PushError::Window(name.to_owned()));
-    }
-    for name in ["2026-12-01", "2026-10-30", "2026-10", "2026-12"] {
-        let window = UsageTotal { window: name.to_owned(), ..total("", "", 1) };
-        assert!(Push::read(push(vec![window]), "w", NOW).is_ok(), "{name}");
-    }
+        !Push::read(push(vec![window]), "w", NOW).unwrap().rows.is_empty()
+    };
+    assert!(!["2026-12-02", "2026-10-29", "2026-13", "2026-09", "9999-99"].map(kept).contains(&true));
+    assert!(!["2026-12-01", "2026-10-30", "2026-10", "2026-12"].map(kept).contains(&false));
     assert_eq!(wrong(total("", "x", 1)), PushError::Route(String::new()));
     let many = vec![total("", "", 1); MAX_PUSHED_TOTALS + 1];
     assert_eq!(Push::read(push(many), "w", NOW), Err(PushError::Totals(MAX_PUSHED_TOTALS + 1)));

@@ -50,15 +50,20 @@ fn quotas(route: &RouteSpec) -> impl Iterator<Item = &RateLimit> {
     limits.filter(|limit| matches!(limit.per, RateLimitPeriod::Day | RateLimitPeriod::Month))
 }
 
-/// Whether a consumer of this name is told apart by this key.
+/// Whether a consumer of this name is told apart by this key; see [`dataplane_core::filter::LimitKey::label`].
 fn is_of(key: Option<&RateLimitKey>, consumer: &str) -> bool {
-    let begins = |with: &str| consumer.starts_with(with);
-    match key.map(|key| key.type_) {
-        None => consumer.is_empty(),
-        Some(RateLimitKeyType::Header) => begins("header:"),
-        Some(RateLimitKeyType::Cookie) => begins("cookie:"),
-        Some(RateLimitKeyType::ClientAddress) => {
-            !consumer.is_empty() && !begins("header:") && !begins("cookie:")
+    let is_labelled = |kind: &str, name: &str| {
+        let rest = consumer.strip_prefix(kind).and_then(|rest| rest.strip_prefix(':'));
+        rest.and_then(|rest| rest.strip_prefix(name)).is_some_and(|rest| rest.starts_with('='))
+    };
+    let Some(RateLimitKey { type_, name }) = key else { return consumer.is_empty() };
+    let name = name.as_deref().unwrap_or_default();
+    match type_ {
+        RateLimitKeyType::Header => is_labelled("header", &name.to_ascii_lowercase()),
+        RateLimitKeyType::Cookie => is_labelled("cookie", name),
+        RateLimitKeyType::ClientAddress => {
+            let is_other_key = ["header:", "cookie:"].iter().any(|kind| consumer.starts_with(kind));
+            !consumer.is_empty() && !is_other_key
         }
     }
 }
@@ -118,10 +123,11 @@ mod tests {
         assert_eq!(said(&[row(month, "", "w", 90)]).as_deref(), Some(of_month));
         assert_eq!(said(&[row("2026-11-29", "", "w", 90)]), None, "that was yesterday");
         let header = "a consumer by the header x-api-key has used all its 5 requests of the day";
-        assert_eq!(said(&[row(day, "header:sha256:00", "w", 5)]).as_deref(), Some(header));
+        assert_eq!(said(&[row(day, "header:x-api-key=sha256:00", "w", 5)]).as_deref(), Some(header));
         let address = "a client address has used all its 4 requests of the day";
         assert_eq!(said(&[row(day, "192.0.2.1", "w", 4)]).as_deref(), Some(address));
-        assert_eq!(said(&[row(day, "header:sha256:00", "w", 4)]), None, "it is no address");
+        assert_eq!(said(&[row(day, "header:x-api=sha256:00", "w", 9)]), None, "another header");
+        assert_eq!(said(&[row(day, "header:x-api-key=sha256:00", "w", 4)]), None, "it is no address");
         let both = said(&[row(day, "192.0.2.1", "w", 9), row(month, "", "w", 99)]);
         assert_eq!(both, Some(format!("{of_month}; {address}")));
     }

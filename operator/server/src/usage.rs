@@ -84,6 +84,10 @@ impl Usage {
         read.retain(may);
         let to = self.forward.as_ref().and_then(|forward| Some((forward, forward.to.borrow().clone()?)));
         if let Some((forward, url)) = to {
+            if push.member.is_some() {
+                let reason = "this leader doesn't count for all any more".to_owned();
+                return Err(UsageError::Leader { url, reason });
+            }
             return forward.hand_on(url, &read, worker, push).await;
         }
         self.store.raise_usage(&read.rows).await?;

@@ -52,13 +52,13 @@ pub(crate) fn once(routes: &[String]) -> Vec<&str> {
     routes.iter().map(String::as_str).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Counts as eleven numbers, of which the first two are those that progress is made of.
+/// Counts as eleven numbers, of which the first three are those that progress is made of.
 pub(crate) fn counts_text(counts: &UsageCounts) -> String {
-    let UsageCounts { requests, refused, received, sent, micros, .. } = counts;
-    let UsageCounts { status_1xx, status_2xx, status_3xx, status_4xx, status_5xx, admitted, .. } = counts;
+    let UsageCounts { requests, refused, admitted, received, sent, micros, .. } = counts;
+    let UsageCounts { status_1xx, status_2xx, status_3xx, status_4xx, status_5xx, .. } = counts;
     format!(
-        "{requests} {refused} {received} {sent} {micros} \
-         {status_1xx} {status_2xx} {status_3xx} {status_4xx} {status_5xx} {admitted}"
+        "{requests} {refused} {admitted} {received} {sent} {micros} \
+         {status_1xx} {status_2xx} {status_3xx} {status_4xx} {status_5xx}"
     )
 }
 
@@ -69,6 +69,7 @@ pub(crate) fn counts(text: &str) -> Option<UsageCounts> {
     Some(UsageCounts {
         requests: next()?,
         refused: next()?,
+        admitted: next()?,
         received: next()?,
         sent: next()?,
         micros: next()?,
@@ -77,7 +78,6 @@ pub(crate) fn counts(text: &str) -> Option<UsageCounts> {
         status_3xx: next()?,
         status_4xx: next()?,
         status_5xx: next()?,
-        admitted: next()?,
     })
 }
 

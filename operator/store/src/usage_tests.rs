@@ -6,21 +6,21 @@ fn what_is_written_is_read() {
     let counts_of = |first: u64| UsageCounts {
         requests: first,
         refused: 2,
-        received: 3,
-        sent: 4,
-        micros: 5,
-        status_1xx: 6,
-        status_2xx: 7,
-        status_3xx: 8,
-        status_4xx: 9,
-        status_5xx: 10,
-        admitted: u64::MAX,
+        admitted: 3,
+        received: 4,
+        sent: 5,
+        micros: 6,
+        status_1xx: 7,
+        status_2xx: 8,
+        status_3xx: 9,
+        status_4xx: 10,
+        status_5xx: u64::MAX,
     };
     for first in [0, 1, u64::MAX] {
         assert_eq!(counts(&counts_text(&counts_of(first))), Some(counts_of(first)));
     }
     assert_eq!(counts_text(&counts_of(1)), "1 2 3 4 5 6 7 8 9 10 18446744073709551615");
-    assert_eq!(counts("1 2 3 4 5 6 7 8 9 10 11 of a later version").unwrap().admitted, 11);
+    assert_eq!(counts("1 2 3 4 5 6 7 8 9 10 11 of a later version").unwrap().status_5xx, 11);
     for damaged in ["", "1", "1 2 3 4 5 6 7 8 9 10", "1 2 3 4 5 6 7 8 9 10 x", "1 2 3 4 5 6 7 8 9 10 -1"] {
         assert_eq!(counts(damaged), None, "{damaged:?}");
     }

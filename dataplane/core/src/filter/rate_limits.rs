@@ -65,6 +65,16 @@ impl RateLimits {
 }
 
 impl LimitKey {
+    /// What the names of consumers begin with that this key tells apart; those by address are their addresses.
+    pub fn label(&self) -> String {
+        match self {
+            Self::Route => String::new(),
+            Self::ClientAddress => "address".to_owned(),
+            Self::Header(name) => format!("header:{name}"),
+            Self::Cookie(name) => format!("cookie:{name}"),
+        }
+    }
+
     fn parse(limit: &wire::RateLimit) -> Result<Self, FilterError> {
         let name = &*limit.name;
         let kind = RateLimitKey::try_from(limit.key).map_err(|_| FilterError::LimitKey(limit.key))?;

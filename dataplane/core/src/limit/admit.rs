@@ -69,11 +69,15 @@ impl ActiveLimits {
     pub fn admit<H: RequestHead>(&self, head: &H, at: Instant) -> Admission {
         let mut admission = Admission::default();
         let unknown = self.shared.even_share();
-        let found: SmallVec<[(Limits, Arc<Consumer>); 2]> =
-            self.groups.iter().map(|group| (group.limits.limits, self.consumer(group, head))).collect();
-        // None of them is charged for what another one refuses.
-        for (limits, consumer) in &found {
-            each(*limits, consumer, |limit| limit.say(false, unknown, at), &mut admission);
+        let mut found: SmallVec<[(Limits, Arc<Consumer>); 2]> = SmallVec::new();
+        // None of them is charged for what another one refuses, and who is refused takes no room behind that.
+        for group in &self.groups {
+            let (limits, consumer) = (group.limits.limits, self.consumer(group, head));
+            each(limits, &consumer, |limit| limit.say(false, unknown, at), &mut admission);
+            found.push((limits, consumer));
+            if admission.refused.is_some() {
+                break;
+            }
         }
         if admission.refused.is_none() {
             let mut taken = Admission::default();
@@ -85,15 +89,19 @@ impl ActiveLimits {
         if found.iter().any(|(limits, consumer)| is_urgent(*limits, consumer, unknown, at)) {
             self.shared.is_urgent.store(true, Relaxed);
         }
-        // Room is made where what requests came to is collected.
         let is_crowded = |group: &Arc<Group>, consumer| {
-            group.consumers.as_ref().is_some_and(|consumers| consumers.is_other(consumer))
+            group.consumers.as_ref().is_some_and(|consumers| consumers.lack_room_for(consumer))
         };
         if self.groups.iter().zip(&found).any(|(group, (_, consumer))| is_crowded(group, consumer)) {
-            self.shared.is_urgent.store(true, Relaxed);
+            self.shared.is_crowded.store(true, Relaxed);
         }
         let apart = found.into_iter().map(|(_, consumer)| consumer);
         admission.consumers = apart.filter(|consumer| !Arc::ptr_eq(consumer, &self.whole)).collect();
+        if admission.refused.is_none() {
+            // At once, so that the others hear of it while it lasts.
+            self.whole.admit();
+            admission.consumers.iter().for_each(|consumer| consumer.admit());
+        }
         admission
     }
 
@@ -114,13 +122,13 @@ impl ActiveLimits {
             },
             LimitKey::Header(name) => {
                 let value = head.header(name).next().unwrap_or_default();
-                kept(value, |short| find(short, &|| shown("header", value)))
+                kept(value, |short| find(short, &|| shown(&group.limits.key, value)))
             }
             LimitKey::Cookie(name) => {
                 let found =
                     head.header("cookie").find_map(|field| cookie::values(field, name.as_bytes()).next());
                 let value = found.unwrap_or_default();
-                kept(value, |short| find(short, &|| shown("cookie", value)))
+                kept(value, |short| find(short, &|| shown(&group.limits.key, value)))
             }
         }
     }
@@ -132,13 +140,14 @@ fn kept<T>(value: &[u8], of: impl FnOnce(&[u8]) -> T) -> T {
 }
 
 /// Values of headers and cookies may be credentials: people see a digest.
-fn shown(kind: &str, value: &[u8]) -> String {
+fn shown(key: &LimitKey, value: &[u8]) -> String {
+    let label = key.label();
     if value.is_empty() {
-        return format!("{kind}:none");
+        return format!("{label}=none");
     }
     let digest = Sha256::digest(value);
     let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("{kind}:sha256:{hex}")
+    format!("{label}=sha256:{hex}")
 }
 
 /// One limit of one consumer.

@@ -16,7 +16,8 @@ use crate::filter::Limits;
 pub struct Consumer {
     /// As it is shown to people; empty: all of the route's.
     pub name: Box<str>,
-    counts: Counts,
+    /// One for each lane, so that threads don't wait for each other's.
+    counts: Box<[Counts]>,
     /// Which of its requests come to this worker, of [`WHOLE`].
     share: AtomicU64,
     pub(super) second: Bucket,
@@ -41,6 +42,8 @@ pub struct Spent {
     pub status: u16,
     /// What the limits of the route said, if there were any and it came to them.
     pub verdict: Option<Verdict>,
+    /// By which thread it is counted.
+    pub lane: usize,
 }
 
 /// What limits say of a request.
@@ -51,6 +54,7 @@ pub enum Verdict {
 }
 
 #[derive(Debug, Default)]
+#[repr(align(64))]
 struct Counts {
     admitted: AtomicU64,
     requests: AtomicU64,
@@ -67,7 +71,7 @@ impl Consumer {
         Self {
             name,
             share: AtomicU64::new(u64::from(share)),
-            counts: Counts::default(),
+            counts: std::iter::once(Counts::default()).collect(),
             second: Bucket::default(),
             minute: Bucket::default(),
             day: Quota::default(),
@@ -77,16 +81,26 @@ impl Consumer {
         }
     }
 
+    /// For many requests of all threads.
+    pub(super) fn with_lanes(self, lanes: usize) -> Self {
+        Self { counts: (0..lanes.max(1)).map(|_| Counts::default()).collect(), ..self }
+    }
+
+    /// Counts a request that the limits let pass.
+    pub(super) fn admit(&self) {
+        if let Some(counts) = self.counts.first() {
+            counts.admitted.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Counts a request that has ended.
     pub fn spend(&self, spent: &Spent) {
         let add = |counter: &AtomicU64, by| _ = counter.fetch_add(by, Ordering::Relaxed);
-        let Counts { admitted, requests, refused, received, sent, micros, statuses } = &self.counts;
+        let lane = self.counts.get(spent.lane % self.counts.len().max(1));
+        let Some(Counts { requests, refused, received, sent, micros, statuses, .. }) = lane else { return };
         add(received, spent.received);
         add(sent, spent.sent);
         add(micros, spent.micros);
-        if spent.verdict == Some(Verdict::Passed) {
-            add(admitted, 1);
-        }
         let is_refused = spent.verdict == Some(Verdict::Refused);
         let hundreds = usize::from(spent.status / 100);
         if let Some(counter) = hundreds.checked_sub(1).and_then(|at| statuses.get(at)).filter(|_| !is_refused)
@@ -100,25 +114,7 @@ impl Consumer {
 
     /// Since the process began.
     pub fn counts(&self) -> UsageCounts {
-        let Counts { admitted, requests, refused, received, sent, micros, statuses } = &self.counts;
-        let requests = requests.load(Ordering::Acquire);
-        let refused = refused.load(Ordering::Acquire);
-        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let [status_1xx, status_2xx, status_3xx, status_4xx, status_5xx] = statuses.each_ref().map(of);
-        let (received, sent, micros, admitted) = (of(received), of(sent), of(micros), of(admitted));
-        UsageCounts {
-            requests,
-            refused,
-            received,
-            sent,
-            micros,
-            status_1xx,
-            status_2xx,
-            status_3xx,
-            status_4xx,
-            status_5xx,
-            admitted,
-        }
+        self.counts.iter().fold(UsageCounts::default(), |sum, lane| plus(&sum, &lane.read()))
     }
 
     /// What was counted since the last call.
@@ -154,6 +150,30 @@ impl Consumer {
     }
 }
 
+impl Counts {
+    fn read(&self) -> UsageCounts {
+        let Self { admitted, requests, refused, received, sent, micros, statuses } = self;
+        // First: see where they are counted.
+        let requests = requests.load(Ordering::Acquire);
+        let refused = refused.load(Ordering::Acquire);
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let [status_1xx, status_2xx, status_3xx, status_4xx, status_5xx] = statuses.each_ref().map(of);
+        UsageCounts {
+            requests,
+            refused,
+            received: of(received),
+            sent: of(sent),
+            micros: of(micros),
+            status_1xx,
+            status_2xx,
+            status_3xx,
+            status_4xx,
+            status_5xx,
+            admitted: of(admitted),
+        }
+    }
+}
+
 fn less(counts: &UsageCounts, by: &UsageCounts) -> UsageCounts {
     with(counts, by, u64::saturating_sub)
 }
@@ -184,10 +204,11 @@ mod tests {
 
     #[test]
     fn what_ended_is_counted_once_and_collected_once() {
-        let consumer = Consumer::new("".into(), WHOLE);
-        let spent = Spent { received: 10, sent: 200, micros: 30, status: 204, verdict: None };
+        let consumer = Consumer::new("".into(), WHOLE).with_lanes(2);
+        consumer.admit();
+        let spent = Spent { received: 10, sent: 200, micros: 30, status: 204, verdict: None, lane: 0 };
         consumer.spend(&spent);
-        consumer.spend(&Spent { status: 0, verdict: Some(Verdict::Passed), ..spent });
+        consumer.spend(&Spent { status: 0, verdict: Some(Verdict::Passed), lane: 3, ..spent });
         consumer.spend(&Spent { status: 429, verdict: Some(Verdict::Refused), ..spent });
         let all = UsageCounts {
             requests: 2,

@@ -41,8 +41,9 @@ struct Entry {
 
 impl<S: BuildHasher> Consumers<S> {
     /// The hashes of `hasher` mustn't be guessable, as clients choose the values.
-    pub(super) fn new(hasher: S, share: u32) -> Self {
-        let others = Arc::new(Consumer::new(OTHER_CONSUMERS.into(), share));
+    /// `label`: what the names of its consumers begin with.
+    pub(super) fn new(hasher: S, label: &str, share: u32) -> Self {
+        let others = Arc::new(Consumer::new(format!("{label}={OTHER_CONSUMERS}").into(), share));
         Self { hasher, table: ArcSwap::from_pointee(Table::of(SMALLEST)), others }
     }
 
@@ -72,8 +73,9 @@ impl<S: BuildHasher> Consumers<S> {
         }
     }
 
-    pub(super) fn is_other(&self, consumer: &Arc<Consumer>) -> bool {
-        Arc::ptr_eq(consumer, &self.others)
+    /// It is one of the others, though there could be more room.
+    pub(super) fn lack_room_for(&self, consumer: &Arc<Consumer>) -> bool {
+        Arc::ptr_eq(consumer, &self.others) && self.table.load().slots.len() < LARGEST
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Consumer>> {
@@ -94,7 +96,9 @@ impl<S: BuildHasher> Consumers<S> {
         let is_kept =
             |entry: &&Entry| Arc::strong_count(&entry.consumer) > 1 || !is_gone(&entry.consumer, is_full);
         let kept: Vec<&Entry> = table.slots.iter().filter_map(OnceLock::get).filter(is_kept).collect();
-        let fits = |size: &&usize| **size >= kept.len() * 4;
+        // With no more room for those that are new, others that are refused could keep it from them.
+        let least = if table.used.load(Relaxed) >= table.most() { table.slots.len() + 1 } else { 0 };
+        let fits = |size: &&usize| **size >= least.max(kept.len() * 4);
         let size = SIZES.iter().find(fits).unwrap_or(&LARGEST);
         let next = Table::of(*size);
         for entry in kept {
@@ -145,7 +149,7 @@ mod tests {
     use super::*;
 
     fn consumers() -> Consumers<RandomState> {
-        Consumers::new(RandomState::new(), WHOLE)
+        Consumers::new(RandomState::new(), "x", WHOLE)
     }
 
     fn named(number: usize) -> Consumer {
@@ -178,7 +182,7 @@ mod tests {
             find(&it, number);
         }
         assert!(it.all().len() <= SMALLEST / 2 + 1, "until it is made larger");
-        assert_eq!(&*find(&it, 1000).name, OTHER_CONSUMERS);
+        assert_eq!(&*find(&it, 1000).name, "x=other");
         for number in 0..4 * MAX_CONSUMERS {
             find(&it, number);
             if number % 30 == 0 {
@@ -186,7 +190,7 @@ mod tests {
             }
         }
         assert!(it.all().len() <= MAX_CONSUMERS + 1);
-        assert_eq!(&*find(&it, usize::MAX).name, OTHER_CONSUMERS);
+        assert_eq!(&*find(&it, usize::MAX).name, "x=other");
         it.tidy(|consumer, is_full| is_full && &*consumer.name != "3");
         assert_eq!(it.all().len(), 2);
         assert_eq!(&*find(&it, usize::MAX).name, usize::MAX.to_string());
@@ -204,7 +208,7 @@ mod tests {
         for other in &found[1..] {
             for (one, other) in found[0].iter().zip(other) {
                 let shared = Arc::ptr_eq(one, other);
-                assert!(shared || [one, other].iter().any(|one| &*one.name == OTHER_CONSUMERS));
+                assert!(shared || [one, other].iter().any(|one| &*one.name == "x=other"));
             }
         }
     }

@@ -8,7 +8,7 @@ use dataplane_snapshot::wire::{
 
 use super::admit::Instant;
 use super::bucket::WHOLE;
-use super::calendar::Window;
+use super::calendar::{Calendar, Window};
 use super::consumer::{Consumer, plus};
 use super::demand::Demand;
 use super::quota::Grant;
@@ -24,6 +24,8 @@ pub struct Meter {
     rows: BTreeMap<RowKey, Row>,
     /// How often it was asked for a push: a total like others, by which leaders know that the process is alive.
     beats: u64,
+    /// When was counted what is collected next.
+    calendar: Option<Calendar>,
     /// That took the last push.
     leader: String,
 }
@@ -55,18 +57,23 @@ struct Around<'a> {
 }
 
 impl Meter {
-    /// Adds what was counted since the last call to the windows of now, and forgets who is gone.
+    /// Whether a window has ended since the last call of [`Self::collect`], which is to be called then.
+    pub fn is_over(&self, at: Instant) -> bool {
+        self.calendar.is_some_and(|last| last.day() != at.calendar.day())
+    }
+
+    /// Adds what was counted since the last call to the windows of that, and forgets who is gone.
     pub fn collect(&mut self, states: &UsageStates, at: Instant) {
+        let of = self.calendar.replace(at.calendar).unwrap_or(at.calendar);
         for route in states.routes() {
             let name: Arc<str> = route.key.to_string().into();
-            self.add(&name, "", route.whole.collect(), at);
+            self.add(&name, "", route.whole.collect(), of);
             for group in route.groups() {
                 let Some(consumers) = &group.consumers else { continue };
                 for consumer in consumers.all() {
-                    self.add(&name, &consumer.name, consumer.collect(), at);
+                    self.add(&name, &consumer.name, consumer.collect(), of);
                 }
-                let limits = group.limits.limits;
-                consumers.tidy(|consumer, is_full| consumer.is_forgettable(limits, at, is_full));
+                group.tidy(at);
             }
         }
         states.forget_vanished();
@@ -75,15 +82,16 @@ impl Meter {
         self.rows.retain(|key, row| !is_over(key.window) || row.is_news());
     }
 
-    fn add(&mut self, route: &Arc<str>, consumer: &str, counted: UsageCounts, at: Instant) {
+    fn add(&mut self, route: &Arc<str>, consumer: &str, counted: UsageCounts, of: Calendar) {
         if counted == UsageCounts::default() {
             return;
         }
-        for window in [at.calendar.day(), at.calendar.month()] {
+        for window in [of.day(), of.month()] {
             let key = |consumer: &str| RowKey { window, route: route.clone(), consumer: consumer.into() };
             let mut key_of = key(consumer);
             if self.rows.len() >= MAX_TOTALS && !consumer.is_empty() && !self.rows.contains_key(&key_of) {
-                key_of = key(OTHER_CONSUMERS);
+                let label = consumer.split_once('=').map_or("address", |(label, _)| label);
+                key_of = key(&format!("{label}={OTHER_CONSUMERS}"));
             }
             let row = self.rows.entry(key_of).or_default();
             row.counts = plus(&row.counts, &counted);
@@ -129,15 +137,21 @@ impl Meter {
         at: Instant,
         gap: Duration,
     ) {
-        if self.leader != answer.leader {
+        let is_first = self.leader.is_empty();
+        let is_another = self.leader != answer.leader;
+        if is_another {
             // This one may have none of it.
             self.rows.values_mut().for_each(|row| row.known = UsageCounts::default());
-            if !self.leader.is_empty() {
-                each_limited(states, |consumer| consumer.demand(Demand::unsettle));
-            }
             self.leader.clone_from(&answer.leader);
         }
         self.learn(push, at);
+        if is_another && !is_first {
+            each_limited(states, |consumer| consumer.demand(Demand::unsettle));
+            if self.has_news() {
+                // Its sums say little before it has been told all.
+                return;
+            }
+        }
         let sums = Sums(
             answer
                 .sums

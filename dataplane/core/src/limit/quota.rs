@@ -115,8 +115,10 @@ impl Quota {
 
     fn counted(&self, passed: u64, limit: u32, share: u32, window: Window) -> Counted {
         let part = (u64::from(limit) * u64::from(share)).div_ceil(u64::from(super::WHOLE));
-        let ceiling = count_in(self.ceiling.load(Relaxed), window).unwrap_or(part);
-        let all = count_in(self.all.load(Relaxed), window).unwrap_or_else(|| u64::from(limit));
+        // The limit may have been lowered since.
+        let limit = u64::from(limit);
+        let ceiling = count_in(self.ceiling.load(Relaxed), window).unwrap_or(part).min(limit);
+        let all = count_in(self.all.load(Relaxed), window).unwrap_or(limit).min(limit);
         let known = count_in(self.known.load(Relaxed), window).unwrap_or_default();
         // Half of what may pass has.
         let is_half = passed.saturating_sub(known) * 2 >= ceiling.saturating_sub(known);

@@ -14,6 +14,9 @@ use super::quota::Grant;
 use crate::atomic::Ordering::Relaxed;
 use crate::filter::{LimitGroup, LimitKey, RateLimits};
 
+/// So many threads count apart for a route.
+const LANES: usize = 4;
+
 /// What the requests of all routes came to. Outlives routers.
 #[derive(Debug)]
 pub struct UsageStates {
@@ -29,6 +32,8 @@ pub(super) struct Shared {
     workers: AtomicU32,
     /// Others should hear soon of what has passed here.
     pub(super) is_urgent: AtomicBool,
+    /// Some consumers have no room of their own.
+    pub(super) is_crowded: AtomicBool,
     hasher: RandomState,
 }
 
@@ -69,6 +74,7 @@ impl Default for UsageStates {
         let shared = Shared {
             workers: AtomicU32::new(1),
             is_urgent: AtomicBool::new(false),
+            is_crowded: AtomicBool::new(false),
             hasher: RandomState::new(),
         };
         Self { routes: Mutex::default(), shared: Arc::new(shared) }
@@ -79,7 +85,8 @@ impl UsageStates {
     pub(crate) fn route(&self, key: &Key) -> Arc<RouteUsage> {
         let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
         let made = || {
-            let whole = Arc::new(Consumer::new(Box::default(), self.shared.even_share()));
+            let whole = Consumer::new(Box::default(), self.shared.even_share());
+            let whole = Arc::new(whole.with_lanes(LANES));
             Arc::new(RouteUsage { key: key.clone(), whole, groups: Mutex::default() })
         };
         routes.entry(key.clone()).or_insert_with(made).clone()
@@ -105,6 +112,13 @@ impl UsageStates {
         routes.retain(|_, route| Arc::strong_count(route) > 1);
     }
 
+    /// Makes room for more consumers, where there is too little.
+    pub fn make_room(&self, at: Instant) {
+        if self.shared.is_crowded.swap(false, Relaxed) {
+            self.routes().iter().flat_map(|route| route.groups()).for_each(|group| group.tidy(at));
+        }
+    }
+
     /// Whether others should hear soon of what has passed here; not again until there is more.
     pub fn take_urgency(&self) -> bool {
         self.shared.is_urgent.swap(false, Relaxed)
@@ -121,6 +135,14 @@ impl UsageStates {
 }
 
 impl Group {
+    /// Forgets who is gone, and makes room where it is needed.
+    pub(super) fn tidy(&self, at: Instant) {
+        let limits = self.limits.limits;
+        if let Some(consumers) = &self.consumers {
+            consumers.tidy(|consumer, is_full| consumer.is_forgettable(limits, at, is_full));
+        }
+    }
+
     pub(super) fn know(&self, of: BTreeMap<Box<str>, [Option<u64>; 2]>, at: Instant) {
         *self.left.lock().unwrap_or_else(PoisonError::into_inner) = Left { at: Some(at), of };
     }
@@ -157,7 +179,9 @@ impl RouteUsage {
         let group = match known {
             Some(known) if known.limits == *limits => return known,
             known => {
-                let made = || Arc::new(Consumers::new(shared.hasher.clone(), shared.even_share()));
+                let made = || {
+                    Arc::new(Consumers::new(shared.hasher.clone(), &limits.key.label(), shared.even_share()))
+                };
                 let consumers = match limits.key {
                     LimitKey::Route => None,
                     _ => Some(known.and_then(|known| known.consumers.clone()).unwrap_or_else(made)),

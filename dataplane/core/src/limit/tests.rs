@@ -52,8 +52,14 @@ impl Worker {
     /// A request that takes no time. Whether it passes.
     fn request(&self, head: &Head, at: Instant) -> Admission {
         let admission = self.limits.admit(head, at);
-        let spent =
-            Spent { received: 1, sent: 1, micros: 1, status: 200, verdict: Some(admission.verdict()) };
+        let spent = Spent {
+            received: 1,
+            sent: 1,
+            micros: 1,
+            status: 200,
+            verdict: Some(admission.verdict()),
+            lane: 0,
+        };
         self.usage.whole.spend(&spent);
         admission.spend(&spent);
         admission
@@ -83,7 +89,8 @@ impl Keeper {
         for UsageTotal { window, route, consumer, counts } in push.totals.clone() {
             let row = self.rows.entry((window, route, consumer, worker)).or_default();
             let counts = counts.unwrap_or_default();
-            if counts.requests + counts.refused > row.requests + row.refused {
+            let progress = |of: &UsageCounts| of.requests + of.refused + of.admitted;
+            if progress(&counts) > progress(row) {
                 *row = counts;
             }
         }
@@ -217,8 +224,13 @@ fn a_push_that_nobody_took_is_told_again_and_what_is_over_is_forgotten() {
     assert!(!worker.passes(&head, at(midnight - Duration::from_secs(1))));
     worker.meter.collect(&worker.states, at(midnight - Duration::from_secs(1)));
     let lost = worker.meter.push(&worker.states, at(midnight - Duration::from_secs(1)));
+    worker.meter.collect(&worker.states, at(midnight));
     assert!(worker.passes(&head, at(midnight)), "it is another day");
     let mut keeper = Keeper::default();
+    assert!(
+        worker.meter.is_over(at(midnight + Duration::from_secs(24 * 3600)))
+            && !worker.meter.is_over(at(midnight))
+    );
     worker.push(&mut keeper, at(midnight));
     for (window, requests) in [("2026-11-30", 10), ("2026-12-01", 1), ("2026-11", 10), ("2026-12", 1)] {
         assert_eq!(keeper.requests(window, ""), requests, "{window}");
@@ -252,11 +264,11 @@ fn consumers_are_told_apart_and_no_secret_is_shown() {
     };
     let all = names(&worker);
     assert!(
-        all.iter().all(|name| !name.ends_with(":one")) && all.contains(&"header:none".to_owned()),
+        all.iter().all(|name| !name.ends_with(":one")) && all.contains(&"header:x-api-key=none".to_owned()),
         "{all:?}"
     );
     // printf one | sha256sum
-    assert!(all.contains(&"header:sha256:7692c3ad3540bb80".to_owned()), "{all:?}");
+    assert!(all.contains(&"header:x-api-key=sha256:7692c3ad3540bb80".to_owned()), "{all:?}");
 
     let worker = Worker::new(1, &[key(RateLimitKey::Cookie, "sid")]);
     let of = |value: &str| Head::get("/a").header("cookie", format!("a=b; sid={value}"));

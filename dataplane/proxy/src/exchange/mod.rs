@@ -110,6 +110,7 @@ where
         micros,
         status: progress.status.unwrap_or(0),
         verdict: progress.admission.as_ref().map(|admission| admission.verdict()),
+        lane: usize::from(connection.thread.index),
     });
     after
 }

@@ -111,9 +111,11 @@ impl Attempt<'_> {
         let idle = self.relay.idle_timeout();
         let (io, unread) = connection.stream.tunnel();
         let (target, answered) = self.relay.upstream.stream.tunnel();
+        // That was counted when it was read.
+        let counted = unread.len() as u64;
         let early = (unread, answered);
         let ended = Box::pin(tunnel::run(io, target, early, idle, &mut connection.timer, &buffers)).await;
-        connection.stream.received += ended.received;
+        connection.stream.received += ended.received.saturating_sub(counted);
         connection.stream.sent += ended.sent;
         connection.now = Instant::now();
         if ended.idle {

@@ -66,7 +66,7 @@ pub fn to_leader(
     }))
 }
 
-/// Tells what requests came to, until `stop` turns true, and then once more.
+/// Tells what requests came to, until `stop` turns true, and then once more; and makes room for consumers.
 pub async fn meter(
     states: Arc<UsageStates>,
     proxy: Arc<Proxy>,
@@ -74,24 +74,27 @@ pub async fn meter(
     send: SendUsage,
     mut stop: watch::Receiver<bool>,
 ) {
+    let make_room = make_room(states.clone(), proxy.clone());
     let mut teller = Teller { states, proxy, metering, send, meter: Meter::default(), is_trouble: false };
-    let mut every = interval(metering.push_every);
-    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut soon = interval(SOONEST);
-    soon.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = every.tick() => teller.tell().await,
-            // Where nobody takes it nothing is gained by more of it.
-            _ = soon.tick(), if !teller.is_trouble => if teller.states.take_urgency() {
-                teller.tell().await;
-            },
-            () = async { drop(stop.wait_for(|stop| *stop).await) } => {
-                teller.metering.retries = 0;
-                return teller.tell().await;
-            }
-        }
+    tokio::select! {
+        () = teller.run(&mut stop) => {}
+        () = make_room => {}
     }
+}
+
+/// Whatever becomes of pushes.
+async fn make_room(states: Arc<UsageStates>, proxy: Arc<Proxy>) {
+    let mut often = interval(SOONEST);
+    often.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        often.tick().await;
+        states.make_room(now(&proxy));
+    }
+}
+
+fn now(proxy: &Proxy) -> Instant {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Instant { now: proxy.now(), calendar: Calendar::at(since_1970) }
 }
 
 struct Teller {
@@ -104,17 +107,39 @@ struct Teller {
 }
 
 impl Teller {
-    async fn tell(&mut self) {
-        self.meter.collect(&self.states, self.now());
+    async fn run(&mut self, stop: &mut watch::Receiver<bool>) {
+        let mut every = interval(self.metering.push_every);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut soon = interval(SOONEST);
+        soon.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let push = self.meter.push(&self.states, self.now());
+            tokio::select! {
+                _ = every.tick() => self.tell().await,
+                // Where nobody takes it nothing is gained by more of it.
+                _ = soon.tick() => if !self.is_trouble && self.states.take_urgency() {
+                    self.tell().await;
+                } else if self.meter.is_over(now(&self.proxy)) {
+                    self.meter.collect(&self.states, now(&self.proxy));
+                },
+                () = async { drop(stop.wait_for(|stop| *stop).await) } => {
+                    self.metering.retries = 0;
+                    return self.tell().await;
+                }
+            }
+        }
+    }
+
+    async fn tell(&mut self) {
+        self.meter.collect(&self.states, now(&self.proxy));
+        loop {
+            let push = self.meter.push(&self.states, now(&self.proxy));
             if push.limited.is_empty() && !self.meter.has_news() {
                 return;
             }
             match self.deliver(&push).await {
                 Ok(answer) => {
                     let gap = self.metering.push_every * GAP.0 / GAP.1;
-                    self.meter.answered(&push, &answer, &self.states, self.now(), gap);
+                    self.meter.answered(&push, &answer, &self.states, now(&self.proxy), gap);
                     self.is_trouble = false;
                 }
                 Err(reason) => {
@@ -144,10 +169,5 @@ impl Teller {
                 answer => return answer,
             }
         }
-    }
-
-    fn now(&self) -> Instant {
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Instant { now: self.proxy.now(), calendar: Calendar::at(since_1970) }
     }
 }

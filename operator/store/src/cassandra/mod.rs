@@ -17,7 +17,7 @@ use futures::TryStreamExt as _;
 use operator_core::Owner;
 use operator_core::usage::UsageRow;
 use scylla::client::session::Session;
-use scylla::errors::ExecutionError;
+use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
 use scylla::response::query_result::QueryResult;
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
@@ -41,6 +41,8 @@ use crate::{
 const SPAN: u64 = 20_000;
 /// How often it is tried to make the table, and the pause between.
 const MAKING: (u32, Duration) = (10, Duration::from_millis(200));
+/// How often the head is read that other writers keep busy.
+const READING: u32 = 3;
 /// Names in one question.
 const NAMES: usize = 100;
 
@@ -131,7 +133,14 @@ impl CassandraStore {
 
     async fn read_head(&self, owner: Owner, statement: &PreparedStatement) -> Result<Head, StoreError> {
         let asked = self.life.highest();
-        let row = head_row(&self.session, statement, &self.store).await;
+        let mut tries = 1;
+        let row = loop {
+            match head_row(&self.session, statement, &self.store).await {
+                // Others write at the same time: asking again does no harm.
+                Err(error) if tries < READING && is_contended(&*error) => tries += 1,
+                row => break row,
+            }
+        };
         let (_, epoch, revision, seen, forgotten, deletions, fences, _) =
             row.map_err(|error| self.life.unavailable(error))?.unwrap_or_default();
         let epoch = self.life.recognise(epoch.as_deref(), number(revision.unwrap_or_default()), asked)?;
@@ -337,6 +346,14 @@ async fn head_row(
 ) -> Result<Option<HeadRow>, connect::AnyError> {
     let answer = session.execute_unpaged(statement, (store,)).await?;
     Ok(answer.into_rows_result()?.maybe_first_row::<HeadRow>()?)
+}
+
+/// Copies didn't agree in time, as with many writers at once.
+fn is_contended(error: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(
+        error.downcast_ref(),
+        Some(ExecutionError::LastAttemptError(RequestAttemptError::DbError(DbError::ReadTimeout { .. }, _)))
+    )
 }
 
 fn corrupt(place: &str, reason: String) -> StoreError {

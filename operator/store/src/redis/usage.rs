@@ -15,15 +15,15 @@ const ROWS: usize = 500;
 const ROUTES: usize = 50;
 
 /// `KEYS`: the routes of a window, then of each row the hash of its route. `ARGV`: of each row its route, its field in the hash,
-/// and what was counted, of which the first two numbers are those that progress is made of.
+/// and what was counted, of which the first three numbers are those that progress is made of.
 ///
 /// How many rows were further than what was there. What is damaged is written anew.
 static RAISE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
 local function progress(counts)
-    local requests, refused = string.match(counts, '^(%d+) (%d+)')
-    return requests and tonumber(requests) + tonumber(refused) or 0
+    local requests, refused, admitted = string.match(counts, '^(%d+) (%d+) (%d+)')
+    return requests and tonumber(requests) + tonumber(refused) + tonumber(admitted) or 0
 end
 local raised = 0
 for row = 2, #KEYS do
