@@ -247,6 +247,7 @@ fn standalone_gateways_with_one_shared_store_share_limits() {
             |answer: &Response| answer.status == 429 && answer.header("ratelimit-remaining") == Some("0");
         answers.iter().all(is_over).then_some(())
     });
-    assert!((20..=24).contains(&passed), "{passed}");
+    // All within one push interval: neither hears of the other before it has used what it was granted.
+    assert!((20..=40).contains(&passed), "{passed}");
     until("it is counted", || requests(&two).filter(|counted| *counted == passed as u64));
 }
