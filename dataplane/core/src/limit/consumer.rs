@@ -1,9 +1,10 @@
+use std::sync::atomic::AtomicU32;
 use std::sync::{Mutex, PoisonError};
 
 use dataplane_snapshot::wire::UsageCounts;
 
 use super::admit::Instant;
-use super::bucket::{Bucket, WHOLE};
+use super::bucket::Bucket;
 use super::demand::Demand;
 use super::quota::Quota;
 use crate::atomic::{AtomicU64, Ordering};
@@ -18,8 +19,8 @@ pub struct Consumer {
     pub name: Box<str>,
     /// One for each lane, so that threads don't wait for each other's.
     counts: Box<[Counts]>,
-    /// Which of its requests come to this worker, of [`WHOLE`].
-    share: AtomicU64,
+    /// Which of its requests come to this worker, of [`super::WHOLE`].
+    share: AtomicU32,
     pub(super) second: Bucket,
     pub(super) minute: Bucket,
     pub(super) day: Quota,
@@ -70,7 +71,7 @@ impl Consumer {
     pub(super) fn new(name: Box<str>, share: u32) -> Self {
         Self {
             name,
-            share: AtomicU64::new(u64::from(share)),
+            share: AtomicU32::new(share),
             counts: std::iter::once(Counts::default()).collect(),
             second: Bucket::default(),
             minute: Bucket::default(),
@@ -142,11 +143,11 @@ impl Consumer {
     }
 
     pub(super) fn share(&self) -> u32 {
-        u32::try_from(self.share.load(Ordering::Relaxed)).unwrap_or(WHOLE)
+        self.share.load(Ordering::Relaxed)
     }
 
     pub(super) fn set_share(&self, share: u32) {
-        self.share.store(u64::from(share), Ordering::Relaxed);
+        self.share.store(share, Ordering::Relaxed);
     }
 }
 
@@ -200,6 +201,7 @@ fn with(one: &UsageCounts, other: &UsageCounts, of: fn(u64, u64) -> u64) -> Usag
 
 #[cfg(test)]
 mod tests {
+    use super::super::WHOLE;
     use super::*;
 
     #[test]

@@ -1,11 +1,11 @@
 use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use dataplane_snapshot::wire::OTHER_CONSUMERS;
 
 use super::consumer::Consumer;
-use crate::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// The most consumers that a worker tells apart by one key of a route; who comes then is one of the others.
 pub const MAX_CONSUMERS: usize = LARGEST / 2;

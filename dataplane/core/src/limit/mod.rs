@@ -9,6 +9,8 @@ mod calendar;
 mod consumer;
 mod consumers;
 mod demand;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod meter;
 mod quota;
 mod route;
