@@ -147,25 +147,9 @@ pub fn sums<'r>(rows: impl Iterator<Item = &'r UsageRow>) -> BTreeMap<&'r UsageK
     let mut sums: BTreeMap<&UsageKey, UsageCounts> = BTreeMap::new();
     for row in rows {
         let sum = sums.entry(&row.of).or_default();
-        *sum = plus(sum, &row.counts);
+        *sum = sum.plus(&row.counts);
     }
     sums
-}
-
-fn plus(one: &UsageCounts, other: &UsageCounts) -> UsageCounts {
-    UsageCounts {
-        requests: one.requests.saturating_add(other.requests),
-        refused: one.refused.saturating_add(other.refused),
-        received: one.received.saturating_add(other.received),
-        sent: one.sent.saturating_add(other.sent),
-        micros: one.micros.saturating_add(other.micros),
-        status_1xx: one.status_1xx.saturating_add(other.status_1xx),
-        status_2xx: one.status_2xx.saturating_add(other.status_2xx),
-        status_3xx: one.status_3xx.saturating_add(other.status_3xx),
-        status_4xx: one.status_4xx.saturating_add(other.status_4xx),
-        status_5xx: one.status_5xx.saturating_add(other.status_5xx),
-        admitted: one.admitted.saturating_add(other.admitted),
-    }
 }
 
 /// Which workers share the limits: those of which a store is told more and more.

@@ -115,7 +115,7 @@ impl Consumer {
 
     /// Since the process began.
     pub fn counts(&self) -> UsageCounts {
-        self.counts.iter().fold(UsageCounts::default(), |sum, lane| plus(&sum, &lane.read()))
+        self.counts.iter().fold(UsageCounts::default(), |sum, lane| sum.plus(&lane.read()))
     }
 
     /// What was counted since the last call.
@@ -123,7 +123,7 @@ impl Consumer {
         let mut collected = self.collected.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.counts();
         let before = std::mem::replace(&mut *collected, now);
-        less(&now, &before)
+        now.less(&before)
     }
 
     /// Little would be lost with it: its buckets are full, what it counted is collected, and of its quotas nothing is used, or
@@ -172,30 +172,6 @@ impl Counts {
             status_5xx,
             admitted: of(admitted),
         }
-    }
-}
-
-fn less(counts: &UsageCounts, by: &UsageCounts) -> UsageCounts {
-    with(counts, by, u64::saturating_sub)
-}
-
-pub(super) fn plus(counts: &UsageCounts, by: &UsageCounts) -> UsageCounts {
-    with(counts, by, u64::saturating_add)
-}
-
-fn with(one: &UsageCounts, other: &UsageCounts, of: fn(u64, u64) -> u64) -> UsageCounts {
-    UsageCounts {
-        requests: of(one.requests, other.requests),
-        refused: of(one.refused, other.refused),
-        received: of(one.received, other.received),
-        sent: of(one.sent, other.sent),
-        micros: of(one.micros, other.micros),
-        status_1xx: of(one.status_1xx, other.status_1xx),
-        status_2xx: of(one.status_2xx, other.status_2xx),
-        status_3xx: of(one.status_3xx, other.status_3xx),
-        status_4xx: of(one.status_4xx, other.status_4xx),
-        status_5xx: of(one.status_5xx, other.status_5xx),
-        admitted: of(one.admitted, other.admitted),
     }
 }
 

@@ -9,7 +9,7 @@ use dataplane_snapshot::wire::{
 use super::admit::Instant;
 use super::bucket::WHOLE;
 use super::calendar::{Calendar, Window};
-use super::consumer::{Consumer, plus};
+use super::consumer::Consumer;
 use super::demand::Demand;
 use super::quota::Grant;
 use super::route::{Group, RouteUsage, UsageStates};
@@ -94,7 +94,7 @@ impl Meter {
                 key_of = key(&format!("{label}={OTHER_CONSUMERS}"));
             }
             let row = self.rows.entry(key_of).or_default();
-            row.counts = plus(&row.counts, &counted);
+            row.counts = row.counts.plus(&counted);
         }
     }
 

@@ -8,7 +8,6 @@ use dataplane_snapshot::wire::{
     self, RateLimit, RateLimitKey, RateLimitPeriod, UsageAnswer, UsageCounts, UsagePush, UsageTotal,
 };
 
-use super::consumer::plus;
 use super::*;
 use crate::Moment;
 use crate::filter::RateLimits;
@@ -99,7 +98,7 @@ impl Keeper {
         for ((window, route, consumer, worker), counts) in &self.rows {
             workers.insert(worker);
             let sum = sums.entry((window.clone(), route.clone(), consumer.clone())).or_default();
-            *sum = plus(sum, counts);
+            *sum = sum.plus(counts);
         }
         let sums = sums.into_iter().map(|((window, route, consumer), counts)| UsageTotal {
             window,

@@ -77,6 +77,35 @@ pub struct UsageCounts {
     pub admitted: u64,
 }
 
+impl UsageCounts {
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        self.with(other, u64::saturating_add)
+    }
+
+    /// What is more in this one.
+    #[must_use]
+    pub fn less(&self, earlier: &Self) -> Self {
+        self.with(earlier, u64::saturating_sub)
+    }
+
+    fn with(&self, other: &Self, of: fn(u64, u64) -> u64) -> Self {
+        Self {
+            requests: of(self.requests, other.requests),
+            refused: of(self.refused, other.refused),
+            received: of(self.received, other.received),
+            sent: of(self.sent, other.sent),
+            micros: of(self.micros, other.micros),
+            status_1xx: of(self.status_1xx, other.status_1xx),
+            status_2xx: of(self.status_2xx, other.status_2xx),
+            status_3xx: of(self.status_3xx, other.status_3xx),
+            status_4xx: of(self.status_4xx, other.status_4xx),
+            status_5xx: of(self.status_5xx, other.status_5xx),
+            admitted: of(self.admitted, other.admitted),
+        }
+    }
+}
+
 /// What all workers have counted.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct UsageAnswer {
