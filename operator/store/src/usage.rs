@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dataplane_snapshot::wire::UsageCounts;
-use operator_core::usage::{UsageRow, is_further, progress};
+use operator_core::usage::{UsageKey, UsageRow, is_further, progress};
+
+use crate::StoreError;
+use crate::shared::Life;
 
 /// The longest name of what is counted, in bytes of all its parts: PostgreSQL has no longer ones in an index.
 const MAX_NAME: usize = 2_000;
@@ -79,6 +82,20 @@ pub(crate) fn counts(text: &str) -> Option<UsageCounts> {
         status_4xx: next()?,
         status_5xx: next()?,
     })
+}
+
+/// Route, consumer, worker and counts, as tables have them.
+pub(crate) type Columns = (String, String, String, String);
+
+/// What the row of a table says of this window.
+pub(crate) fn row(
+    life: &Life,
+    window: &str,
+    (route, consumer, worker, text): Columns,
+) -> Result<UsageRow, StoreError> {
+    let unreadable = || life.corrupt(format!("what {worker} has counted of {route} can't be read"));
+    let counts = counts(&text).ok_or_else(unreadable)?;
+    Ok(UsageRow { of: UsageKey { window: window.to_owned(), route, consumer }, worker, counts })
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use scylla::statement::prepared::PreparedStatement;
 use super::{CassandraStore, NAMES};
 use crate::StoreError;
 use crate::shared::column;
-use crate::usage::{counts, counts_text, merged, once, parts};
+use crate::usage::{Columns, counts_text, merged, once, parts, row};
 
 /// Rows of one batch, and batches that are on their way at once.
 const ROWS: usize = 100;
@@ -45,9 +45,6 @@ impl UsageStatements {
         Ok(Self { raise, all, some, forget })
     }
 }
-
-/// Route, consumer, worker, what was counted.
-type UsageColumns = (String, String, String, String);
 
 impl CassandraStore {
     pub(super) async fn keep_usage(&self, rows: &[UsageRow]) -> Result<(), StoreError> {
@@ -98,15 +95,9 @@ impl CassandraStore {
     ) -> Result<Vec<UsageRow>, StoreError> {
         let pages = self.session.execute_iter(statement.clone(), values).await;
         let pages = pages.map_err(|error| self.life.unavailable(error))?;
-        let rows = pages.rows_stream::<UsageColumns>().map_err(|error| self.life.unavailable(error))?;
+        let rows = pages.rows_stream::<Columns>().map_err(|error| self.life.unavailable(error))?;
         let rows: Vec<_> = rows.try_collect().await.map_err(|error| self.life.unavailable(error))?;
-        let row = |(route, consumer, worker, text): UsageColumns| {
-            let counts = counts(&text).ok_or_else(|| {
-                self.life.corrupt(format!("what {worker} has counted of {route} can't be read"))
-            })?;
-            Ok(UsageRow { of: UsageKey { window: window.to_owned(), route, consumer }, worker, counts })
-        };
-        rows.into_iter().map(row).collect()
+        rows.into_iter().map(|columns| row(&self.life, window, columns)).collect()
     }
 
     pub(super) async fn forget_usage(&self, window: &str) -> Result<(), StoreError> {

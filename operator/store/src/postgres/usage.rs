@@ -1,10 +1,10 @@
-use operator_core::usage::{UsageKey, UsageRow, progress};
+use operator_core::usage::{UsageRow, progress};
 use sqlx::Executor as _;
 
 use super::PostgresStore;
 use crate::StoreError;
 use crate::shared::column;
-use crate::usage::{counts, counts_text, merged, once};
+use crate::usage::{Columns, counts_text, merged, once, row};
 
 /// Of the connections of the pool, how many keep or forget counts at once: the others are for who reads or writes objects.
 pub(super) const AT_ONCE: usize = 2;
@@ -63,15 +63,8 @@ impl PostgresStore {
             }
             None => sqlx::query_as(ALL).bind(window),
         };
-        let rows: Vec<(String, String, String, String)> =
-            self.with(async |connection| Ok(read.fetch_all(connection).await?)).await?;
-        let row = |(route, consumer, worker, text): (String, String, String, String)| {
-            let counts = counts(&text).ok_or_else(|| {
-                self.life.corrupt(format!("what {worker} has counted of {route} can't be read"))
-            })?;
-            Ok(UsageRow { of: UsageKey { window: window.to_owned(), route, consumer }, worker, counts })
-        };
-        rows.into_iter().map(row).collect()
+        let rows: Vec<Columns> = self.with(async |connection| Ok(read.fetch_all(connection).await?)).await?;
+        rows.into_iter().map(|columns| row(&self.life, window, columns)).collect()
     }
 
     pub(super) async fn forget_usage(&self, window: &str) -> Result<(), StoreError> {
