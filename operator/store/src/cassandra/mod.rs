@@ -3,6 +3,7 @@
 mod connect;
 mod lease;
 mod poll;
+mod read;
 mod statements;
 mod usage;
 mod write;
@@ -12,21 +13,19 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use dataplane_snapshot::{Epoch, Key, KeyError, SourceAsOf};
-use futures::TryStreamExt as _;
+use dataplane_snapshot::{Key, SourceAsOf};
 use operator_core::Owner;
 use operator_core::usage::UsageRow;
 use scylla::client::session::Session;
-use scylla::errors::{DbError, ExecutionError, RequestAttemptError};
+use scylla::errors::ExecutionError;
 use scylla::response::query_result::QueryResult;
-use scylla::serialize::row::SerializeRow;
-use scylla::statement::prepared::PreparedStatement;
 use scylla::value::{CqlValue, Row};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 use poll::Ask;
+use read::Head;
 use statements::Statements;
 use write::{Forgetting, Write};
 
@@ -37,14 +36,8 @@ use crate::{
     StoredObject,
 };
 
-/// How far back changes are read; who is farther behind reads all. What was replaced since is in the way of the reader.
-const SPAN: u64 = 20_000;
 /// How often it is tried to make the table, and the pause between.
 const MAKING: (u32, Duration) = (10, Duration::from_millis(200));
-/// How often the head is read that other writers keep busy.
-const READING: u32 = 3;
-/// Names in one question.
-const NAMES: usize = 100;
 
 /// A write is a lightweight transaction: it happens if the revision is still the one that was read. Others learn of it by
 /// asking for the revision now and then.
@@ -64,34 +57,6 @@ pub struct CassandraStore {
     polling: AbortHandle,
 }
 
-type HeadRow = (
-    Option<i32>,
-    Option<String>,
-    Option<i64>,
-    Option<HashMap<String, String>>,
-    Option<HashMap<String, i64>>,
-    Option<HashMap<String, i64>>,
-    Option<HashMap<String, i64>>,
-    Option<String>,
-);
-
-/// What the static columns say of one owner.
-struct Head {
-    epoch: Epoch,
-    revision: u64,
-    seen: Option<String>,
-    forgotten: u64,
-    deletions: u64,
-    fence: u64,
-}
-
-impl Head {
-    fn as_of(&self, life: &Life, owner: Owner) -> Result<Option<SourceAsOf>, StoreError> {
-        let unreadable = || life.corrupt(format!("what was seen of {owner} can't be read"));
-        self.seen.as_deref().map(|text| shared::as_of(text).ok_or_else(unreadable)).transpose()
-    }
-}
-
 impl CassandraStore {
     /// Opens the store, or makes it. Needs a running tokio runtime, as it asks for the revision from then on.
     pub async fn open(settings: &SharedSettings) -> Result<Self, StoreError> {
@@ -104,57 +69,30 @@ impl CassandraStore {
         let nothing = shared::as_of_text(&SourceAsOf { epoch: epoch.clone(), revisions: BTreeMap::new() });
         let seen = HashMap::from([(Owner::Store.as_str(), nothing)]);
         let schema = i32::try_from(SCHEMA_VERSION).unwrap_or(i32::MAX);
-        let head = (&store, schema, shared::epoch_text(&epoch), seen);
-        session.execute_unpaged(&statements.make_head, head).await.map_err(|error| unavailable(&error))?;
-        let (schema, epoch, revision, ..) = head_row(&session, &statements.head, &store)
+        let first = (&store, schema, shared::epoch_text(&epoch), seen);
+        session.execute_unpaged(&statements.make_head, first).await.map_err(|error| unavailable(&error))?;
+        session
+            .execute_unpaged(&statements.make_end, (&store,))
             .await
-            .map_err(|error| unavailable(&error))?
-            .ok_or_else(|| corrupt(&place, "it has no head".to_owned()))?;
-        let found = u64::try_from(schema.unwrap_or_default()).unwrap_or_default();
+            .map_err(|error| unavailable(&error))?;
+        let head = read::state(&session, &statements.head, (&store,)).await;
+        let head = head.map_err(|error| unavailable(&error))?.into_iter().next();
+        let head = head.ok_or_else(|| corrupt(&place, "it has no head".to_owned()))?;
+        let found = u64::try_from(head.schema_version.unwrap_or_default()).unwrap_or_default();
         if found > SCHEMA_VERSION {
             return Err(StoreError::NewerSchema { place, found, supported: SCHEMA_VERSION });
         }
-        let Some(epoch) = epoch.as_deref().and_then(shared::epoch) else {
+        let Some(epoch) = head.epoch.as_deref().and_then(shared::epoch) else {
             return Err(corrupt(&place, "it has no epoch".to_owned()));
         };
         let life = Life::new(&place, epoch);
         connect::warn_if_weak(&session, &place).await;
-        let hints = watch::Sender::new(number(revision.unwrap_or_default()));
+        let hints = watch::Sender::new(number(head.revision.unwrap_or_default()));
         let ask =
             Ask { session: session.clone(), statement: statements.revision.clone(), store: store.clone() };
         let polling = tokio::spawn(ask.follow(settings.poll_every, hints.clone())).abort_handle();
         let deletions = settings.deletions;
         Ok(Self { session, statements, store, deletions, life, hints, turn: Default::default(), polling })
-    }
-
-    async fn head(&self, owner: Owner) -> Result<Head, StoreError> {
-        self.read_head(owner, &self.statements.head).await
-    }
-
-    async fn read_head(&self, owner: Owner, statement: &PreparedStatement) -> Result<Head, StoreError> {
-        let asked = self.life.highest();
-        let mut tries = 1;
-        let row = loop {
-            match head_row(&self.session, statement, &self.store).await {
-                // Others write at the same time: asking again does no harm.
-                Err(error) if tries < READING && is_contended(&*error) => tries += 1,
-                row => break row,
-            }
-        };
-        let (_, epoch, revision, seen, forgotten, deletions, fences, _) =
-            row.map_err(|error| self.life.unavailable(error))?.unwrap_or_default();
-        let epoch = self.life.recognise(epoch.as_deref(), number(revision.unwrap_or_default()), asked)?;
-        let of = |map: Option<HashMap<String, i64>>| {
-            map.and_then(|map| map.get(owner.as_str()).copied()).map(number).unwrap_or_default()
-        };
-        Ok(Head {
-            epoch,
-            revision: number(revision.unwrap_or_default()),
-            seen: seen.and_then(|mut seen| seen.remove(owner.as_str())),
-            forgotten: of(forgotten),
-            deletions: of(deletions),
-            fence: of(fences),
-        })
     }
 
     /// Begins a new epoch and leaves the objects as they are; see [`crate::renew_shared`].
@@ -196,76 +134,18 @@ impl CassandraStore {
         }
     }
 
-    /// Names and values, in the order of the names.
-    async fn rows(
+    /// What there is before a batch. Unless it has to be certain, it may be what is only about to be written.
+    async fn before(
         &self,
-        statement: &PreparedStatement,
-        values: impl SerializeRow,
-    ) -> Result<Vec<(String, String)>, StoreError> {
-        let pages = self.session.execute_iter(statement.clone(), values).await;
-        let pages = pages.map_err(|error| self.life.unavailable(error))?;
-        let rows = pages.rows_stream::<(String, String)>().map_err(|error| self.life.unavailable(error))?;
-        rows.try_collect().await.map_err(|error| self.life.unavailable(error))
-    }
-
-    async fn objects(
-        &self,
-        owner: Owner,
-        names: impl Iterator<Item = String>,
-    ) -> Result<BTreeMap<Key, StoredObject>, StoreError> {
-        let names: Vec<_> = names.collect();
-        let section = objects_of(owner);
-        let mut objects = BTreeMap::new();
-        for some in names.chunks(NAMES) {
-            for row in self.rows(&self.statements.some, (&self.store, &section, some)).await? {
-                let object = self.object(owner, row)?;
-                objects.insert(object.key.clone(), object);
-            }
+        batch: &Batch,
+        is_certain: bool,
+    ) -> Result<(Head, BTreeMap<Key, StoredObject>), StoreError> {
+        let names = || batch.writes.iter().map(|write| write.key.to_string());
+        if !is_certain && let Some(before) = self.at_once(batch.owner, names().collect()).await? {
+            return Ok(before);
         }
-        Ok(objects)
-    }
-
-    fn object(&self, owner: Owner, (name, value): (String, String)) -> Result<StoredObject, StoreError> {
-        let key = self.key(&name)?;
-        shared::record(owner, key, &value)
-            .ok_or_else(|| self.life.corrupt(format!("{name} of {owner} can't be read")))
-    }
-
-    fn key(&self, text: &str) -> Result<Key, StoreError> {
-        text.parse().map_err(|error: KeyError| self.life.corrupt(error.to_string()))
-    }
-
-    async fn changes(&self, owner: Owner, since: u64) -> Result<Changes, StoreError> {
-        let head = self.head(owner).await?;
-        if since > head.revision || since < head.forgotten || head.revision - since > SPAN {
-            return Ok(Changes::TooOld);
-        }
-        let as_of = head.as_of(&self.life, owner)?;
-        if since == head.revision {
-            let (written, deleted) = Default::default();
-            return Ok(Changes::Since(ChangeSet { revision: since, as_of, written, deleted }));
-        }
-        let after = revision_name(since);
-        let slice = |section| self.rows(&self.statements.after, (&self.store, section, &after));
-        let (written, deleted) = tokio::try_join!(slice(written_of(owner)), slice(deleted_of(owner)))?;
-        let names = written.iter().map(|(_, name)| name.clone());
-        let now = self.read_head(owner, &self.statements.head_now);
-        let (objects, now) = tokio::try_join!(self.objects(owner, names), now)?;
-        // What was forgotten meanwhile may be missing.
-        if since < now.forgotten {
-            return Ok(Changes::TooOld);
-        }
-        // What came back later isn't deleted, and what is gone by now is, though it was written before.
-        let mut gone = Vec::new();
-        for (_, name) in written.into_iter().chain(deleted) {
-            let key = self.key(&name)?;
-            if !objects.contains_key(&key) && !gone.contains(&key) {
-                gone.push(key);
-            }
-        }
-        let mut written: Vec<_> = objects.into_values().collect();
-        written.sort_unstable_by_key(|object| object.revision);
-        Ok(Changes::Since(ChangeSet { revision: head.revision, as_of, written, deleted: gone }))
+        let head = self.head(batch.owner).await?;
+        Ok((head, self.objects(batch.owner, names()).await?))
     }
 
     /// Whether it was written; not if another writer was faster.
@@ -339,23 +219,6 @@ async fn made(session: &Session, settings: &SharedSettings) -> Result<Statements
     }
 }
 
-async fn head_row(
-    session: &Session,
-    statement: &PreparedStatement,
-    store: &str,
-) -> Result<Option<HeadRow>, connect::AnyError> {
-    let answer = session.execute_unpaged(statement, (store,)).await?;
-    Ok(answer.into_rows_result()?.maybe_first_row::<HeadRow>()?)
-}
-
-/// Copies didn't agree in time, as with many writers at once.
-fn is_contended(error: &(dyn std::error::Error + 'static)) -> bool {
-    matches!(
-        error.downcast_ref(),
-        Some(ExecutionError::LastAttemptError(RequestAttemptError::DbError(DbError::ReadTimeout { .. }, _)))
-    )
-}
-
 fn corrupt(place: &str, reason: String) -> StoreError {
     StoreError::Corrupt { place: place.to_owned(), reason }
 }
@@ -414,13 +277,18 @@ impl StateStore for CassandraStore {
 
     async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
         let _turn = self.turn.lock().await;
+        let mut is_certain = false;
         loop {
-            let head = self.head(batch.owner).await?;
-            let names = batch.writes.iter().map(|write| write.key.to_string());
-            let objects = self.objects(batch.owner, names).await?;
+            let (head, objects) = self.before(&batch, is_certain).await?;
             let (epoch, revision, fence) = (head.epoch.clone(), head.revision, head.fence);
             let as_of = head.as_of(&self.life, batch.owner)?;
-            let outcome = decide(&batch, Known { epoch, revision, as_of, fence, objects })?;
+            let outcome = decide(&batch, Known { epoch, revision, as_of, fence, objects });
+            // A write happens only if that was true. What writes nothing has to be certain by itself.
+            if !is_certain && outcome.as_ref().map_or(true, Outcome::is_idle) {
+                is_certain = true;
+                continue;
+            }
+            let outcome = outcome?;
             if outcome.is_idle() {
                 return Ok(outcome.committed);
             }

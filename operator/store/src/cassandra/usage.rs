@@ -6,7 +6,8 @@ use scylla::serialize::row::SerializeRow;
 use scylla::statement::batch::{Batch, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 
-use super::{CassandraStore, NAMES};
+use super::CassandraStore;
+use super::read::NAMES;
 use crate::StoreError;
 use crate::shared::column;
 use crate::usage::{Columns, counts_text, merged, once, parts, row};
