@@ -1,6 +1,7 @@
 //! The store in one partition of Cassandra, which several leaders may share.
 
 mod connect;
+mod heads;
 mod lease;
 mod poll;
 mod read;
@@ -22,15 +23,16 @@ use scylla::response::query_result::QueryResult;
 use scylla::value::{CqlValue, Row};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
-use poll::Ask;
+use heads::Heads;
+use poll::Poll;
 use read::Head;
 use statements::Statements;
 use write::{Forgetting, Write};
 
 use crate::decide::{Known, Outcome, decide};
-use crate::shared::{self, Life, SCHEMA_VERSION, SharedSettings, column, number};
+use crate::shared::{self, Life, SCHEMA_VERSION, SharedSettings, column};
 use crate::{
     Batch, Candidate, ChangeSet, Changes, Committed, Held, Listing, Renewed, StateStore, StoreError,
     StoredObject,
@@ -38,6 +40,8 @@ use crate::{
 
 /// How often it is tried to make the table, and the pause between.
 const MAKING: (u32, Duration) = (10, Duration::from_millis(200));
+/// How long a write that has happened waits for what only others need.
+const NOTING: Duration = Duration::from_millis(200);
 
 /// A write is a lightweight transaction: it happens if the revision is still the one that was read. Others learn of it by
 /// asking for the revision now and then.
@@ -46,7 +50,8 @@ const MAKING: (u32, Duration) = (10, Duration::from_millis(200));
 /// `commitlog_sync: group` or `batch`.
 pub struct CassandraStore {
     session: Arc<Session>,
-    statements: Statements,
+    statements: Arc<Statements>,
+    heads: Arc<Heads>,
     /// The partition.
     store: String,
     deletions: u64,
@@ -71,34 +76,32 @@ impl CassandraStore {
         let schema = i32::try_from(SCHEMA_VERSION).unwrap_or(i32::MAX);
         let first = (&store, schema, shared::epoch_text(&epoch), seen);
         session.execute_unpaged(&statements.make_head, first).await.map_err(|error| unavailable(&error))?;
-        session
-            .execute_unpaged(&statements.make_end, (&store,))
-            .await
-            .map_err(|error| unavailable(&error))?;
-        let head = read::state(&session, &statements.head, (&store,)).await;
-        let head = head.map_err(|error| unavailable(&error))?.into_iter().next();
+        let statements = Arc::new(statements);
+        let heads = Heads { session: session.clone(), statements: statements.clone(), store: store.clone() };
+        let head = heads.certain().await.map_err(|error| unavailable(&error))?;
         let head = head.ok_or_else(|| corrupt(&place, "it has no head".to_owned()))?;
         let found = u64::try_from(head.schema_version.unwrap_or_default()).unwrap_or_default();
         if found > SCHEMA_VERSION {
             return Err(StoreError::NewerSchema { place, found, supported: SCHEMA_VERSION });
         }
-        let Some(epoch) = head.epoch.as_deref().and_then(shared::epoch) else {
+        let Some(epoch) = head.epoch() else {
             return Err(corrupt(&place, "it has no epoch".to_owned()));
         };
-        let life = Life::new(&place, epoch);
+        let life = Life::new(&place, epoch.clone());
         connect::warn_if_weak(&session, &place).await;
-        let hints = watch::Sender::new(number(head.revision.unwrap_or_default()));
-        let ask =
-            Ask { session: session.clone(), statement: statements.revision.clone(), store: store.clone() };
-        let polling = tokio::spawn(ask.follow(settings.poll_every, hints.clone())).abort_handle();
+        heads.settle(&epoch, head.revision()).await;
+        let (heads, hints) = (Arc::new(heads), watch::Sender::new(head.revision()));
+        let poll = Poll::new(heads.clone(), hints.clone(), epoch);
+        let polling = tokio::spawn(poll.follow(settings.poll_every)).abort_handle();
         let deletions = settings.deletions;
-        Ok(Self { session, statements, store, deletions, life, hints, turn: Default::default(), polling })
+        let turn = Default::default();
+        Ok(Self { session, statements, heads, store, deletions, life, hints, turn, polling })
     }
 
     /// Begins a new epoch and leaves the objects as they are; see [`crate::renew_shared`].
     pub(crate) async fn renew(&self, now: SystemTime) -> Result<Renewed, StoreError> {
         loop {
-            let head = self.head(Owner::Store).await?;
+            let head = self.certain_head(Owner::Store).await?;
             let as_of = head.as_of(&self.life, Owner::Store)?;
             let (before, after) = (head.epoch.clone(), shared::following(&head.epoch, now));
             let seen = as_of.map(|seen| SourceAsOf { epoch: after.clone(), ..seen });
@@ -118,6 +121,7 @@ impl CassandraStore {
             );
             let answer = self.session.execute_unpaged(&self.statements.renew, values).await;
             if self.is_applied(answer)? {
+                self.heads.settle(&after, head.revision + 1).await;
                 return Ok(Renewed { before, after });
             }
         }
@@ -134,26 +138,12 @@ impl CassandraStore {
         }
     }
 
-    /// What there is before a batch. Unless it has to be certain, it may be what is only about to be written.
-    async fn before(
-        &self,
-        batch: &Batch,
-        is_certain: bool,
-    ) -> Result<(Head, BTreeMap<Key, StoredObject>), StoreError> {
-        let names = || batch.writes.iter().map(|write| write.key.to_string());
-        if !is_certain && let Some(before) = self.at_once(batch.owner, names().collect()).await? {
-            return Ok(before);
-        }
-        let head = self.head(batch.owner).await?;
-        Ok((head, self.objects(batch.owner, names()).await?))
-    }
-
     /// Whether it was written; not if another writer was faster.
     async fn write(&self, owner: Owner, head: &Head, outcome: &Outcome) -> Result<bool, StoreError> {
         let mut write = Write::new(&self.statements, &self.store);
         let forgetting = self.forget(owner, head, outcome, &mut write).await?;
         for before in outcome.changes.values().filter_map(|change| change.before) {
-            write.remove(written_of(owner), revision_name(before));
+            write.clear(written_of(owner), revision_name(before));
         }
         for object in outcome.written() {
             let name = object.key.to_string();
@@ -170,8 +160,22 @@ impl CassandraStore {
         let fence = outcome.fence.unwrap_or(head.fence);
         let revisions = (head.revision, outcome.committed.revision);
         write.raise(owner, revisions, seen, (&forgetting, fence), &head.epoch);
-        let answer = self.session.batch(&write.batch, write.values).await;
-        self.is_applied(answer)
+        let answer = self.session.batch(&write.batch, &write.values).await;
+        if !self.is_applied(answer)? {
+            return Ok(false);
+        }
+        let revision = outcome.committed.revision;
+        self.life.wrote(&head.epoch, revision);
+        let noted = async {
+            // It is written in any case, so nobody waits long for this.
+            let settle = self.heads.settle(&head.epoch, revision);
+            let clear = write.clear_replaced(&self.session);
+            tokio::join!(settle, clear);
+        };
+        if timeout(NOTING, noted).await.is_err() {
+            tracing::debug!(revision, "it takes long to note that a write is settled");
+        }
+        Ok(true)
     }
 
     /// Notes in `write` which of the known deletions are forgotten.
@@ -193,7 +197,7 @@ impl CassandraStore {
             let of = (&self.store, deleted_of(owner), revision_name(head.forgotten), limit);
             for (name, _) in self.rows(&self.statements.oldest, of).await? {
                 until = name.parse().unwrap_or(until);
-                write.remove(deleted_of(owner), name);
+                write.clear(deleted_of(owner), name);
             }
         }
         let own = usize::try_from(surplus - old).unwrap_or(usize::MAX);
@@ -249,18 +253,20 @@ impl Drop for CassandraStore {
 #[async_trait]
 impl StateStore for CassandraStore {
     async fn get(&self, owner: Owner, key: &Key) -> Result<Option<StoredObject>, StoreError> {
-        self.head(owner).await?;
+        self.certain_head(owner).await?;
         Ok(self.objects(owner, std::iter::once(key.to_string())).await?.remove(key))
     }
 
     /// What changes while it is read is in it as it was before or after.
     async fn list(&self, owner: Owner) -> Result<Listing, StoreError> {
-        let Head { revision, .. } = self.head(owner).await?;
+        let Head { revision, .. } = self.certain_head(owner).await?;
         let rows = self.rows(&self.statements.all, (&self.store, objects_of(owner))).await?;
         let objects = rows.into_iter().map(|row| self.object(owner, row));
         let mut objects: BTreeMap<_, _> = objects
             .map(|object| object.map(|object| (object.key.clone(), object)))
             .collect::<Result<_, _>>()?;
+        // What the pages have a part of is at its end then.
+        self.certain_head(owner).await?;
         match self.changes(owner, revision).await? {
             Changes::Since(ChangeSet { revision, as_of, written, deleted }) => {
                 deleted.iter().for_each(|key| drop(objects.remove(key)));
@@ -277,25 +283,24 @@ impl StateStore for CassandraStore {
 
     async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
         let _turn = self.turn.lock().await;
-        let mut is_certain = false;
         loop {
-            let (head, objects) = self.before(&batch, is_certain).await?;
+            let head = self.head(batch.owner).await?;
+            let names = batch.writes.iter().map(|write| write.key.to_string());
+            let objects = self.objects(batch.owner, names).await?;
             let (epoch, revision, fence) = (head.epoch.clone(), head.revision, head.fence);
             let as_of = head.as_of(&self.life, batch.owner)?;
             let outcome = decide(&batch, Known { epoch, revision, as_of, fence, objects });
-            // A write happens only if that was true. What writes nothing has to be certain by itself.
-            if !is_certain && outcome.as_ref().map_or(true, Outcome::is_idle) {
-                is_certain = true;
-                continue;
-            }
-            let outcome = outcome?;
-            if outcome.is_idle() {
-                return Ok(outcome.committed);
-            }
+            let outcome = match outcome {
+                Ok(outcome) if !outcome.is_idle() => outcome,
+                // Where a write would check by itself that nobody wrote meanwhile, this has to be asked.
+                unwritten => match self.certain_head(batch.owner).await? {
+                    now if (now.revision, &now.epoch) != (head.revision, &head.epoch) => continue,
+                    _ => return unwritten.map(|outcome| outcome.committed),
+                },
+            };
             // Somebody wrote meanwhile, so all of them together get on.
             if self.write(batch.owner, &head, &outcome).await? {
                 let revision = outcome.committed.revision;
-                self.life.wrote(revision);
                 self.hints.send_modify(|hint| *hint = revision.max(*hint));
                 return Ok(outcome.committed);
             }

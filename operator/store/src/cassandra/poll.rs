@@ -1,38 +1,37 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use scylla::client::session::Session;
-use scylla::statement::prepared::PreparedStatement;
+use dataplane_snapshot::Epoch;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::connect::AnyError;
-use crate::shared::number;
+use super::heads::{HeadRow, Heads};
 
 /// Asks for the revision now and then.
-pub(super) struct Ask {
-    pub(super) session: Arc<Session>,
-    pub(super) statement: PreparedStatement,
-    pub(super) store: String,
+pub(super) struct Poll {
+    heads: Arc<Heads>,
+    hints: watch::Sender<u64>,
+    /// Of the last hint.
+    epoch: Epoch,
 }
 
-impl Ask {
+impl Poll {
+    /// `epoch`: that of the revision that is in `hints`.
+    pub(super) const fn new(heads: Arc<Heads>, hints: watch::Sender<u64>, epoch: Epoch) -> Self {
+        Self { heads, hints, epoch }
+    }
+
     /// Tells risen revisions for ever; also the first one after a time without answers.
-    pub(super) async fn follow(self, every: Duration, hints: watch::Sender<u64>) {
+    pub(super) async fn follow(mut self, every: Duration) {
         let mut is_known = true;
         // How long an answer takes isn't added to the pause.
         let mut ticks = interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            match self.revision().await {
-                Ok(revision) => {
-                    let revision = number(revision.unwrap_or_default());
-                    hints.send_if_modified(|hint| {
-                        let news = revision > *hint || !is_known;
-                        *hint = revision.max(*hint);
-                        news
-                    });
+            match self.heads.settled().await {
+                Ok(head) => {
+                    self.tell(head, is_known);
                     is_known = true;
                 }
                 Err(error) => {
@@ -43,9 +42,16 @@ impl Ask {
         }
     }
 
-    async fn revision(&self) -> Result<Option<i64>, AnyError> {
-        let answer = self.session.execute_unpaged(&self.statement, (&self.store,)).await?;
-        let row = answer.into_rows_result()?;
-        Ok(row.maybe_first_row::<(Option<i64>, Option<String>)>()?.and_then(|(revision, _)| revision))
+    /// One that was restored goes on in a new epoch with lower revisions. If there is none any more, who reads will see.
+    fn tell(&mut self, head: Option<HeadRow>, is_known: bool) {
+        let revision = head.as_ref().map(HeadRow::revision).unwrap_or_default();
+        let epoch = head.and_then(|head| head.epoch()).unwrap_or_else(|| self.epoch.clone());
+        let is_other = epoch != self.epoch;
+        self.epoch = epoch;
+        self.hints.send_if_modified(|hint| {
+            let news = revision > *hint || is_other || !is_known;
+            *hint = if is_other { revision } else { revision.max(*hint) };
+            news
+        });
     }
 }

@@ -49,24 +49,10 @@ pub(super) fn make_keyspace(name: &str, copies: usize) -> String {
 
 const MAKE_HEAD: &str = "INSERT INTO state (store, section, name, value, schema_version, epoch, revision, seen) \
      VALUES (?, '', '', 'head', ?, ?, 0, ?) IF NOT EXISTS";
-/// What is static is only told with a row: this one comes with every slice of names.
-const MAKE_END: &str = "INSERT INTO state (store, section, name, value) VALUES (?, '', '~', 'end')";
-/// The name of that row, behind all numbers.
-pub(super) const END: &str = "~";
-
-/// What is static is read with a row that is there, and a column of it: without one all that was deleted would be walked through.
-const HEAD: &str = "section = '' AND name = ''";
-const NAMED: &str = "section IN ? AND name IN ?";
-const NEWS: &str = "section IN ? AND name > ? LIMIT ?";
-
-fn rows(which: &str) -> String {
-    format!(
-        "SELECT section, name, value, schema_version, epoch, revision, seen, forgotten, deletions, fences FROM state \
-         WHERE store = ? AND {which}"
-    )
-}
-
-const REVISION: &str = "SELECT revision, value FROM state WHERE store = ? AND section = '' AND name = ''";
+/// What is static is read with rows that are there, and a column of them: without one all that was deleted would be walked through.
+const HEAD: &str = "SELECT name, value, schema_version, epoch, revision, seen, forgotten, deletions, fences FROM state \
+     WHERE store = ? AND section = ''";
+const SETTLE: &str = "INSERT INTO state (store, section, name, value) VALUES (?, '', ?, ?) USING TIMESTAMP ?";
 const ALL: &str = "SELECT name, value FROM state WHERE store = ? AND section = ?";
 const SOME: &str = "SELECT name, value FROM state WHERE store = ? AND section = ? AND name IN ?";
 const AFTER: &str = "SELECT name, value FROM state WHERE store = ? AND section = ? AND name > ?";
@@ -79,17 +65,13 @@ const REMOVE: &str = "DELETE FROM state WHERE store = ? AND section = ? AND name
 
 pub(super) struct Statements {
     pub(super) make_head: PreparedStatement,
-    pub(super) make_end: PreparedStatement,
     /// Sees also what is only about to be written everywhere, and brings it to its end: after it, every majority has all up to
     /// the revision that it gives.
     pub(super) head: PreparedStatement,
     /// The same as a majority has it now.
     pub(super) head_now: PreparedStatement,
-    /// Rows of some names, with the head.
-    pub(super) named: PreparedStatement,
-    /// Rows behind a name, with the head.
-    pub(super) news: PreparedStatement,
-    pub(super) revision: PreparedStatement,
+    /// That every majority has all up to a revision.
+    pub(super) settle: PreparedStatement,
     pub(super) all: PreparedStatement,
     pub(super) some: PreparedStatement,
     pub(super) after: PreparedStatement,
@@ -104,7 +86,7 @@ pub(super) struct Statements {
 
 impl Statements {
     pub(super) async fn prepare(session: &Session) -> Result<Self, PrepareError> {
-        let mut head = session.prepare(rows(HEAD)).await?;
+        let mut head = session.prepare(HEAD).await?;
         head.set_consistency(Consistency::Serial);
         let mut all = session.prepare(ALL).await?;
         all.set_page_size(1_000);
@@ -112,12 +94,9 @@ impl Statements {
         after.set_page_size(1_000);
         Ok(Self {
             make_head: session.prepare(MAKE_HEAD).await?,
-            make_end: session.prepare(MAKE_END).await?,
             head,
-            head_now: session.prepare(rows(HEAD)).await?,
-            named: session.prepare(rows(NAMED)).await?,
-            news: session.prepare(rows(NEWS)).await?,
-            revision: session.prepare(REVISION).await?,
+            head_now: session.prepare(HEAD).await?,
+            settle: session.prepare(SETTLE).await?,
             all,
             some: session.prepare(SOME).await?,
             after,

@@ -20,7 +20,7 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use crate::decide::{Known, Outcome, decide};
-use crate::shared::{self, Life, SCHEMA_VERSION, SharedSettings, column, number};
+use crate::shared::{self, Life, Reached, SCHEMA_VERSION, SharedSettings, column, number};
 use crate::{
     Batch, Candidate, ChangeSet, Changes, Committed, Held, Listing, Renewed, StateStore, StoreError,
     StoredObject,
@@ -89,7 +89,7 @@ impl PostgresStore {
     }
 
     /// `asked`: see [`Life::recognise`].
-    fn read(&self, owner: Owner, lines: Vec<Line>, asked: u64) -> Result<Lines, StoreError> {
+    fn read(&self, owner: Owner, lines: Vec<Line>, asked: Reached) -> Result<Lines, StoreError> {
         let mut lines = lines.into_iter();
         let Some((_, epoch, forgotten, revision, fence, as_of)) = lines.next() else {
             return Err(self.life.corrupt("it has no head"));
@@ -301,7 +301,7 @@ impl StateStore for PostgresStore {
 
     async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
         let asked = self.life.highest();
-        let committed = self
+        let (epoch, committed) = self
             .alone(async |connection| {
                 let keys: Vec<_> = batch.writes.iter().map(|write| write.key.to_string()).collect();
                 let read = sqlx::query_as(statements::SOME).bind(batch.owner.as_str()).bind(keys);
@@ -309,14 +309,15 @@ impl StateStore for PostgresStore {
                 let Lines { epoch, revision, as_of, fence, written, .. } =
                     self.read(batch.owner, lines, asked)?;
                 let objects = written.into_iter().map(|object| (object.key.clone(), object)).collect();
-                let outcome = decide(&batch, Known { epoch, revision, as_of, fence, objects })?;
+                let known = Known { epoch: epoch.clone(), revision, as_of, fence, objects };
+                let outcome = decide(&batch, known)?;
                 if !outcome.is_idle() {
                     self.write(connection, batch.owner, &outcome).await?;
                 }
-                Ok(outcome.committed)
+                Ok((epoch, outcome.committed))
             })
             .await?;
-        self.life.wrote(committed.revision);
+        self.life.wrote(&epoch, committed.revision);
         self.hints.send_if_modified(|hint| {
             let news = committed.revision > *hint;
             *hint = committed.revision.max(*hint);

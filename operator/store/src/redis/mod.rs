@@ -25,7 +25,7 @@ use connection::Connection;
 use names::Names;
 
 use crate::decide::{Known, Outcome, decide};
-use crate::shared::{self, Life, SCHEMA_VERSION, SharedSettings};
+use crate::shared::{self, Life, Reached, SCHEMA_VERSION, SharedSettings};
 use crate::{
     Batch, Candidate, ChangeSet, Changes, Committed, Held, Listing, Renewed, StateStore, StoreError,
     StoredObject,
@@ -84,7 +84,7 @@ impl RedisStore {
     }
 
     /// What a head says, if it is this store's. `asked`: see [`Life::recognise`].
-    fn read_head(&self, owner: Owner, head: Head, asked: u64) -> Result<Known, StoreError> {
+    fn read_head(&self, owner: Owner, head: Head, asked: Reached) -> Result<Known, StoreError> {
         let (epoch, revision, seen, fence) = head;
         let epoch = self.life.recognise(epoch.as_deref(), revision.unwrap_or_default(), asked)?;
         let revision = revision.ok_or_else(|| self.life.corrupt("it has no revision"))?;
@@ -239,15 +239,15 @@ impl StateStore for RedisStore {
         let _turn = self.turn.lock().await;
         loop {
             let known = self.known(&batch).await?;
-            let (epoch, before) = (shared::epoch_text(&known.epoch), known.revision);
+            let (epoch, before) = (known.epoch.clone(), known.revision);
             let outcome = decide(&batch, known)?;
             if outcome.is_idle() {
                 return Ok(outcome.committed);
             }
             // Somebody wrote meanwhile, so all of them together get on.
-            if self.write(batch.owner, (&epoch, before), &outcome).await? {
+            if self.write(batch.owner, (&shared::epoch_text(&epoch), before), &outcome).await? {
                 let revision = outcome.committed.revision;
-                self.life.wrote(revision);
+                self.life.wrote(&epoch, revision);
                 self.hints.send_modify(|hint| *hint = revision.max(*hint));
                 return Ok(outcome.committed);
             }

@@ -10,13 +10,19 @@ use crate::StoreError;
 /// end the traffic of all that were in it.
 pub(crate) struct Life {
     place: String,
-    /// The epoch and the highest revision of it that was seen.
-    known: RwLock<(Epoch, u64)>,
+    known: RwLock<Reached>,
+}
+
+/// An epoch and the highest revision of it that was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reached {
+    pub(crate) epoch: Epoch,
+    pub(crate) revision: u64,
 }
 
 impl Life {
     pub(crate) fn new(place: &str, epoch: Epoch) -> Self {
-        Self { place: place.to_owned(), known: RwLock::new((epoch, 0)) }
+        Self { place: place.to_owned(), known: RwLock::new(Reached { epoch, revision: 0 }) }
     }
 
     /// The store's epoch, if what was found in its head is of the same store. A new epoch of it is its own from then on.
@@ -29,38 +35,40 @@ impl Life {
         &self,
         found: Option<&str>,
         revision: u64,
-        asked: u64,
+        asked: Reached,
     ) -> Result<Epoch, StoreError> {
         let found = found.and_then(text::epoch).ok_or_else(|| self.replaced())?;
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let (epoch, highest) = &mut *known;
-        if found == *epoch {
-            if revision < asked {
+        if found == known.epoch {
+            if asked.epoch == found && revision < asked.revision {
                 return Err(self.unavailable(format!(
-                    "it has lost writes: it is at revision {revision}, and was at {asked}. Restore it, or take what it has \
-                     by `komainu leader new-epoch`"
+                    "it has lost writes: it is at revision {revision}, and was at {}. Restore it, or take what it has \
+                     by `komainu leader new-epoch`",
+                    asked.revision
                 )));
             }
-            *highest = revision.max(*highest);
+            known.revision = revision.max(known.revision);
             return Ok(found);
         }
-        if found.lineage() != epoch.lineage() || found.created_at < epoch.created_at {
+        if found.lineage() != known.epoch.lineage() || found.created_at < known.epoch.created_at {
             return Err(self.replaced());
         }
-        tracing::info!(before = epoch.id, after = found.id, "the state store has a new epoch");
-        *known = (found.clone(), revision);
+        tracing::info!(before = known.epoch.id, after = found.id, "the state store has a new epoch");
+        *known = Reached { epoch: found.clone(), revision };
         Ok(found)
     }
 
-    /// A write was acknowledged at this revision.
-    pub(crate) fn wrote(&self, revision: u64) {
+    /// A write was acknowledged at this revision of this epoch.
+    pub(crate) fn wrote(&self, epoch: &Epoch, revision: u64) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.1 = revision.max(known.1);
+        if known.epoch == *epoch {
+            known.revision = revision.max(known.revision);
+        }
     }
 
-    /// The highest revision that was seen: what an answer to a question that is sent now can't be below.
-    pub(crate) fn highest(&self) -> u64 {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).1
+    /// What was seen: what an answer to a question that is sent now can't be below.
+    pub(crate) fn highest(&self) -> Reached {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn place(&self) -> &str {
@@ -126,12 +134,18 @@ mod tests {
     fn a_store_that_has_lost_writes_is_told_from_an_answer_that_was_overtaken() {
         let first = first_epoch();
         let (life, text) = (Life::new("redis://a", first.clone()), text::epoch_text(&first));
-        assert!(life.recognise(Some(&text), 9, 0).is_ok());
-        assert!(life.recognise(Some(&text), 8, 7).is_ok(), "asked before the answer with 9 arrived");
+        let at = |revision| Reached { epoch: first.clone(), revision };
+        assert!(life.recognise(Some(&text), 9, at(0)).is_ok());
+        assert!(life.recognise(Some(&text), 8, at(7)).is_ok(), "asked before the answer with 9 arrived");
         let error = life.recognise(Some(&text), 8, life.highest()).unwrap_err();
         assert!(error.to_string().contains("lost writes: it is at revision 8, and was at 9"), "{error}");
         let second = following(&first, UNIX_EPOCH);
-        assert!(life.recognise(Some(&text::epoch_text(&second)), 5, 9).is_ok(), "a new epoch is meant");
-        assert_eq!(life.highest(), 5);
+        let text = text::epoch_text(&second);
+        assert!(life.recognise(Some(&text), 5, at(9)).is_ok(), "a new epoch is meant");
+        assert!(life.recognise(Some(&text), 6, at(9)).is_ok(), "asked in the epoch before");
+        life.wrote(&first, 10);
+        assert_eq!(life.highest(), Reached { epoch: second.clone(), revision: 6 });
+        life.wrote(&second, 7);
+        assert!(life.recognise(Some(&text), 6, life.highest()).is_err());
     }
 }

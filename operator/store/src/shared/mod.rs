@@ -6,7 +6,7 @@ mod text;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub(crate) use life::{Life, first_epoch, following};
+pub(crate) use life::{Life, Reached, first_epoch, following};
 pub(crate) use text::{
     as_of, as_of_text, column, epoch, epoch_text, labels_text, number, record, record_text,
 };
