@@ -85,10 +85,11 @@ pub(crate) fn decide(batch: &Batch, known: Known) -> Result<Outcome, StoreError>
         Owner::Kubernetes | Owner::Files => batch.as_of.clone(),
     };
     let as_of = seen.and_then(|seen| merged(known.as_of.as_ref(), seen));
-    if as_of.is_some() && revision == before {
+    let fence = batch.fence.filter(|fence| *fence > newest);
+    // A new fence, too, as some stores only notice by the revision that what was decided on isn't so any more.
+    if (as_of.is_some() || fence.is_some()) && revision == before {
         revision += 1;
     }
-    let fence = batch.fence.filter(|fence| *fence > newest);
     Ok(Outcome { changes, as_of, fence, committed: Committed { revision, objects } })
 }
 

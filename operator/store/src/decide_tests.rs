@@ -117,3 +117,14 @@ fn own_objects_count_by_kind() {
     let deleted = decide(&batch(vec![delete("a")]), known(7, [object("a", 3, "0")])).unwrap();
     assert_eq!(deleted.as_of.unwrap().revisions, [(Kind::Backend, 8)].into());
 }
+
+#[test]
+fn who_takes_over_raises_the_revision_that_earlier_writers_decide_on() {
+    let by = |fence| Batch { owner: Owner::Kubernetes, writes: Vec::new(), as_of: None, fence: Some(fence) };
+    let before = Known { fence: 4, ..known(7, []) };
+    let taken = decide(&by(5), before.clone()).unwrap();
+    assert_eq!((taken.fence, taken.committed.revision), (Some(5), 8));
+    assert!(decide(&by(4), before.clone()).unwrap().is_idle(), "the same writer once more");
+    let refused = decide(&by(3), before).unwrap_err();
+    assert_eq!(refused, StoreError::Fenced { fence: 3, newest: 4 });
+}
