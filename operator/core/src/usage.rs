@@ -38,7 +38,7 @@ pub const fn progress(counts: &UsageCounts) -> u64 {
     counts.requests.saturating_add(counts.refused).saturating_add(counts.admitted)
 }
 
-/// The most consumers of a route whose sums a worker is told that hasn't asked for them: those with the most requests.
+/// How many consumers of a route, those with the most requests, a worker is told of that hasn't asked for them.
 pub const MAX_TOLD: usize = 1000;
 
 /// How long after its last push a worker counts as one of those that share the limits. Longer than three pushes of workers that
@@ -98,7 +98,8 @@ impl Push {
             Ok(UsageRow { of, worker: worker.to_owned(), counts: counts.unwrap_or_default() })
         };
         // What a wrong clock counted is left out, so that it doesn't keep the rest out for ever.
-        let near = totals.into_iter().filter(|total| is_near(&total.window, since_1970));
+        let kept = kept(since_1970);
+        let near = totals.into_iter().filter(|total| kept.contains(&total.window));
         let rows = near.map(row).collect::<Result<_, _>>()?;
         let limited = limited.into_iter().filter(|route| is_route(route)).collect();
         Ok(Self { rows, limited, windows: windows.into_iter().take(2).collect() })
@@ -111,34 +112,97 @@ impl Push {
         self.limited.retain(|route| may(route));
     }
 
-    /// What there is to read for the answer: the routes, and that of no name, by which workers show that they live.
-    pub fn asks(&self) -> Vec<String> {
-        std::iter::once(String::new()).chain(self.limited.iter().cloned()).collect()
+    /// What there is to read for the answer: by window the routes, and that of no name, by which workers show that they live.
+    pub fn asks(&self) -> Asks {
+        let routes = || std::iter::once(String::new()).chain(self.limited.iter().cloned()).collect();
+        self.windows.iter().map(|window| (window.clone(), routes())).collect()
     }
 
-    /// What the worker is told of `rows`, which were read for [`Self::asks`].
-    pub fn answer(&self, rows: &[UsageRow], leader: &str, workers: u32) -> UsageAnswer {
-        let told: BTreeSet<&UsageKey> = self.rows.iter().map(|row| &row.of).collect();
-        let mut of_route: BTreeMap<(&str, &str), Vec<(&UsageKey, UsageCounts)>> = BTreeMap::new();
-        let sums = sums(rows.iter().filter(|row| !row.of.route.is_empty()));
-        for (key, counts) in sums {
-            of_route.entry((&key.window, &key.route)).or_default().push((key, counts));
+    /// What the worker is told of `sums`, in which [`Self::asks`] are.
+    pub fn answer(&self, sums: &Sums, leader: &str, workers: u32) -> UsageAnswer {
+        let mut told: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+        for UsageRow { of: UsageKey { window, route, consumer }, .. } in &self.rows {
+            told.entry((window, route)).or_default().push(consumer);
         }
         let mut answer = UsageAnswer { leader: leader.to_owned(), workers, sums: Vec::new() };
-        for mut consumers in of_route.into_values() {
-            consumers.sort_by_key(|(key, counts)| {
-                (!key.consumer.is_empty() && !told.contains(key), Reverse(counts.requests))
-            });
-            let asked = consumers.iter().filter(|(key, _)| told.contains(key)).count() + 1;
-            consumers.truncate(asked.max(MAX_TOLD));
-            answer.sums.extend(consumers.into_iter().map(|(key, counts)| UsageTotal {
-                window: key.window.clone(),
-                route: key.route.clone(),
-                consumer: key.consumer.clone(),
-                counts: Some(counts),
+        for (window, route) in
+            self.windows.iter().flat_map(|window| self.limited.iter().map(move |route| (window, route)))
+        {
+            let Some(consumers) = sums.of(window, route) else { continue };
+            let asked = told.remove(&(window, route)).unwrap_or_default();
+            answer.sums.extend(consumers.told(&asked).into_iter().map(|(consumer, counts)| UsageTotal {
+                window: window.clone(),
+                route: route.clone(),
+                consumer: consumer.to_owned(),
+                counts: Some(*counts),
             }));
         }
         answer
+    }
+}
+
+/// What is to be read: routes by window.
+pub type Asks = BTreeMap<String, BTreeSet<String>>;
+
+/// What all workers have counted together of some routes.
+#[derive(Clone, Debug, Default)]
+pub struct Sums {
+    /// By window and route.
+    consumers: BTreeMap<String, BTreeMap<String, Consumers>>,
+    /// The signs of life of workers.
+    beats: Vec<UsageRow>,
+}
+
+/// Those of one route in one window.
+#[derive(Clone, Debug, Default)]
+struct Consumers {
+    counts: BTreeMap<String, UsageCounts>,
+    /// The names of those with the most requests.
+    busiest: Vec<String>,
+}
+
+impl Sums {
+    pub fn new(rows: Vec<UsageRow>) -> Self {
+        let mut new = Self::default();
+        for row in rows {
+            if row.of.route.is_empty() {
+                new.beats.push(row);
+                continue;
+            }
+            let UsageKey { window, route, consumer } = row.of;
+            let consumers = new.consumers.entry(window).or_default().entry(route).or_default();
+            let sum = consumers.counts.entry(consumer).or_default();
+            *sum = sum.plus(&row.counts);
+        }
+        new.consumers.values_mut().flat_map(BTreeMap::values_mut).for_each(Consumers::rank);
+        new
+    }
+
+    /// The signs of life in these windows.
+    pub fn beats<'s>(&'s self, windows: &'s [String]) -> impl Iterator<Item = &'s UsageRow> {
+        self.beats.iter().filter(|row| windows.contains(&row.of.window))
+    }
+
+    fn of(&self, window: &str, route: &str) -> Option<&Consumers> {
+        self.consumers.get(window)?.get(route)
+    }
+}
+
+impl Consumers {
+    fn rank(&mut self) {
+        let mut names: Vec<_> = self.counts.iter().collect();
+        names.sort_by_key(|(_, counts)| Reverse(counts.requests));
+        self.busiest = names.into_iter().take(MAX_TOLD).map(|(name, _)| name.clone()).collect();
+    }
+
+    /// The sum of all, of those that are `asked` for, and of the busiest.
+    fn told(&self, asked: &[&str]) -> BTreeMap<&str, &UsageCounts> {
+        let names = std::iter::once("").chain(asked.iter().copied());
+        let names = names.chain(self.busiest.iter().map(String::as_str));
+        names
+            .filter_map(|name| self.counts.get_key_value(name))
+            .map(|(name, counts)| (&**name, counts))
+            .collect()
     }
 }
 
@@ -202,12 +266,16 @@ pub fn over(since_1970: Duration) -> Vec<String> {
 /// How many days are kept, with today.
 pub const KEPT_DAYS: u32 = 32;
 
-/// Whether something may still be counted in it: by clocks that are a day off, and by workers that had no leader for days.
-fn is_near(window: &str, since_1970: Duration) -> bool {
+/// The windows of which a store may have something that is kept: by clocks that are a day off, and by workers that had no
+/// leader for days.
+pub fn kept(since_1970: Duration) -> BTreeSet<String> {
     const DAY: Duration = Duration::from_secs(86_400);
-    let from = since_1970.saturating_sub(DAY * (KEPT_DAYS - 1));
-    let names = |at: Duration| [Calendar::at(at).day().to_string(), Calendar::at(at).month().to_string()];
-    (0..=KEPT_DAYS).any(|days| names(from + DAY * days).iter().any(|name| name == window))
+    let at = |days: u32| Calendar::at((since_1970 + DAY).saturating_sub(DAY * days));
+    let days = (0..=KEPT_DAYS).map(|days| at(days).day().to_string());
+    // A month is kept until the one after it is over.
+    let months = (0..KEPT_DAYS + 31).map(|days| at(days).month().to_string());
+    let over = over(since_1970);
+    days.chain(months).filter(|window| !over.contains(window)).collect()
 }
 
 /// Whether it is the name of a day or a month.

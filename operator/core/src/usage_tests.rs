@@ -32,7 +32,9 @@ fn push(totals: Vec<UsageTotal>) -> UsagePush {
 fn a_push_is_read_or_its_mistake_is_named() {
     let good = Push::read(push(vec![total("", "", 1), total("route/default/a", "x", 7)]), "w", NOW).unwrap();
     assert_eq!(good.rows, [row("w", "", "", 1), row("w", "route/default/a", "x", 7)]);
-    assert_eq!(good.asks(), ["", "route/default/a"]);
+    let routes = BTreeSet::from(["", "route/default/a"].map(str::to_owned));
+    let asks = [TODAY, "2026-11"].map(|window| (window.to_owned(), routes.clone()));
+    assert_eq!(good.asks(), BTreeMap::from(asks));
     let wrong = |total| Push::read(push(vec![total]), "w", NOW).unwrap_err();
     let window = UsageTotal { window: "2026-11-3".to_owned(), ..total("", "", 1) };
     assert_eq!(wrong(window), PushError::Window("2026-11-3".to_owned()));
@@ -66,8 +68,12 @@ fn a_worker_is_told_the_sums_of_all() {
         row("one", "route/default/a", "x", 7),
         row("two", "route/default/a", "x", 5),
         row("two", "route/default/a", "", 6),
+        row("two", "route/default/other", "", 8),
     ];
-    let answer = push.answer(&rows, "leader", 2);
+    let sums = Sums::new(rows.to_vec());
+    assert_eq!(sums.beats(&push.windows).collect::<Vec<_>>(), [&rows[0]]);
+    assert_eq!(sums.beats(&["2026-11".to_owned()]).count(), 0, "workers live in days");
+    let answer = push.answer(&sums, "leader", 2);
     assert_eq!((answer.leader.as_str(), answer.workers), ("leader", 2));
     let mut told = answer.sums;
     told.sort_by_key(|sum| sum.consumer.clone());
@@ -80,10 +86,10 @@ fn of_many_consumers_the_busiest_are_told_and_those_that_were_asked_for() {
     let mut rows: Vec<_> =
         (0..3000).map(|number| row("two", "route/default/a", &format!("c{number}"), 10 + number)).collect();
     rows.extend([row("one", "route/default/a", "mine", 1), row("one", "route/default/a", "", 1)]);
-    let answer = push.answer(&rows, "leader", 2);
+    let answer = push.answer(&Sums::new(rows), "leader", 2);
     let told: BTreeSet<_> = answer.sums.iter().map(|sum| sum.consumer.as_str()).collect();
-    assert_eq!(answer.sums.len(), MAX_TOLD);
-    assert!(["", "mine", "c2999", "c2002"].iter().all(|name| told.contains(name)) && !told.contains("c2001"));
+    assert_eq!(answer.sums.len(), MAX_TOLD + 2);
+    assert!(["", "mine", "c2999", "c2000"].iter().all(|name| told.contains(name)) && !told.contains("c1999"));
 }
 
 #[test]
@@ -113,4 +119,18 @@ fn windows_are_dropped_when_nobody_asks_for_them_any_more() {
             .iter()
             .any(|window| over.contains(&(*window).to_owned()))
     );
+}
+
+#[test]
+fn what_is_kept_is_neither_over_nor_in_the_future() {
+    let kept = kept(NOW);
+    for window in ["2026-12-01", "2026-11-30", "2026-10-30", "2026-12", "2026-11", "2026-10"] {
+        assert!(kept.contains(window), "{window}");
+    }
+    for window in ["2026-12-02", "2026-10-29", "2027-01", "2026-09"] {
+        assert!(!kept.contains(window), "{window}");
+    }
+    assert_eq!(kept.len(), 33 + 3);
+    assert!(over(NOW).iter().all(|window| !kept.contains(window)));
+    assert!(super::kept(Duration::ZERO).contains("1970-01-02"), "a clock that was never set");
 }

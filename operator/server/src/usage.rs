@@ -1,5 +1,6 @@
 //! What workers count: taken into the state store, told to workers as sums, and shown to people.
 
+mod readings;
 mod show;
 
 use std::collections::BTreeSet;
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 use crate::cluster::SendRelay;
 use crate::leader::Planned;
 
+use readings::Readings;
 pub use show::{Shown, ShownUsage};
 
 /// How often what is too old is dropped.
@@ -48,6 +50,7 @@ struct Forward {
 /// The usage of routes, as all workers count it.
 pub struct Usage {
     store: Arc<dyn StateStore>,
+    readings: Readings,
     /// New with each process, so that workers tell again what an earlier one may have lost.
     leader: String,
     alive: Mutex<Alive>,
@@ -60,7 +63,9 @@ impl Usage {
     pub fn new(store: Arc<dyn StateStore>) -> Self {
         let leader = uuid::Uuid::new_v4().to_string();
         let used_up = watch::Sender::default();
-        Self { store, leader, alive: Mutex::default(), forward: None, started: Instant::now(), used_up }
+        let readings = Readings::new(store.clone());
+        let (alive, started) = (Mutex::default(), Instant::now());
+        Self { store, readings, leader, alive, forward: None, started, used_up }
     }
 
     /// For a leader with a store of its own beside others: the one with the URL of `to` counts for all.
@@ -91,14 +96,11 @@ impl Usage {
             return forward.hand_on(url, &read, worker, push).await;
         }
         self.store.raise_usage(&read.rows).await?;
-        let (mut rows, asks) = (Vec::new(), read.asks());
-        for window in &read.windows {
-            rows.extend(self.store.usage(window, Some(&asks)).await?);
-        }
+        let sums = self.readings.read(read.asks()).await?;
         let now = self.started.elapsed();
         let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
-        let workers = alive.count(rows.iter(), worker, now).max(members);
-        Ok(read.answer(&rows, &self.leader, workers))
+        let workers = alive.count(sums.beats(&read.windows), worker, now).max(members);
+        Ok(read.answer(&sums, &self.leader, workers))
     }
 
     /// Which limits of Routes are used up for now; see [`Self::look`].
