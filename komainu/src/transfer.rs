@@ -5,9 +5,10 @@ use std::io::{BufReader, BufWriter, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
+use operator_core::usage::UsageKey;
 use operator_core::{Owner, Spec};
 use operator_store::{Content, EmbeddedSettings, EmbeddedStore, StateStore, open_shared, place, view};
 
@@ -66,7 +67,7 @@ async fn export(store: &dyn StateStore, path: &Path) -> anyhow::Result<ExitCode>
     let begin = Instant::now();
     let file = File::create(path).with_context(|| path.display().to_string())?;
     content.export(&mut BufWriter::new(file), &mut teller("written"))?;
-    say(&format!("{} objects written to {} in {}", content.objects.len(), path.display(), seconds(begin)))?;
+    say(&format!("{} written to {} in {}", size(&content), path.display(), seconds(begin)))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -74,7 +75,7 @@ async fn import(store: &dyn StateStore, path: &Path, replace: bool) -> anyhow::R
     let content = from_file(path)?;
     let begin = Instant::now();
     content.write(store, replace, &mut teller("imported")).await?;
-    say(&format!("{} objects imported in {}", content.objects.len(), seconds(begin)))?;
+    say(&format!("{} imported in {}", size(&content), seconds(begin)))?;
     compare(&content, &read(store).await?)
 }
 
@@ -101,14 +102,28 @@ async fn check(store: &dyn StateStore, path: Option<&Path>) -> anyhow::Result<Ex
 
 fn from_file(path: &Path) -> anyhow::Result<Content> {
     let file = File::open(path).with_context(|| path.display().to_string())?;
-    Content::import(BufReader::new(file)).with_context(|| path.display().to_string())
+    let mut content = Content::import(BufReader::new(file)).with_context(|| path.display().to_string())?;
+    content.leave_out_over(since_1970());
+    Ok(content)
 }
 
 async fn read(store: &dyn StateStore) -> anyhow::Result<Content> {
     let begin = Instant::now();
-    let content = Content::read(store).await?;
-    say(&format!("{} objects read in {}", content.objects.len(), seconds(begin)))?;
+    let content = Content::read(store, since_1970()).await?;
+    say(&format!("{} read in {}", size(&content), seconds(begin)))?;
     Ok(content)
+}
+
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn size(content: &Content) -> String {
+    let objects = format!("{} objects", content.objects.len());
+    match content.counted.len() {
+        0 => objects,
+        counted => format!("{objects} and {counted} counts of workers"),
+    }
 }
 
 /// Says in what the store differs from the file.
@@ -117,11 +132,15 @@ fn compare(file: &Content, store: &Content) -> anyhow::Result<ExitCode> {
     for (owner, key) in differences.iter().take(NAMES) {
         say(&format!("{key} of {owner} isn't the same in the store as in the file"))?;
     }
-    if differences.is_empty() {
+    let behind: Vec<_> = store.counted.behind(&file.counted).collect();
+    for UsageKey { window, route, consumer } in behind.iter().take(NAMES) {
+        say(&format!("the store has less counted in {window} of {route} {consumer} than the file"))?;
+    }
+    if differences.is_empty() && behind.is_empty() {
         say("the store has what the file has")?;
         return Ok(ExitCode::SUCCESS);
     }
-    say(&format!("{} objects differ", differences.len()))?;
+    say(&format!("{} objects differ, {} counts are behind", differences.len(), behind.len()))?;
     Ok(ExitCode::FAILURE)
 }
 
@@ -132,7 +151,7 @@ fn teller(done: &'static str) -> impl FnMut(usize, usize) {
         if last.elapsed() >= TELL {
             last = Instant::now();
             // Who doesn't listen isn't told.
-            let _ = writeln!(std::io::stderr(), "{count} of {total} objects {done}");
+            let _ = writeln!(std::io::stderr(), "{count} of {total} lines {done}");
         }
     }
 }

@@ -26,7 +26,7 @@ fn content() -> Content {
     };
     let object =
         |n: usize| ((Owner::Store, key(n)), Draft { spec: spec.as_str().into(), ..draft(&n.to_string()) });
-    Content { objects: (0..objects()).map(object).collect(), mirrored: None }
+    Content { objects: (0..objects()).map(object).collect(), ..Content::default() }
 }
 
 /// The seconds in the line of what a command said that has these words.

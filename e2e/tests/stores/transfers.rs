@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use e2e::process::{Gateway, until};
+use e2e::process::{Gateway, get, until};
 
 use crate::kinds::{CASSANDRA, POSTGRES, REDIS, fresh};
 use crate::several::{password, route, send};
@@ -33,6 +33,12 @@ fn everything_moves_from_store_to_store() {
         assert_eq!(send(&gateway, "POST", "/api/routes", &route(&format!("r{n}"), 1)).status, 201);
     }
     let file = folder.path().join("all.jsonl").display().to_string();
+    // Its target isn't there, which is counted as well.
+    assert_eq!(get(gateway.port, "/r7").unwrap().status, 502);
+    until("it is counted", || {
+        let usage = send(&gateway, "GET", "/api/usage?route=default/r7", "");
+        (usage.json()["routes"]["route/default/r7"]["statuses"]["5xx"] == 1).then_some(())
+    });
     let in_use = komainu(&["store", "export", &file], &embedded(&gateway.data_directory()));
     assert!(!in_use.status.success());
     assert!(String::from_utf8_lossy(&in_use.stderr).contains("in use by another process"), "{in_use:?}");
@@ -50,7 +56,9 @@ fn everything_moves_from_store_to_store() {
     for store in &settings {
         let said = succeeds(&["store", "import", &file], store);
         assert!(
-            said.contains("30 objects imported") && said.contains("the store has what the file has"),
+            // Of the day, of the month, and that the worker lives.
+            said.contains("30 objects and 3 counts of workers imported")
+                && said.contains("the store has what the file has"),
             "{said}"
         );
         succeeds(&["store", "check", &file], store);
@@ -72,7 +80,9 @@ fn everything_moves_from_store_to_store() {
     let differs = komainu(&["store", "check", &file], redis);
     let said = String::from_utf8_lossy(&differs.stdout).into_owned();
     assert!(
-        !differs.status.success() && said.contains("route/default/r3") && said.contains("2 objects differ"),
+        !differs.status.success()
+            && said.contains("route/default/r3")
+            && said.contains("2 objects differ, 0 counts are behind"),
         "{said}"
     );
     let refused = komainu(&["store", "import", &file], redis);

@@ -34,5 +34,5 @@ pub use postgres::PostgresStore;
 pub use redis::RedisStore;
 pub use shared::{SharedSettings, StoreTls, place};
 pub use store::StateStore;
-pub use transfer::{Content, Progress, TransferError, batches};
+pub use transfer::{Content, Counted, Progress, TransferError, batches};
 pub use watch::watch_view;

@@ -1,17 +1,24 @@
 //! All that a store has as lines of text, so that it can be kept, moved into another store, and compared.
 //!
 //! The first line says what follows, the last one how much it was and its hash: a file that was cut is refused. Between them is
-//! one object a line, and per owner how much was seen of it.
+//! one object a line, how much was seen of the mirrored ones, and what workers have counted.
+
+mod counted;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
+use std::time::Duration;
 
 use dataplane_snapshot::{Epoch, Key, SourceAsOf};
 use operator_core::Owner;
+use operator_core::usage::{UsageKey, UsageRow, kept};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::usage::{counts, counts_text};
 use crate::{Batch, Draft, Expected, StateStore, StoreError, StoredObject, Write as ObjectWrite};
+
+pub use counted::Counted;
 
 /// The version of the lines.
 const FORMAT: u32 = 1;
@@ -41,9 +48,10 @@ pub struct Content {
     pub objects: BTreeMap<(Owner, Key), Draft>,
     /// Of what is mirrored. What was seen of its own objects, each store counts by itself.
     pub mirrored: Option<SourceAsOf>,
+    pub counted: Counted,
 }
 
-/// How many objects of how many are done.
+/// How much of how much is done.
 pub type Progress<'p> = &'p mut dyn FnMut(usize, usize);
 
 #[derive(Serialize, Deserialize)]
@@ -64,14 +72,36 @@ enum Line {
         labels: BTreeMap<String, String>,
         spec: String,
     },
+    /// One worker's, of one consumer of a route in one window.
+    Counted {
+        window: String,
+        route: String,
+        consumer: String,
+        worker: String,
+        counts: String,
+    },
     End {
         objects: usize,
+        counted: usize,
         sha256: String,
     },
 }
 
+/// What the last line says.
+struct End {
+    objects: usize,
+    counted: usize,
+    sha256: String,
+}
+
 impl Content {
-    pub async fn read(store: &dyn StateStore) -> Result<Self, StoreError> {
+    /// `since_1970`: of the windows that aren't over then.
+    pub async fn read(store: &dyn StateStore, since_1970: Duration) -> Result<Self, StoreError> {
+        let content = Self::read_objects(store).await?;
+        Ok(Self { counted: Counted::read(store, &kept(since_1970)).await?, ..content })
+    }
+
+    async fn read_objects(store: &dyn StateStore) -> Result<Self, StoreError> {
         let mut content = Self::default();
         for owner in OWNERS {
             let listing = store.list(owner).await?;
@@ -103,9 +133,15 @@ impl Content {
             let Draft { generation, labels, spec } = draft.clone();
             let (owner, key, spec) = (owner.to_string(), key.to_string(), spec.to_string());
             put(&Line::Object { owner, key, generation, labels, spec })?;
-            progress(at + 1, self.objects.len());
+            progress(at + 1, self.len());
         }
-        let end = Line::End { objects: self.objects.len(), sha256: hex(hash) };
+        for (at, UsageRow { of, worker, counts }) in self.counted.rows().enumerate() {
+            let (UsageKey { window, route, consumer }, counts) = (of, counts_text(&counts));
+            put(&Line::Counted { window, route, consumer, worker, counts })?;
+            progress(self.objects.len() + at + 1, self.len());
+        }
+        let (objects, counted) = (self.objects.len(), self.counted.len());
+        let end = Line::End { objects, counted, sha256: hex(hash) };
         let end = serde_json::to_string(&end).map_err(std::io::Error::other)?;
         writeln!(file, "{end}")?;
         Ok(file.flush()?)
@@ -120,11 +156,14 @@ impl Content {
             let wrong = |reason: String| TransferError::Line { line: number, reason };
             let line: Line = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
             let end = content.take(line, number == 1).map_err(wrong)?;
-            let Some((objects, sha256)) = end else {
+            let Some(End { objects, counted, sha256 }) = end else {
                 hash.update(format!("{text}\n"));
                 continue;
             };
-            if objects != content.objects.len() || sha256 != hex(hash) || lines.next().is_some() {
+            if (objects, counted) != (content.objects.len(), content.counted.len())
+                || sha256 != hex(hash)
+                || lines.next().is_some()
+            {
                 return Err(wrong("the lines before it aren't those that were exported".to_owned()));
             }
             return Ok(content);
@@ -134,7 +173,7 @@ impl Content {
     }
 
     /// What the last line says, if it is the last one.
-    fn take(&mut self, line: Line, is_first: bool) -> Result<Option<(usize, String)>, String> {
+    fn take(&mut self, line: Line, is_first: bool) -> Result<Option<End>, String> {
         match line {
             Line::KomainuStore { format: FORMAT } if is_first => Ok(None),
             Line::KomainuStore { format } if is_first => Err(format!(
@@ -157,19 +196,24 @@ impl Content {
                 self.objects.insert((owner, key), Draft { generation, labels, spec: spec.into() });
                 Ok(None)
             }
-            Line::End { objects, sha256 } => Ok(Some((objects, sha256))),
+            Line::Counted { window, route, consumer, worker, counts: text } => {
+                let counts = counts(&text).ok_or("counts are eleven numbers")?;
+                self.counted.extend([UsageRow { of: UsageKey { window, route, consumer }, worker, counts }]);
+                Ok(None)
+            }
+            Line::End { objects, counted, sha256 } => Ok(Some(End { objects, counted, sha256 })),
         }
     }
 
-    /// Makes the store have this. Without `replace` it may have nothing else before; what it has of this already stays, so an
-    /// import that was interrupted can be done again.
+    /// Makes the store have this. Without `replace` it may have no other objects before; what it has of this already stays, so
+    /// an import that was interrupted can be done again. What was counted further there stays in any case.
     pub async fn write(
         &self,
         store: &dyn StateStore,
         replace: bool,
         progress: Progress<'_>,
     ) -> Result<(), TransferError> {
-        let there = Self::read(store).await?;
+        let there = Self::read_objects(store).await?;
         let mut writes: BTreeMap<Owner, Vec<ObjectWrite>> = BTreeMap::new();
         // A mirror that is there is kept by leaders, who know better: it is only brought where there is none.
         let brings_mirror = self.mirrored.is_some() && there.mirrored.is_none();
@@ -183,7 +227,8 @@ impl Content {
             let draft = self.objects.get(&difference).cloned();
             writes.entry(owner).or_default().push(ObjectWrite { key, expected: Expected::Any, draft });
         }
-        let (total, mut done) = (writes.values().map(Vec::len).sum(), 0);
+        let objects: usize = writes.values().map(Vec::len).sum();
+        let (total, mut done) = (objects + self.counted.len(), 0);
         for (owner, writes) in writes {
             for batch in batches(writes) {
                 let count = batch.len();
@@ -197,10 +242,20 @@ impl Content {
             let as_of = self.mirrored.clone();
             store.commit(Batch { owner: Owner::Kubernetes, writes: Vec::new(), as_of, fence: None }).await?;
         }
-        Ok(())
+        Ok(self.counted.write(store, &mut |counted, _| progress(objects + counted, total)).await?)
     }
 
-    /// What one of the two has and the other hasn't, or has otherwise.
+    /// Leaves out what was counted in windows that are over by now: nobody would drop it any more.
+    pub fn leave_out_over(&mut self, since_1970: Duration) {
+        self.counted.retain(&kept(since_1970));
+    }
+
+    /// How many lines of objects and counts.
+    fn len(&self) -> usize {
+        self.objects.len() + self.counted.len()
+    }
+
+    /// The objects that one of the two has and the other hasn't, or has otherwise.
     ///
     /// A mirror only counts if both have one: the leaders of the cluster write it again in any case.
     pub fn differences(&self, other: &Self) -> Vec<(Owner, Key)> {

@@ -1,6 +1,21 @@
+use dataplane_snapshot::wire::UsageCounts;
+
 use super::*;
 use crate::suite::{draft as backend, key};
 use crate::{EmbeddedSettings, EmbeddedStore};
+
+/// On 2026-11-30.
+const NOW: Duration = Duration::from_secs(1_796_000_000);
+
+fn counted(window: &str, worker: &str, requests: u64) -> UsageRow {
+    let of = UsageKey {
+        window: window.to_owned(),
+        route: "route/default/a".to_owned(),
+        consumer: "192.0.2.1".to_owned(),
+    };
+    let counts = UsageCounts { requests, sent: requests * 100, status_2xx: requests, ..Default::default() };
+    UsageRow { of, worker: worker.to_owned(), counts }
+}
 
 fn quiet() -> impl FnMut(usize, usize) {
     |_, _| {}
@@ -43,7 +58,7 @@ fn export(content: &Content) -> String {
 
 #[tokio::test]
 async fn all_that_a_store_has_arrives_in_another_one() {
-    let content = Content::read(&filled().await).await.unwrap();
+    let content = Content::read(&filled().await, NOW).await.unwrap();
     assert_eq!((content.objects.len(), content.mirrored.is_some()), (4, true));
     let read = Content::import(export(&content).as_bytes()).unwrap();
     assert_eq!(read, content);
@@ -51,7 +66,7 @@ async fn all_that_a_store_has_arrives_in_another_one() {
     let mut told = Vec::new();
     read.write(&other, false, &mut |done, total| told.push((done, total))).await.unwrap();
     assert_eq!(told, [(1, 4), (4, 4)]);
-    assert_eq!(Content::read(&other).await.unwrap(), content);
+    assert_eq!(Content::read(&other, NOW).await.unwrap(), content);
     let before = other.list(Owner::Store).await.unwrap().revision;
     read.write(&other, false, &mut quiet()).await.unwrap();
     assert_eq!(other.list(Owner::Store).await.unwrap().revision, before, "once more changes nothing");
@@ -59,19 +74,19 @@ async fn all_that_a_store_has_arrives_in_another_one() {
 
 #[tokio::test]
 async fn what_a_store_has_already_is_only_replaced_if_asked() {
-    let content = Content::read(&filled().await).await.unwrap();
+    let content = Content::read(&filled().await, NOW).await.unwrap();
     let other = empty();
     other.put(&key("b"), Expected::Absent, backend("other")).await.unwrap();
     other.put(&key("d"), Expected::Absent, backend("d")).await.unwrap();
     let refused = content.write(&other, false, &mut quiet()).await.unwrap_err();
     assert!(refused.to_string().contains("--replace"), "{refused}");
     content.write(&other, true, &mut quiet()).await.unwrap();
-    assert_eq!(Content::read(&other).await.unwrap(), content);
+    assert_eq!(Content::read(&other, NOW).await.unwrap(), content);
 }
 
 #[tokio::test]
 async fn a_file_that_was_cut_or_changed_is_refused() {
-    let text = export(&Content::read(&filled().await).await.unwrap());
+    let text = export(&Content::read(&filled().await, NOW).await.unwrap());
     let lines: Vec<_> = text.lines().collect();
     let import = |lines: &[&str]| Content::import(lines.join("\n").as_bytes()).unwrap_err().to_string();
     assert!(import(&lines[..lines.len() - 1]).contains("ends in the middle"));
@@ -102,14 +117,56 @@ async fn a_mirror_that_leaders_keep_is_left_to_them() {
     let (with, without) = (filled().await, empty());
     without.put(&key("a"), Expected::Absent, backend("a")).await.unwrap();
     let before = with.list(Owner::Kubernetes).await.unwrap();
-    Content::read(&without).await.unwrap().write(&with, true, &mut quiet()).await.unwrap();
+    Content::read(&without, NOW).await.unwrap().write(&with, true, &mut quiet()).await.unwrap();
     let after = with.list(Owner::Kubernetes).await.unwrap();
     assert_eq!((after.objects, after.as_of), (before.objects, before.as_of), "it isn't an empty cluster now");
     assert_eq!(with.list(Owner::Store).await.unwrap().objects.len(), 1);
 
-    let older = Content::read(&filled().await).await.unwrap();
+    let older = Content::read(&filled().await, NOW).await.unwrap();
     let newer = Batch { owner: Owner::Kubernetes, ..mirrored("b") };
     with.commit(newer).await.unwrap();
     older.write(&with, true, &mut quiet()).await.unwrap();
     assert_eq!(with.list(Owner::Kubernetes).await.unwrap().objects.len(), 2);
+}
+
+#[tokio::test]
+async fn counts_move_and_never_go_back() {
+    let store = filled().await;
+    let rows = [counted("2026-11-30", "v", 5), counted("2026-11-30", "w", 7), counted("2026-11", "w", 9)];
+    store.raise_usage(&rows).await.unwrap();
+    store.raise_usage(&[counted("2026-09", "w", 99)]).await.unwrap();
+    let content = Content::read(&store, NOW).await.unwrap();
+    assert_eq!(content.counted.rows().collect::<Vec<_>>(), [&rows[2], &rows[0], &rows[1]].map(Clone::clone));
+    let read = Content::import(export(&content).as_bytes()).unwrap();
+    assert_eq!(read, content);
+
+    let other = empty();
+    other.raise_usage(&[counted("2026-11-30", "v", 4), counted("2026-11-30", "w", 8)]).await.unwrap();
+    let there = Content::read(&other, NOW).await.unwrap();
+    let behind: Vec<_> = there.counted.behind(&read.counted).cloned().collect();
+    assert_eq!(behind, [counted("2026-11", "w", 9).of, counted("2026-11-30", "v", 5).of]);
+    let mut told = Vec::new();
+    read.write(&other, false, &mut |done, total| told.push((done, total))).await.unwrap();
+    assert_eq!(told.last(), Some(&(7, 7)), "4 objects and 3 counts");
+    let there = Content::read(&other, NOW).await.unwrap();
+    assert_eq!(there.counted.behind(&read.counted).count(), 0);
+    let further: Vec<_> = read.counted.behind(&there.counted).cloned().collect();
+    assert_eq!(further, [counted("2026-11-30", "w", 8).of], "what was further there has stayed");
+}
+
+#[tokio::test]
+async fn counts_that_are_cut_off_or_unreadable_are_refused_and_old_ones_left_out() {
+    let store = empty();
+    store.raise_usage(&[counted("2026-11-30", "v", 5), counted("2026-11", "w", 9)]).await.unwrap();
+    let text = export(&Content::read(&store, NOW).await.unwrap());
+    let mut lines: Vec<_> = text.lines().collect();
+    let unreadable = lines[1].replace("5 0", "5 x").replace("9 0", "9 x");
+    let error = Content::import([lines[0], &unreadable].join("\n").as_bytes()).unwrap_err();
+    assert_eq!(error.to_string(), "line 2: counts are eleven numbers");
+    lines.remove(1);
+    assert!(Content::import(lines.join("\n").as_bytes()).is_err());
+
+    let mut later = Content::import(text.as_bytes()).unwrap();
+    later.leave_out_over(NOW + Duration::from_secs(32 * 86_400));
+    assert_eq!(later.counted.rows().map(|row| row.of.window).collect::<Vec<_>>(), ["2026-11"]);
 }
