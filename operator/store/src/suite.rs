@@ -360,6 +360,14 @@ pub async fn a_later_fence_keeps_earlier_writers_out(open: impl AsyncFn(u64) -> 
     assert_eq!(store.get(Owner::Kubernetes, &key("d")).await.unwrap(), None);
     store.commit(by(Some(9), "d", 4)).await.unwrap();
     store.put(&key("d"), Expected::Absent, draft("1")).await.expect("others have nothing to do with it");
+
+    let new = open(100).await;
+    new.commit(Batch { writes: Vec::new(), as_of: None, ..by(Some(1), "", 1) }).await.unwrap();
+    assert_eq!(new.list(Owner::Kubernetes).await.unwrap().as_of, None, "who takes over has seen nothing yet");
+    new.commit(Batch { as_of: None, ..by(Some(1), "a", 1) }).await.unwrap();
+    assert_eq!(new.list(Owner::Kubernetes).await.unwrap().as_of, None, "nor with the first part");
+    new.commit(by(Some(1), "b", 2)).await.unwrap();
+    assert!(new.list(Owner::Kubernetes).await.unwrap().as_of.is_some());
 }
 
 pub async fn what_is_mirrored_is_read_as_what_it_is(open: impl AsyncFn(u64) -> Opened) {

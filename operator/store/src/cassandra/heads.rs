@@ -94,10 +94,14 @@ impl Heads {
     pub(super) async fn settled(&self) -> Result<Option<HeadRow>, AnyError> {
         let mut pauses = SETTLING.into_iter();
         loop {
-            match (self.look().await?, pauses.next()) {
-                ((head, true), _) => return Ok(head),
-                ((_, false), Some(pause)) => sleep(pause).await,
-                ((_, false), None) => break,
+            match self.look().await {
+                Ok((head, true)) => return Ok(head),
+                Err(error) if !is_contended(&*error) => return Err(error),
+                Ok((_, false)) | Err(_) => {}
+            }
+            match pauses.next() {
+                Some(pause) => sleep(pause).await,
+                None => break,
             }
         }
         let head = self.certain().await?;

@@ -59,6 +59,8 @@ impl CassandraStore {
         let epoch = self.life.recognise(row.epoch_text(), revision, asked)?;
         let (forgotten, deletions, fence) = (row.forgotten(owner), row.deletions(owner), row.fence(owner));
         let seen = row.seen.and_then(|mut seen| seen.remove(owner.as_str()));
+        // As a write leaves it that isn't about it, where there was none.
+        let seen = seen.filter(|seen| !seen.is_empty());
         Ok(Head { epoch, revision, seen, forgotten, deletions, fence })
     }
 
