@@ -125,11 +125,12 @@ impl Push {
             told.entry((window, route)).or_default().push(consumer);
         }
         let mut answer = UsageAnswer { leader: leader.to_owned(), workers, sums: Vec::new() };
+        let asks = self.asks();
         for (window, route) in
-            self.windows.iter().flat_map(|window| self.limited.iter().map(move |route| (window, route)))
+            asks.iter().flat_map(|(window, routes)| routes.iter().map(move |route| (window, route)))
         {
             let Some(consumers) = sums.of(window, route) else { continue };
-            let asked = told.remove(&(window, route)).unwrap_or_default();
+            let asked = told.remove(&(&**window, &**route)).unwrap_or_default();
             answer.sums.extend(consumers.told(&asked).into_iter().map(|(consumer, counts)| UsageTotal {
                 window: window.clone(),
                 route: route.clone(),

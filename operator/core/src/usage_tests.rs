@@ -78,6 +78,9 @@ fn a_worker_is_told_the_sums_of_all() {
     let mut told = answer.sums;
     told.sort_by_key(|sum| sum.consumer.clone());
     assert_eq!(told, [total("route/default/a", "", 6), total("route/default/a", "x", 12)]);
+    let twice =
+        Push { limited: [&push.limited[..]; 2].concat(), windows: [&push.windows[..]; 2].concat(), ..push };
+    assert_eq!(twice.answer(&sums, "leader", 2).sums.len(), 2, "each is told once");
 }
 
 #[test]

@@ -50,7 +50,9 @@ struct Forward {
 /// The usage of routes, as all workers count it.
 pub struct Usage {
     store: Arc<dyn StateStore>,
-    readings: Readings,
+    limited: Readings,
+    /// For workers without limited routes, who needn't wait for what others have counted.
+    beats: Readings,
     /// New with each process, so that workers tell again what an earlier one may have lost.
     leader: String,
     alive: Mutex<Alive>,
@@ -63,9 +65,9 @@ impl Usage {
     pub fn new(store: Arc<dyn StateStore>) -> Self {
         let leader = uuid::Uuid::new_v4().to_string();
         let used_up = watch::Sender::default();
-        let readings = Readings::new(store.clone());
+        let [limited, beats] = [(); 2].map(|()| Readings::new(store.clone()));
         let (alive, started) = (Mutex::default(), Instant::now());
-        Self { store, readings, leader, alive, forward: None, started, used_up }
+        Self { store, limited, beats, leader, alive, forward: None, started, used_up }
     }
 
     /// For a leader with a store of its own beside others: the one with the URL of `to` counts for all.
@@ -96,7 +98,8 @@ impl Usage {
             return forward.hand_on(url, &read, worker, push).await;
         }
         self.store.raise_usage(&read.rows).await?;
-        let sums = self.readings.read(read.asks()).await?;
+        let readings = if read.limited.is_empty() { &self.beats } else { &self.limited };
+        let sums = readings.read(read.asks()).await?;
         let now = self.started.elapsed();
         let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
         let workers = alive.count(sums.beats(&read.windows), worker, now).max(members);
