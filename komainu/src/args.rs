@@ -149,20 +149,20 @@ pub(crate) struct StoreArguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreCommand {
-    /// Write all objects into a file, one a line
+    /// Write all objects, and what workers have counted, into a file, one a line
     Export {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// Write all objects of a file into the store, and compare
+    /// Write all of a file into the store, and compare
     Import {
         #[arg(value_name = "FILE")]
         file: PathBuf,
-        /// Also where the store has other objects: afterwards it has what the file has and nothing else
+        /// Also where the store has other objects: afterwards it has those of the file and no others
         #[arg(long)]
         replace: bool,
     },
-    /// Read all objects and say which can't be understood; with a file, compare. Exits with 1 if anything is wrong
+    /// Read all and say which objects can't be understood; with a file, compare. Exits with 1 if anything is wrong
     Check {
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,

@@ -82,6 +82,7 @@ enum Line {
     },
     End {
         objects: usize,
+        #[serde(default)]
         counted: usize,
         sha256: String,
     },

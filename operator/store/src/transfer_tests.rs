@@ -134,7 +134,9 @@ async fn counts_move_and_never_go_back() {
     let store = filled().await;
     let rows = [counted("2026-11-30", "v", 5), counted("2026-11-30", "w", 7), counted("2026-11", "w", 9)];
     store.raise_usage(&rows).await.unwrap();
-    store.raise_usage(&[counted("2026-09", "w", 99)]).await.unwrap();
+    let mut beat = counted("2026-11-30", "w", 4);
+    beat.of.route.clear();
+    store.raise_usage(&[counted("2026-09", "w", 99), beat]).await.unwrap();
     let content = Content::read(&store, NOW).await.unwrap();
     assert_eq!(content.counted.rows().collect::<Vec<_>>(), [&rows[2], &rows[0], &rows[1]].map(Clone::clone));
     let read = Content::import(export(&content).as_bytes()).unwrap();
@@ -163,6 +165,8 @@ async fn counts_that_are_cut_off_or_unreadable_are_refused_and_old_ones_left_out
     let unreadable = lines[1].replace("5 0", "5 x").replace("9 0", "9 x");
     let error = Content::import([lines[0], &unreadable].join("\n").as_bytes()).unwrap_err();
     assert_eq!(error.to_string(), "line 2: counts are eleven numbers");
+    let before_counts = Content::import(export(&Content::default()).replace(",\"counted\":0", "").as_bytes());
+    assert_eq!(before_counts.unwrap(), Content::default(), "as earlier versions wrote it");
     lines.remove(1);
     assert!(Content::import(lines.join("\n").as_bytes()).is_err());
 

@@ -17,7 +17,9 @@ impl Counted {
     pub(super) async fn read(store: &dyn StateStore, windows: &BTreeSet<String>) -> Result<Self, StoreError> {
         let mut counted = Self::default();
         for window in windows {
-            counted.extend(store.usage(window, None).await?);
+            let rows = store.usage(window, None).await?.into_iter();
+            // Signs of life are of no use elsewhere.
+            counted.extend(rows.filter(|row| !row.of.route.is_empty()));
         }
         Ok(counted)
     }
