@@ -45,6 +45,9 @@ pub const MAX_TOLD: usize = 1000;
 /// push each 2 s, and than a leader takes to come back.
 pub const SILENT_AFTER: Duration = Duration::from_secs(10);
 
+/// How long after it was last read what a worker has told is kept. Longer than the clocks of two workers differ.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(2 * 86_400);
+
 /// The longest text of a key, in bytes.
 const MAX_TEXT: usize = 1024;
 
@@ -217,15 +220,17 @@ pub fn sums<'r>(rows: impl Iterator<Item = &'r UsageRow>) -> BTreeMap<&'r UsageK
     sums
 }
 
-/// Which workers share the limits: those of which a store is told more and more.
+/// Which workers share the limits: those of which a store is told more and more. By window, as clocks differ at midnight.
 #[derive(Clone, Debug, Default)]
-pub struct Alive(BTreeMap<String, Beat>);
+pub struct Alive(BTreeMap<(String, String), Beat>);
 
 #[derive(Clone, Copy, Debug)]
 struct Beat {
     progress: u64,
     /// When it was last seen to have grown.
-    at: Option<Duration>,
+    grown: Duration,
+    /// When it was last read.
+    read: Duration,
 }
 
 impl Alive {
@@ -237,21 +242,19 @@ impl Alive {
         pushing: &str,
         now: Duration,
     ) -> u32 {
-        let beats = rows.filter(|row| row.of.route.is_empty());
-        let mut told = BTreeSet::new();
-        for UsageRow { worker, counts, .. } in beats {
-            told.insert(worker.as_str());
-            let progress = progress(counts);
-            let known = self.0.get(worker.as_str());
+        for UsageRow { of, worker, counts } in rows.filter(|row| row.of.route.is_empty()) {
+            let new = Beat { progress: progress(counts), grown: now, read: now };
             // Of one that isn't known it isn't known either whether it still lives: for a while it counts.
-            let grows = known.is_none_or(|known| known.progress < progress) || worker == pushing;
-            let at = if grows { Some(now) } else { known.and_then(|known| known.at) };
-            self.0.insert(worker.clone(), Beat { progress, at });
+            let beat = self.0.entry((of.window.clone(), worker.clone())).or_insert(new);
+            let grows = beat.progress < new.progress || worker == pushing;
+            *beat = if grows { new } else { Beat { grown: beat.grown, ..new } };
         }
-        let lives = |beat: &Beat| beat.at.is_some_and(|at| now.saturating_sub(at) < SILENT_AFTER);
-        // Of one that is silent is kept what it has told, as long as the store has it.
-        self.0.retain(|worker, beat| lives(beat) || told.contains(worker.as_str()));
-        u32::try_from(self.0.values().filter(|beat| lives(beat)).count()).unwrap_or(u32::MAX).max(1)
+        let since = |at: Duration| now.saturating_sub(at);
+        // One that is silent is kept as long as somebody may ask for its window.
+        self.0.retain(|_, beat| since(beat.read) < FORGOTTEN_AFTER);
+        let live = self.0.iter().filter(|(_, beat)| since(beat.grown) < SILENT_AFTER);
+        let live: BTreeSet<_> = live.map(|((_, worker), _)| worker).collect();
+        u32::try_from(live.len()).unwrap_or(u32::MAX).max(1)
     }
 }
 

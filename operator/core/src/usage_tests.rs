@@ -47,6 +47,7 @@ fn a_push_is_read_or_its_mistake_is_named() {
     assert!(!["2026-12-02", "2026-10-29", "2026-13", "2026-09", "9999-99"].map(kept).contains(&true));
     assert!(!["2026-12-01", "2026-10-30", "2026-10", "2026-12"].map(kept).contains(&false));
     assert_eq!(wrong(total("", "x", 1)), PushError::Route(String::new()));
+    assert!(Push::read(push(vec![total("", "", 1); MAX_PUSHED_TOTALS]), "w", NOW).is_ok());
     let many = vec![total("", "", 1); MAX_PUSHED_TOTALS + 1];
     assert_eq!(Push::read(push(many), "w", NOW), Err(PushError::Totals(MAX_PUSHED_TOTALS + 1)));
 }
@@ -102,6 +103,22 @@ fn workers_live_while_they_tell_more_and_more() {
     let beats = |one, two| [row("one", "", "", one), row("two", "", "", two)];
     assert_eq!(alive.count(beats(1, 900).iter(), "one", at(0)), 2, "the other may live");
     assert_eq!(alive.count(beats(2, 900).iter(), "one", at(10)), 1, "it doesn't");
+    assert_eq!(alive.count(beats(2, 900).iter(), "one", at(10)), 1, "nor if it is asked again");
+    assert_eq!(alive.count([].iter(), "three", at(10)), 1, "by one with a clock that is wrong");
+    let mut yesterday = row("two", "", "", 5000);
+    yesterday.of.window = "2026-11-29".to_owned();
+    assert_eq!(alive.count([&yesterday].into_iter(), "three", at(10)), 2, "it may have lived then");
+    assert_eq!(alive.count(beats(2, 900).iter(), "one", at(20)), 1);
+    let mut alive = Alive::default();
+    alive.count(beats(5, 9).iter(), "one", at(0));
+    assert_eq!(
+        alive.count(beats(1, 10).iter(), "one", at(10)),
+        2,
+        "who pushes lives, if it has told more before"
+    );
+    let mut alive = Alive::default();
+    alive.count(beats(1, 900).iter(), "one", at(0));
+    assert_eq!(alive.count(beats(2, 900).iter(), "one", at(10)), 1);
     assert_eq!(alive.count(beats(3, 901).iter(), "one", at(11)), 2);
     assert_eq!(alive.count(beats(7, 901).iter(), "one", at(20)), 2);
     assert_eq!(alive.count(beats(8, 901).iter(), "one", at(21)), 1);
@@ -136,4 +153,36 @@ fn what_is_kept_is_neither_over_nor_in_the_future() {
     assert_eq!(kept.len(), 33 + 3);
     assert!(over(NOW).iter().all(|window| !kept.contains(window)));
     assert!(super::kept(Duration::ZERO).contains("1970-01-02"), "a clock that was never set");
+}
+
+#[test]
+fn what_a_push_asks_for_is_checked_and_bounded() {
+    let asking = |limited: &[&str], windows: &[&str]| UsagePush {
+        limited: limited.iter().map(|text| (*text).to_owned()).collect(),
+        windows: windows.iter().map(|text| (*text).to_owned()).collect(),
+        ..push(Vec::new())
+    };
+    for window in ["today", "2026x11", "2026-1a"] {
+        let refused = Push::read(asking(&[], &[window]), "w", NOW);
+        assert_eq!(refused, Err(PushError::Window(window.to_owned())));
+    }
+    let read = Push::read(asking(&["backend/default/a", "x"], &[TODAY; 3]), "w", NOW).unwrap();
+    assert_eq!((read.limited.len(), read.windows.len()), (0, 2));
+    assert!(Push::read(push(vec![total("route/default/a", &"x".repeat(1024), 1)]), "w", NOW).is_ok());
+    let long = format!("route/default/{}", "x".repeat(1011));
+    assert_eq!(Push::read(push(vec![total(&long, "", 1)]), "w", NOW), Err(PushError::Route(long)));
+}
+
+#[test]
+fn whatever_was_counted_is_progress() {
+    let more = [UsageCounts { admitted: 1, ..counts(5) }, UsageCounts { refused: 1, ..counts(5) }, counts(6)];
+    assert!(more.iter().all(|more| is_further(more, &counts(5)) && !is_further(&counts(5), more)));
+    assert!(!is_further(&counts(5), &counts(5)));
+}
+
+#[test]
+fn a_month_is_kept_until_the_next_one_is_over() {
+    let day = Duration::from_secs(86_400);
+    assert!(kept(NOW - day * 91).contains("2026-07"), "on 2026-08-31");
+    assert!(!kept(NOW - day * 90).contains("2026-07"), "on 2026-09-01");
 }
