@@ -128,3 +128,10 @@ fn who_takes_over_raises_the_revision_that_earlier_writers_decide_on() {
     let refused = decide(&by(3), before).unwrap_err();
     assert_eq!(refused, StoreError::Fenced { fence: 3, newest: 4 });
 }
+
+#[test]
+fn what_is_deleted_and_written_again_in_one_batch_is_written() {
+    let outcome = decide(&batch(vec![delete("a"), put("a", "0")]), known(7, [object("a", 3, "0")])).unwrap();
+    assert_eq!(outcome.written().map(|object| object.revision).collect::<Vec<_>>(), [9]);
+    assert_eq!(outcome.deleted().count(), 0);
+}

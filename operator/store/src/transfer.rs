@@ -218,9 +218,7 @@ impl Content {
         let mut writes: BTreeMap<Owner, Vec<ObjectWrite>> = BTreeMap::new();
         // A mirror that is there is kept by leaders, who know better: it is only brought where there is none.
         let brings_mirror = self.mirrored.is_some() && there.mirrored.is_none();
-        let mirrored = self.objects.keys().filter(|(owner, _)| brings_mirror && *owner == Owner::Kubernetes);
-        let own = there.differences(self).into_iter().filter(|(owner, _)| *owner == Owner::Store);
-        for difference in own.chain(mirrored.cloned()) {
+        for difference in there.unlike(self, |owner| owner == Owner::Store || brings_mirror) {
             let (owner, key) = difference.clone();
             if !replace && there.objects.contains_key(&difference) {
                 return Err(TransferError::Occupied { key });
@@ -261,7 +259,11 @@ impl Content {
     /// A mirror only counts if both have one: the leaders of the cluster write it again in any case.
     pub fn differences(&self, other: &Self) -> Vec<(Owner, Key)> {
         let has_mirrors = self.mirrored.is_some() && other.mirrored.is_some();
-        let counts = |owner: Owner| owner == Owner::Store || has_mirrors;
+        self.unlike(other, |owner| owner == Owner::Store || has_mirrors)
+    }
+
+    /// Of the owners that count.
+    fn unlike(&self, other: &Self, counts: impl Fn(Owner) -> bool) -> Vec<(Owner, Key)> {
         let missing = other.objects.iter().filter(|(key, draft)| self.objects.get(key) != Some(draft));
         let surplus = self.objects.keys().filter(|key| !other.objects.contains_key(key));
         missing.map(|(key, _)| key).chain(surplus).filter(|(owner, _)| counts(*owner)).cloned().collect()

@@ -174,3 +174,30 @@ async fn counts_that_are_cut_off_or_unreadable_are_refused_and_old_ones_left_out
     later.leave_out_over(NOW + Duration::from_secs(32 * 86_400));
     assert_eq!(later.counted.rows().map(|row| row.of.window).collect::<Vec<_>>(), ["2026-11"]);
 }
+
+#[tokio::test]
+async fn an_import_that_was_interrupted_is_done_again() {
+    let content = Content::read(&filled().await, NOW).await.unwrap();
+    let other = empty();
+    other.commit(Batch { as_of: None, ..mirrored("a") }).await.unwrap();
+    content.write(&other, false, &mut quiet()).await.unwrap();
+    assert_eq!(Content::read(&other, NOW).await.unwrap(), content);
+
+    let other = empty();
+    other.commit(Batch { as_of: None, ..mirrored("left") }).await.unwrap();
+    assert!(content.write(&other, false, &mut quiet()).await.is_err(), "of another import");
+    content.write(&other, true, &mut quiet()).await.unwrap();
+    assert_eq!(Content::read(&other, NOW).await.unwrap(), content);
+}
+
+#[tokio::test]
+async fn a_mirror_is_compared_where_both_have_one() {
+    let content = Content::read(&filled().await, NOW).await.unwrap();
+    assert_eq!(content.objects[&(Owner::Store, key("a"))].generation, None, "each store counts by itself");
+    assert_eq!(content.objects[&(Owner::Kubernetes, key("a"))].generation, Some(4));
+    let mut other = content.clone();
+    other.objects.remove(&(Owner::Kubernetes, key("a")));
+    assert_eq!(content.differences(&other).len(), 1);
+    other.mirrored = None;
+    assert!(content.differences(&other).is_empty() && other.differences(&content).is_empty());
+}

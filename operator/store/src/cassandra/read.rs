@@ -1,6 +1,6 @@
 //! What is read beside the head.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dataplane_snapshot::{Epoch, Key, KeyError, SourceAsOf};
 use futures::TryStreamExt as _;
@@ -132,15 +132,20 @@ impl CassandraStore {
             return Ok(Changes::TooOld);
         }
         // What came back later isn't deleted, and what is gone by now is, though it was written before.
-        let mut gone = Vec::new();
+        let mut gone = BTreeSet::new();
         for (_, name) in written.into_iter().chain(deleted) {
             let key = self.key(&name)?;
-            if !objects.contains_key(&key) && !gone.contains(&key) {
-                gone.push(key);
+            if !objects.contains_key(&key) {
+                gone.insert(key);
             }
         }
         let mut written: Vec<_> = objects.into_values().collect();
         written.sort_unstable_by_key(|object| object.revision);
-        Ok(Changes::Since(ChangeSet { revision: head.revision, as_of, written, deleted: gone }))
+        Ok(Changes::Since(ChangeSet {
+            revision: head.revision,
+            as_of,
+            written,
+            deleted: gone.into_iter().collect(),
+        }))
     }
 }
