@@ -116,3 +116,12 @@ async fn an_error_is_told_to_all_who_wait_for_it_and_to_nobody_later() {
     readings.read(asks("a")).await.unwrap_err();
     assert_eq!(store.asked.load(Ordering::Relaxed), 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn all_windows_are_read() {
+    let (_, readings) = readings(false);
+    let mut two = asks("a");
+    two.insert("2026-11".to_owned(), [String::new()].into());
+    let windows = ["2026-11", "2026-11-30"].map(str::to_owned);
+    assert_eq!(readings.read(two).await.unwrap().beats(&windows).count(), 2);
+}

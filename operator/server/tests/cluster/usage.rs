@@ -1,3 +1,6 @@
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use dataplane_core::limit::Calendar;
 use dataplane_snapshot::Scope;
 use dataplane_snapshot::wire::{UsageAnswer, UsageCounts, UsagePush, UsageTotal};
 use operator_server::cluster::Client;
@@ -6,11 +9,18 @@ use operator_store::{EmbeddedSettings, EmbeddedStore, StateStore as _};
 
 use super::*;
 
-const DAY: &str = "2026-11-30";
+/// Today, as others are left out in time.
+fn today() -> Calendar {
+    Calendar::at(SystemTime::now().duration_since(UNIX_EPOCH).unwrap())
+}
+
+fn day() -> String {
+    today().day().to_string()
+}
 
 fn total(route: &str, requests: u64) -> UsageTotal {
     let counts = UsageCounts { requests, ..UsageCounts::default() };
-    UsageTotal { window: DAY.into(), route: route.into(), consumer: String::new(), counts: Some(counts) }
+    UsageTotal { window: day(), route: route.into(), consumer: String::new(), counts: Some(counts) }
 }
 
 fn push(totals: &[UsageTotal]) -> UsagePush {
@@ -18,7 +28,7 @@ fn push(totals: &[UsageTotal]) -> UsagePush {
         member: None,
         totals: totals.to_vec(),
         limited: vec!["route/a/one".into(), "route/b/two".into()],
-        windows: vec![DAY.into(), "2026-11".into()],
+        windows: vec![day(), today().month().to_string()],
     }
 }
 
@@ -89,7 +99,7 @@ async fn who_may_have_a_part_neither_counts_for_the_rest_nor_hears_of_it() {
     it.told("id:secret", "w1", &both).await;
     let answer = it.told("part:hush", "w2", &both).await;
     assert_eq!(requests(&answer), [("route/a/one".to_owned(), 10)]);
-    let rows = it.store.usage(DAY, None).await.unwrap();
+    let rows = it.store.usage(&day(), None).await.unwrap();
     assert!(!rows.iter().any(|row| row.worker == "w2" && row.of.route == "route/b/two"));
     let other = UsagePush {
         member: Some(wire::Member { id: "w1".into(), name: "n".into(), version: "v".into() }),
