@@ -181,9 +181,14 @@ fn kill(pod: &Value) -> anyhow::Result<()> {
         let read = |name: &str| std::fs::read_to_string(process.join(name)).unwrap_or_default();
         read("cgroup").contains(uid) && read("cmdline").starts_with("/komainu")
     };
-    let processes = std::fs::read_dir("/proc")?.filter_map(|entry| Some(entry.ok()?.path()));
-    let found: Vec<_> = processes.filter(|process| is_its(process)).collect();
-    ensure!(!found.is_empty(), "no process of pod {uid}");
+    let (begun, mut found) = (std::time::Instant::now(), Vec::new());
+    // It may have been killed just before, and be about to start again.
+    while found.is_empty() {
+        ensure!(begun.elapsed() < PATIENCE, "no process of pod {uid}");
+        std::thread::sleep(Duration::from_millis(5));
+        let processes = std::fs::read_dir("/proc")?.filter_map(|entry| Some(entry.ok()?.path()));
+        found = processes.filter(|process| is_its(process)).collect();
+    }
     for process in found {
         let number = process.file_name().context("a number")?;
         let killed = std::process::Command::new("kill").arg("-KILL").arg(number).status()?;
