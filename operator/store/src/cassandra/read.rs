@@ -8,9 +8,10 @@ use operator_core::Owner;
 use scylla::serialize::row::SerializeRow;
 use scylla::statement::prepared::PreparedStatement;
 
+use super::connect::AnyError;
 use super::heads::HeadRow;
 use super::{CassandraStore, deleted_of, objects_of, revision_name, written_of};
-use crate::shared::{self, Life, Reached};
+use crate::shared::{self, Life};
 use crate::{ChangeSet, Changes, StoreError, StoredObject};
 
 /// How far back changes are read; who is farther behind reads all. What was replaced since is in the way of the reader.
@@ -41,19 +42,21 @@ type Named = Vec<(String, String)>;
 impl CassandraStore {
     /// The head that nobody else can have seen otherwise, or later: what was begun is at its end.
     pub(super) async fn certain_head(&self, owner: Owner) -> Result<Head, StoreError> {
-        let asked = self.life.highest();
-        let found = self.heads.certain().await.map_err(|error| self.life.unavailable(error))?;
-        self.head_of(owner, found, asked)
+        self.recognised(owner, self.heads.certain()).await
     }
 
     /// A head, and every majority has all up to its revision.
     pub(super) async fn head(&self, owner: Owner) -> Result<Head, StoreError> {
-        let asked = self.life.highest();
-        let found = self.heads.settled().await.map_err(|error| self.life.unavailable(error))?;
-        self.head_of(owner, found, asked)
+        self.recognised(owner, self.heads.settled()).await
     }
 
-    fn head_of(&self, owner: Owner, found: Option<HeadRow>, asked: Reached) -> Result<Head, StoreError> {
+    async fn recognised(
+        &self,
+        owner: Owner,
+        head: impl Future<Output = Result<Option<HeadRow>, AnyError>>,
+    ) -> Result<Head, StoreError> {
+        let asked = self.life.highest();
+        let found = head.await.map_err(|error| self.life.unavailable(error))?;
         let row = found.ok_or_else(|| self.life.replaced())?;
         let revision = row.revision();
         let epoch = self.life.recognise(row.epoch_text(), revision, asked)?;
