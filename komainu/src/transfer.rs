@@ -120,10 +120,10 @@ fn since_1970() -> Duration {
 
 fn size(content: &Content) -> String {
     let objects = format!("{} objects", content.objects.len());
-    match content.counted.len() {
-        0 => objects,
-        counted => format!("{objects} and {counted} counts of workers"),
+    if content.counted.is_empty() {
+        return objects;
     }
+    format!("{objects} and {} counts of workers", content.counted.len())
 }
 
 /// Says in what the store differs from the file.

@@ -167,16 +167,11 @@ struct Consumers {
 
 impl Sums {
     pub fn new(rows: Vec<UsageRow>) -> Self {
-        let mut new = Self::default();
-        for row in rows {
-            if row.of.route.is_empty() {
-                new.beats.push(row);
-                continue;
-            }
-            let UsageKey { window, route, consumer } = row.of;
-            let consumers = new.consumers.entry(window).or_default().entry(route).or_default();
-            let sum = consumers.counts.entry(consumer).or_default();
-            *sum = sum.plus(&row.counts);
+        let (beats, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.of.route.is_empty());
+        let mut new = Self { beats, ..Self::default() };
+        for (UsageKey { window, route, consumer }, counts) in sums(rows.iter()) {
+            let routes = new.consumers.entry(window.clone()).or_default();
+            routes.entry(route.clone()).or_default().counts.insert(consumer.clone(), counts);
         }
         new.consumers.values_mut().flat_map(BTreeMap::values_mut).for_each(Consumers::rank);
         new

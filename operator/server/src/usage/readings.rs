@@ -67,7 +67,7 @@ impl Readings {
 impl Shared {
     async fn run(self: Arc<Self>, reading: Arc<Reading>) {
         let mut from = self.turn.lock().await;
-        // Half of the time is left to others. Who comes meanwhile is in time.
+        // So that others get on with the store. Who comes meanwhile is in time.
         sleep_until(*from).await;
         *self.next.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let asks = std::mem::take(&mut *reading.asks.lock().unwrap_or_else(PoisonError::into_inner));
