@@ -59,10 +59,27 @@ fn a_lower_as_of_is_refused_and_shown() {
     assert_eq!(worker.applies(), []);
     assert_eq!(worker.machine.status().leader, Leader::Stale { leader: 0 });
     assert_eq!(worker.polls(), [], "it isn't asked again at once");
+    let told = Acked { root: snapshot(5, "a").root(), as_of: as_of(5), refused: None };
+    assert_eq!(worker.acks(), [told], "so that it knows how far it is behind");
     worker.pass(Duration::from_secs(10));
     assert_eq!(worker.polls(), [(0, Some(snapshot(5, "a").root()), Duration::ZERO)]);
     worker.answer(Answer::State(snapshot(6, "b")));
     assert_eq!(worker.applies(), [snapshot(6, "b").root()], "it has caught up");
+}
+
+#[test]
+fn a_leader_that_is_behind_is_told_though_the_one_before_was_not() {
+    let mut worker = Driver::following_the_first_of(2, snapshot(5, "a"));
+    worker.answer(Answer::State(snapshot(6, "b")));
+    worker.applied(snapshot(6, "b").root());
+    worker.answer(unreachable());
+    worker.ack_failed();
+    worker.acks();
+    worker.pass(SECOND);
+    worker.answer(Answer::State(snapshot(4, "c")));
+    assert_eq!(worker.machine.status().leader, Leader::Stale { leader: 1 });
+    let owed = Acked { root: snapshot(6, "b").root(), as_of: as_of(6), refused: None };
+    assert_eq!(worker.acks(), [owed]);
 }
 
 /// Of another leader, whose store began before: nobody can tell which of the two has more.

@@ -254,14 +254,21 @@ fn a_leader_that_knows_less_of_a_quiet_kind_catches_up_with_its_workers() -> any
     }
     let newer = site.leader("newer");
     let first = newer.start_ready();
-    let worker = site
-        .worker("worker", &newer, &site.pod("worker", "worker")?)
-        .with("cluster.leader.urls.1", format!("http://127.0.0.1:{}", older.admin));
-    let _worker = worker.start_ready();
+    let token = site.pod("worker", "worker")?;
+    let mut before = site.worker("worker", &newer, &token).start_ready();
+    before.signal("TERM");
+    until("it has ended, and has on disk what it served", || before.exited());
     drop(first);
     site.apply_route("later")?;
-    let limit = Duration::from_secs(25);
-    within(limit, "it is served", || get(worker.port, "/later").ok().filter(|answer| answer.status == 200));
+    // What the older one has is something else now, so that its worker can't follow it before it has caught up.
+    let witness = site.worker("witness", &older, &site.pod("witness", "worker")?);
+    let _witness = witness.start_ready();
+    let is_later = |gateway: &Gateway| get(gateway.port, "/later").ok().filter(|answer| answer.status == 200);
+    until("the older one has it", || is_later(&witness));
+    let worker = site.worker("worker", &older, &token).with("cluster.worker.bootWait", "100ms");
+    let after = worker.start_ready();
+    within(Duration::from_secs(25), "it is served", || is_later(&worker));
+    assert!(after.log().contains("StaleLeader"), "it has never refused what the older one had");
     Ok(())
 }
 

@@ -10,7 +10,7 @@
 //!   leader gave one for the boot wait and there was something on disk. It is never withdrawn.
 //! - What is served is never replaced by nothing.
 //! - Reports are levels: an acknowledgement is repeated with each answer of a leader and on each new contact, so a leader
-//!   that restarted soon knows everything again.
+//!   that restarted soon knows everything again, and one that is behind knows that it is.
 //! - Where held polls are cut on the way, again and again, they aren't held any more: a leader is asked at an interval, and
 //!   holding is tried again later.
 

@@ -97,6 +97,7 @@ impl Subscription {
             };
             if is_refused {
                 self.contact = Contact::Stale { leader };
+                self.owe_ack();
                 return self.retry(leader, at);
             }
         }

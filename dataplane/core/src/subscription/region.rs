@@ -48,6 +48,14 @@ impl Contact {
     pub(super) fn is_following(&self, leader: usize) -> bool {
         matches!(self, Self::Following { leader: followed, .. } if *followed == leader)
     }
+
+    /// The leader that answers, whether what it has is taken or not.
+    pub(super) const fn answering(&self) -> Option<usize> {
+        match self {
+            Self::Following { leader, .. } | Self::Stale { leader } => Some(*leader),
+            Self::None | Self::Failing { .. } => None,
+        }
+    }
 }
 
 /// One state at a time is applied; the newest one that came meanwhile waits.

@@ -1,16 +1,17 @@
 use dataplane_snapshot::Root;
 
-use super::region::{Acking, Contact, Persisting};
+use super::region::{Acking, Persisting};
 use super::{Action, Attempt, Moment, PERSIST_RETRY, Subscription};
 
 impl Subscription {
-    /// Tells the leader what is in service. Without a contact there is nobody to tell; the next contact asks again.
+    /// Tells the leader what is in service, also one that is behind that: it can't know otherwise that it is. Without a contact
+    /// there is nobody to tell; the next contact asks again.
     pub(super) fn owe_ack(&mut self) {
         if let Acking::InFlight { again, .. } = &mut self.acking {
             *again = true;
             return;
         }
-        let Contact::Following { leader, .. } = self.contact else { return };
+        let Some(leader) = self.contact.answering() else { return };
         if self.applied.is_none() {
             return;
         }
