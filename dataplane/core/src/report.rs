@@ -10,8 +10,11 @@ use std::time::Duration;
 use dataplane_snapshot::wire::{self, MAX_NODE_BYTES, MAX_REPORT_BYTES, MAX_TARGETS};
 use prost::Message as _;
 
-/// Changes are told at most this often.
-pub const SHORTEST: Duration = Duration::from_secs(1);
+/// How often it is looked whether there is something to tell, and so how often changes are told at most.
+pub const STEP: Duration = Duration::from_secs(1);
+
+/// No report follows the one before sooner. Less than a step: one that comes a little early would wait for another step.
+const SHORTEST: Duration = Duration::from_millis(900);
 
 /// Without changes, it is told this often that there are none, and what the process does and takes.
 pub const LONGEST: Duration = Duration::from_secs(5);

@@ -46,7 +46,10 @@ fn an_equal_root_merges_the_as_of_and_applies_nothing() {
     worker.answer(Answer::State(snapshot(7, "a")));
     assert_eq!(worker.applies(), []);
     assert_eq!(worker.status_as_of(), as_of(7));
-    assert_eq!(worker.acks(), [Acked { root: snapshot(5, "a").root(), as_of: as_of(7), refused: None }]);
+    assert_eq!(
+        worker.acks(),
+        [Acked { leader: 0, root: snapshot(5, "a").root(), as_of: as_of(7), refused: None }]
+    );
     assert_eq!(worker.persists(), [as_of(7)]);
     worker.answer(Answer::State(snapshot(6, "a")));
     assert_eq!(worker.status_as_of(), as_of(7), "and never lowers it");
@@ -59,7 +62,7 @@ fn a_lower_as_of_is_refused_and_shown() {
     assert_eq!(worker.applies(), []);
     assert_eq!(worker.machine.status().leader, Leader::Stale { leader: 0 });
     assert_eq!(worker.polls(), [], "it isn't asked again at once");
-    let told = Acked { root: snapshot(5, "a").root(), as_of: as_of(5), refused: None };
+    let told = Acked { leader: 0, root: snapshot(5, "a").root(), as_of: as_of(5), refused: None };
     assert_eq!(worker.acks(), [told], "so that it knows how far it is behind");
     worker.pass(Duration::from_secs(10));
     assert_eq!(worker.polls(), [(0, Some(snapshot(5, "a").root()), Duration::ZERO)]);
@@ -78,7 +81,7 @@ fn a_leader_that_is_behind_is_told_though_the_one_before_was_not() {
     worker.pass(SECOND);
     worker.answer(Answer::State(snapshot(4, "c")));
     assert_eq!(worker.machine.status().leader, Leader::Stale { leader: 1 });
-    let owed = Acked { root: snapshot(6, "b").root(), as_of: as_of(6), refused: None };
+    let owed = Acked { leader: 1, root: snapshot(6, "b").root(), as_of: as_of(6), refused: None };
     assert_eq!(worker.acks(), [owed]);
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use dataplane_core::health::{Colour, Standing};
-use dataplane_core::report::{Delivery, Levels, Reporting, SHORTEST};
+use dataplane_core::report::{Delivery, Levels, Reporting, STEP};
 use dataplane_proxy::worker::Look;
 use dataplane_proxy::{Proxy, Recent, Stats, TargetHealth};
 use dataplane_snapshot::Key;
@@ -146,7 +146,7 @@ pub(super) fn look(observer: &Arc<Observer>, proxy: &Arc<Proxy>) -> Look {
 pub(super) async fn tell(cluster: Arc<Cluster>, identity: Identity, look: Look) {
     let started = Instant::now();
     let mut reporting = Reporting::default();
-    let mut step = tokio::time::interval(SHORTEST);
+    let mut step = tokio::time::interval(STEP);
     loop {
         step.tick().await;
         let Some(report) = reporting.next(look(), started.elapsed()) else { continue };

@@ -9,6 +9,7 @@ use dataplane_snapshot::{AsOf, Root, Snapshot};
 
 #[derive(Debug, PartialEq)]
 pub(crate) struct Acked {
+    pub(crate) leader: usize,
     pub(crate) root: Root,
     pub(crate) as_of: AsOf,
     pub(crate) refused: Option<Root>,
@@ -134,9 +135,9 @@ impl Driver {
 
     pub(crate) fn acks(&mut self) -> Vec<Acked> {
         self.take(|action| match action {
-            Action::Ack { root, as_of, refused, .. } => {
+            Action::Ack { leader, root, as_of, refused, .. } => {
                 let refused = refused.as_ref().map(|(root, _)| *root);
-                Some(Acked { root: *root, as_of: as_of.clone(), refused })
+                Some(Acked { leader: *leader, root: *root, as_of: as_of.clone(), refused })
             }
             _ => None,
         })

@@ -1,7 +1,6 @@
 use std::sync::Arc;
-use std::time::Duration;
 
-use dataplane_core::report::{Delivery, Levels, Reporting};
+use dataplane_core::report::{Delivery, Levels, Reporting, STEP};
 use dataplane_snapshot::wire;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -11,9 +10,6 @@ use super::{LeaderContact, LeaderUrl, WorkerHealth};
 
 /// How things are with this process at this moment, for its reports.
 pub type Look = Arc<dyn Fn() -> Levels + Send + Sync>;
-
-/// How often it is looked whether there is something to report.
-const STEP: Duration = Duration::from_secs(1);
 
 /// Tells the leader that is followed how things are, for as long as the worker runs.
 pub(super) async fn run(client: Arc<Client>, mut health: watch::Receiver<WorkerHealth>, look: Look) {

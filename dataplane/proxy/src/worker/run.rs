@@ -309,7 +309,7 @@ impl<S: Service> Worker<S> {
         self.tasks.abort_all();
         self.persist_last().await;
         let leader = self.health.borrow().leader.clone();
-        if let LeaderContact::Following(url) = leader {
+        if let LeaderContact::Following(url) | LeaderContact::Stale(url) = leader {
             self.client.leave(&url).await;
         }
     }

@@ -308,16 +308,18 @@ impl Members {
         let Relayed { member: identity, applied, silent_for } = relayed;
         let id = identity.id.clone();
         let before = self.by_id.get(&id).map(|member| member.presence);
-        match applied {
+        let since = now.saturating_sub(silent_for);
+        let here = before.filter(|presence| match presence {
+            Presence::Waiting | Presence::Local => true,
+            Presence::Away { since: heard } => *heard >= since,
+            Presence::Elsewhere { .. } => false,
+        });
+        let has_told = self.by_id.get(&id).is_some_and(|member| member.applied.is_some());
+        match applied.filter(|_| here.is_none() || !has_told) {
             Some((applied, refused)) => self.ack(identity, applied, refused, now),
             None => _ = self.heard(identity, now),
         }
-        let since = now.saturating_sub(silent_for);
-        let presence = match before {
-            Some(here @ (Presence::Waiting | Presence::Local)) => here,
-            Some(Presence::Away { since: heard }) if heard >= since => Presence::Away { since: heard },
-            _ => Presence::Elsewhere { since },
-        };
+        let presence = here.unwrap_or(Presence::Elsewhere { since });
         self.set_presence(&id, presence);
     }
 

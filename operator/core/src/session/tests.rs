@@ -400,3 +400,24 @@ fn a_leader_is_behind_while_a_worker_of_its_own_has_seen_more() {
     assert!(!session.members().are_ahead(&mine(4), "kubernetes", at(1)), "of another source");
     assert!(!session.members().are_ahead(&mine(4), "files", LOST_AFTER), "that one is gone");
 }
+
+#[test]
+fn what_another_leader_tells_late_of_a_member_that_speaks_here_counts_for_nothing() {
+    let mut session = published(A);
+    let relayed = |root, silent_for| {
+        let applied = Some((applied(root, 1), None));
+        Event::Relayed(Relayed { member: member("w", "w"), applied, silent_for })
+    };
+    let has = |session: &Session| {
+        let member = session.members().list(at(9_000)).next().unwrap();
+        (member.applied.map(|applied| applied.root), member.elsewhere)
+    };
+    session.handle(Event::Heard { member: member("w", "w") }, at(1_000));
+    session.handle(relayed(B, at(1_500)), at(2_000));
+    assert_eq!(has(&session), (Some(B), false), "it has told nothing here");
+    session.handle(ack("w", A, 1), at(3_000));
+    session.handle(relayed(B, at(1_000)), at(4_000));
+    assert_eq!(has(&session), (Some(A), false), "the other leader heard of it as long ago");
+    session.handle(relayed(B, at(500)), at(4_000));
+    assert_eq!(has(&session), (Some(B), true));
+}
