@@ -209,7 +209,9 @@ fn an_answer_to_connect_is_taken_or_refused() {
             Ok(()) => assert_eq!(outcome(&gateway), Ok(200), "{answer}"),
             Err((reason, part)) => {
                 refused(&gateway, reason, part);
-                assert_eq!(upstream.seen().connections, usize::from(answer.contains(" 200")));
+                let connected = usize::from(answer.contains(" 200"));
+                let seen = upstream.wait(|seen| seen.connections >= connected);
+                assert_eq!(seen.connections, connected);
             }
         }
     }

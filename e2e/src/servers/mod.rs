@@ -14,16 +14,20 @@ mod tls;
 
 use std::net::TcpStream;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
 pub(crate) use process::Process;
 pub use tls::Certificates;
 
-use crate::process::{free_port, until};
+use crate::process::{free_port, within};
 
 /// The password of all of them.
 const PASSWORD: &str = "e2e-hush";
+
+/// How long a start may take: that of a JVM beside tests that take all processors.
+const STARTED: Duration = Duration::from_secs(120);
 
 /// A server with a folder and a port of its own. It ends when this is dropped, and at the latest with the test's process.
 pub struct Server {
@@ -82,12 +86,12 @@ impl Server {
             Process::start(program.into(), arguments, log.clone()).expect("start a server")
         };
         let mut process = launch();
-        until(&format!("{} listens", self.name), || {
+        within(STARTED, &format!("{} listens", self.name), || {
             if process.has_ended() {
                 // What was killed may still hold its port or its memory.
                 eprintln!("{} ended, once more: {}", self.name, process.printed());
                 process = launch();
-                std::thread::sleep(std::time::Duration::from_millis(50));
+                std::thread::sleep(Duration::from_millis(50));
             }
             TcpStream::connect(("127.0.0.1", self.port)).ok()
         });

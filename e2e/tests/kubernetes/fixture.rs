@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use dataplane_snapshot::{Key, Kind};
 use e2e::kube::{ApiServer, Kubectl, User};
+use e2e::process::until;
 use operator_core::overview::{Overviews, Survey};
 use operator_core::programmed::{Applied, Counted, Ledger, Share};
 use operator_core::reports::{BackendHealth, TargetHealth};
@@ -49,6 +50,10 @@ pub(crate) fn define(kubectl: &Kubectl) -> anyhow::Result<()> {
     kubectl.must_with(&crds::to_yaml(), &["apply", "--server-side", "-f", "-"])?;
     kubectl.must(&["wait", "--for=condition=Established", "--timeout=30s", "crd/backends.komainu.dev"])?;
     kubectl.must(&["wait", "--for=condition=Established", "--timeout=30s", "crd/routes.komainu.dev"])?;
+    // What kubectl asks for kinds may lag behind.
+    for kind in ["backends.komainu.dev", "routes.komainu.dev"] {
+        until("the kind is known", || kubectl.must(&["get", kind]).ok());
+    }
     Ok(())
 }
 

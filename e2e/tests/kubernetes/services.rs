@@ -185,6 +185,8 @@ fn other_namespaces_have_to_allow_it() -> anyhow::Result<()> {
     server.kubectl().apply(GRANTS)?;
     let definition = "crd/referencegrants.gateway.networking.k8s.io";
     server.kubectl().must(&["wait", "--for=condition=Established", "--timeout=30s", definition])?;
+    let kind = "referencegrants.gateway.networking.k8s.io";
+    until("the kind is known", || server.kubectl().must(&["get", kind]).ok());
     let grant = |namespace: &str| {
         format!(
             "---

@@ -20,7 +20,7 @@ pub(crate) fn examples_are_ready_and_served_by_both_workers(site: &Site) -> anyh
             "rollout",
             "status",
             &format!("deployment/{deployment}"),
-            "--timeout=60s",
+            "--timeout=120s",
         ])?;
     }
     // What is measured is the gateway, and not how long a pod takes to start.

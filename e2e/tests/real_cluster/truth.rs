@@ -156,7 +156,7 @@ spec: {targets: [{hostname: 127.0.0.1, port: 9}]}
         site.kubernetes.until(PATIENCE, &condition, |text| text.starts_with(expected))?;
     }
     let wait =
-        ["wait", "--for=condition=Ready", "--timeout=10s", "route/hello", "route/inline", "route/twin-a"];
+        ["wait", "--for=condition=Ready", "--timeout=60s", "route/hello", "route/inline", "route/twin-a"];
     site.kubernetes.kubectl(&wait)?;
     let report = load.stop();
     ensure!(report.failures.is_empty() && report.requests > 0, "{report:?}");

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
-use e2e::process::until;
+use e2e::process::within;
 use e2e::servers::Server;
 use operator_store::{CassandraStore, PostgresStore, RedisStore, SharedSettings, StateStore, open_shared};
 
@@ -16,8 +17,8 @@ pub(crate) fn ready(server: Server) -> Server {
     let settings = fresh(&server);
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     // A thread of its own, as the caller may be in a runtime.
-    let wait =
-        move || until("a store can be made", || runtime().block_on(open_shared(&settings)).ok().map(drop));
+    let open = move || runtime().block_on(open_shared(&settings)).ok().map(drop);
+    let wait = move || within(Duration::from_secs(120), "a store can be made", open);
     std::thread::spawn(wait).join().unwrap();
     server
 }

@@ -1,5 +1,6 @@
 //! How long it takes from a write that one leader acknowledged to the first request served by it, on workers of another leader.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use e2e::process::{Gateway, Session, figure};
@@ -60,7 +61,11 @@ fn tell(kind: &str, times: &[Duration], extra: Duration) {
     }
 }
 
+/// One at a time: each has clients that never rest.
+static TURN: Mutex<()> = Mutex::new(());
+
 fn between_leaders(server: &Server, kind: &str, extra: Duration) {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let site = Site::on(server);
     let [writer, reader] = site.leaders();
     let _processes = [writer.start_ready(), reader.start_ready()];
