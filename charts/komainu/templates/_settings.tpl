@@ -66,6 +66,9 @@ store:
   url: {{ .url | quote }}
   prefix: {{ .prefix | quote }}
   pollEvery: {{ .pollEvery }}
+  {{- if .existingSecret }}
+  passwordFile: /etc/komainu/store-password/password
+  {{- end }}
   {{- if .tls.existingSecret }}
   tls:
     {{- if .tls.authority }}

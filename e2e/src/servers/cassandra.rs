@@ -39,10 +39,7 @@ impl Server {
 
     /// The same inside TLS, for clients with a certificate.
     pub fn cassandra_with_tls(certificates: &Certificates) -> Self {
-        let Certificates { authority, server, server_key, .. } = certificates;
-        let both = server.with_extension("pem");
-        let pem = [server_key, server].map(|path| std::fs::read_to_string(path).expect("a file")).concat();
-        std::fs::write(&both, pem).expect("a file");
+        let Certificates { authority, server_both, .. } = certificates;
         let options = format!(
             "client_encryption_options:
   enabled: true
@@ -52,7 +49,7 @@ impl Server {
   keystore: {}
   truststore: {}
 ",
-            both.display(),
+            server_both.display(),
             authority.display()
         );
         Self::cassandra_with(&options, "localhost", "?tls=true")

@@ -5,11 +5,14 @@ use rcgen::{
     KeyUsagePurpose,
 };
 
-/// An authority, and what it signed: a certificate of a server at `localhost` and one of a client. Files in PEM.
+/// An authority, and what it signed: a certificate of a server at `localhost` and one of a client. Files in PEM; made once more in
+/// the same folder they replace the ones before.
 pub struct Certificates {
     pub authority: PathBuf,
     pub server: PathBuf,
     pub server_key: PathBuf,
+    /// Both in one.
+    pub server_both: PathBuf,
     pub client: PathBuf,
     pub client_key: PathBuf,
 }
@@ -36,7 +39,9 @@ impl Certificates {
         let (server, server_key) =
             sign("server", &["localhost", "127.0.0.1"], ExtendedKeyUsagePurpose::ServerAuth);
         let (client, client_key) = sign("komainu", &[], ExtendedKeyUsagePurpose::ClientAuth);
-        Self { authority, server, server_key, client, client_key }
+        let pem = [&server_key, &server].map(|path| std::fs::read_to_string(path).expect("a file")).concat();
+        let server_both = file(folder, "server.pem", &pem);
+        Self { authority, server, server_key, server_both, client, client_key }
     }
 }
 

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use e2e::process::{Gateway, Program, get, until};
 use e2e::servers::{Certificates, Server};
+use operator_core::Owner;
 use operator_store::suite::{draft, key};
-use operator_store::{CassandraStore, Expected, SharedSettings, StateStore as _, StoreTls, open_shared};
+use operator_store::{CassandraStore, Expected, SharedSettings, StateStore, StoreTls, open_shared};
 
 use crate::kinds::{CASSANDRA, POSTGRES, REDIS, fresh};
 use crate::several::{route, send};
@@ -39,6 +40,11 @@ fn user_and_password_of_the_settings_count_for_more_than_the_urls() {
     let right = leader(&folder.path().join("right"), &right);
     let process = right.start_ready();
     assert!(!process.log().contains(password), "{}", process.log());
+
+    let file = folder.path().join("password");
+    std::fs::write(&file, format!("{password}\n")).unwrap();
+    let file = [("store.url", &*bare), ("store.passwordFile", file.to_str().unwrap())];
+    let _file = leader(&folder.path().join("file"), &file).start_ready();
 }
 
 #[test]
@@ -85,6 +91,75 @@ fn a_server_with_tls_is_verified_and_shown_a_certificate() {
     }
 }
 
+/// What a store has, or what is wrong.
+async fn revision(store: &dyn StateStore) -> Result<u64, String> {
+    let listed = store.list(Owner::Store).await.map(|listing| listing.revision);
+    listed.map_err(|error| error.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passwords_and_certificates_are_read_for_each_connection() {
+    let folder = tempfile::tempdir().unwrap();
+    let certificates = Certificates::make(folder.path());
+    let servers = [
+        Server::redis_with_tls(&certificates),
+        Server::postgres_with_tls(&certificates),
+        Server::cassandra_with_tls(&certificates),
+    ];
+    let file = folder.path().join("password");
+    let mut stores = Vec::new();
+    for server in &servers {
+        let settings = fresh(server);
+        let (scheme, rest) = settings.url.split_once("://").unwrap();
+        let (user, address) = rest.split_once('@').unwrap();
+        let (name, password) = user.split_once(':').unwrap();
+        std::fs::write(&file, password).unwrap();
+        let settings = SharedSettings {
+            url: format!("{scheme}://{address}"),
+            username: Some(name.to_owned()).filter(|name| !name.is_empty()),
+            password_file: Some(file.clone()),
+            tls: StoreTls {
+                authorities: Some(certificates.authority.clone()),
+                certificate: Some(certificates.client.clone()),
+                key: Some(certificates.client_key.clone()),
+            },
+            ..settings
+        };
+        let store = becomes("it opens", async || open_shared(&settings).await.ok()).await;
+        store.put(&key("a"), Expected::Absent, draft("1")).await.unwrap();
+        stores.push((server, store, password.to_owned()));
+    }
+
+    // Of another authority: with what was read before nobody knows the other one.
+    Certificates::make(folder.path());
+    for (server, store, password) in stores {
+        std::fs::write(&file, "not the password").unwrap();
+        server.kill();
+        server.start();
+        let is_refused = async || revision(&*store).await.err().filter(|reason| says_no(reason));
+        becomes("the password of the file is refused", is_refused).await;
+        std::fs::write(&file, password).unwrap();
+        let found = becomes("it is used once the password is right", async || revision(&*store).await.ok());
+        assert_eq!(found.await, 1, "{}", server.url());
+    }
+}
+
+/// Each server has its own words for it.
+fn says_no(reason: &str) -> bool {
+    ["WRONGPASS", "authentication failed", "incorrect"].iter().any(|words| reason.contains(words))
+}
+
+async fn becomes<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(value) = condition().await {
+            return value;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(90), "never: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 #[test]
 fn the_settings_of_tls_arrive() {
     let folder = tempfile::tempdir().unwrap();
@@ -108,7 +183,7 @@ fn the_settings_of_tls_arrive() {
 #[tokio::test(flavor = "multi_thread")]
 async fn cassandra_is_asked_as_often_as_the_settings_say() {
     let often = fresh(&CASSANDRA);
-    let seldom = SharedSettings { poll_every: Duration::from_secs(3), ..often.clone() };
+    let seldom = SharedSettings { poll_every: Duration::from_secs(8), ..often.clone() };
     let often = SharedSettings { poll_every: Duration::from_millis(20), ..often };
     let writer = CassandraStore::open(&often).await.unwrap();
     let [often, seldom] =

@@ -38,7 +38,7 @@ const STORE_TLS: (&str, &str) = (REACH, "the_settings_of_tls_arrive");
 const LOGS: &str = "komainu/src/logs.rs";
 
 /// A key, and the tests that together show its effect: file and name.
-const EFFECTS: [(&str, &[(&str, &str)]); 84] = [
+const EFFECTS: [(&str, &[(&str, &str)]); 85] = [
     ("resources", &[(PROCESS, "a_folder_of_resources_is_served")]),
     ("dataDirectory", &[(PROCESS, "what_is_to_be_kept_is_in_the_data_directory")]),
     ("admin.address", &[(PROCESS, "the_admin_port_is_where_it_is_told")]),
@@ -154,6 +154,7 @@ const EFFECTS: [(&str, &[(&str, &str)]); 84] = [
     ("store.url", &[(STORES, "what_is_written_on_one_standalone_is_live_on_the_others")]),
     ("store.username", &[STORE_USER]),
     ("store.password", &[STORE_USER]),
+    ("store.passwordFile", &[STORE_USER, (REACH, "passwords_and_certificates_are_read_for_each_connection")]),
     ("store.tls.authorities", &[STORE_TLS]),
     ("store.tls.certificate", &[STORE_TLS]),
     ("store.tls.key", &[STORE_TLS]),

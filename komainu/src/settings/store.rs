@@ -18,6 +18,8 @@ pub(crate) struct Store {
     pub(crate) username: Option<String>,
     #[serde(deserialize_with = "written::secret")]
     pub(crate) password: Option<String>,
+    /// Instead of it: a file with nothing else.
+    pub(crate) password_file: Option<PathBuf>,
     pub(crate) tls: Tls,
     /// What the names of all that is kept begin with, so that clusters can share a server.
     pub(crate) prefix: String,
@@ -40,18 +42,20 @@ impl Default for Store {
     fn default() -> Self {
         let SharedSettings { prefix, poll_every, .. } = SharedSettings::new("");
         let poll_every = Millis(u64::try_from(poll_every.as_millis()).unwrap_or(u64::MAX));
-        Self { url: None, username: None, password: None, tls: Tls::default(), prefix, poll_every }
+        let (username, password, password_file) = (None, None, None);
+        Self { url: None, username, password, password_file, tls: Tls::default(), prefix, poll_every }
     }
 }
 
 impl Store {
     /// The store on a server that is asked for; `None` for the one in a file.
     pub(crate) fn shared(&self) -> Option<SharedSettings> {
-        let Self { url, username, password, tls, prefix, poll_every } = self.clone();
+        let Self { url, username, password, password_file, tls, prefix, poll_every } = self.clone();
         let Tls { authorities, certificate, key } = tls;
         Some(SharedSettings {
             username,
             password,
+            password_file,
             tls: StoreTls { authorities, certificate, key },
             prefix,
             poll_every: poll_every.duration(),

@@ -7,7 +7,7 @@ use super::{Settings, load};
 use crate::args::RunArguments;
 
 /// Another value than the default for each setting.
-const SAMPLES: [(&str, &str); 74] = [
+const SAMPLES: [(&str, &str); 75] = [
     ("resources", "folder"),
     ("dataDirectory", "data"),
     ("admin.address", "127.0.0.2"),
@@ -68,6 +68,7 @@ const SAMPLES: [(&str, &str); 74] = [
     ("store.url", "redis://a:6379/1"),
     ("store.username", "me"),
     ("store.password", "hush"),
+    ("store.passwordFile", "password"),
     ("store.tls.authorities", "ca.crt"),
     ("store.tls.certificate", "a.crt"),
     ("store.tls.key", "a.key"),

@@ -1,17 +1,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::RootCertStore;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use async_trait::async_trait;
+use scylla::authentication::{
+    AuthError, AuthenticatorProvider, AuthenticatorSession, PlainTextAuthenticator,
+};
 use scylla::client::execution_profile::ExecutionProfile;
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use scylla::statement::{Consistency, SerialConsistency};
 
-use super::statements;
+use super::{statements, tls};
 use crate::StoreError;
-use crate::shared::{SharedSettings, StoreTls, place};
+use crate::shared::{SharedSettings, place};
 
 const CONNECT: Duration = Duration::from_secs(3);
 /// How long an answer may take.
@@ -52,6 +53,38 @@ impl Target {
     }
 }
 
+/// Who connects, with the password as it is then.
+struct User {
+    name: String,
+    /// Unless the settings have one.
+    password: String,
+    settings: SharedSettings,
+}
+
+impl User {
+    /// `None`: nobody is named.
+    fn of(settings: &SharedSettings, of_url: Option<(String, String)>) -> Result<Option<Self>, StoreError> {
+        // What can't be read is said at once.
+        settings.password()?;
+        let (name, password) = of_url.unwrap_or_default();
+        let name = settings.username.clone().unwrap_or(name);
+        Ok((!name.is_empty()).then(|| Self { name, password, settings: settings.clone() }))
+    }
+}
+
+#[async_trait]
+impl AuthenticatorProvider for User {
+    async fn start_authentication_session(
+        &self,
+        authenticator: &str,
+    ) -> Result<(Option<Vec<u8>>, Box<dyn AuthenticatorSession>), AuthError> {
+        let password = self.settings.password().map_err(|error| error.to_string())?;
+        let password = password.unwrap_or_else(|| self.password.clone());
+        let user = PlainTextAuthenticator::new(self.name.clone(), password);
+        user.start_authentication_session(authenticator).await
+    }
+}
+
 pub(super) async fn session(settings: &SharedSettings) -> Result<Session, StoreError> {
     let target = Target::of(&settings.url).ok_or_else(|| {
         StoreError::Misconfigured(
@@ -70,13 +103,11 @@ pub(super) async fn session(settings: &SharedSettings) -> Result<Session, StoreE
         .fetch_schema_metadata(false)
         .fetch_full_schema_metadata(false)
         .default_execution_profile_handle(profile.into_handle());
-    let (name, password) = target.user.clone().unwrap_or_default();
-    let name = settings.username.clone().unwrap_or(name);
-    if !name.is_empty() {
-        builder = builder.user(name, settings.password.clone().unwrap_or(password));
+    if let Some(user) = User::of(settings, target.user)? {
+        builder = builder.authenticator_provider(Arc::new(user));
     }
     if target.tls {
-        builder = builder.tls_context(Some(Arc::new(tls(&settings.tls)?)));
+        builder = builder.tls_context(Some(Arc::new(tls::config(&settings.tls)?)));
     }
     builder.build().await.map_err(|error| unavailable(&place(&settings.url), &error))
 }
@@ -111,37 +142,6 @@ pub(super) async fn make(session: &Session, settings: &SharedSettings) -> Result
         }
     }
     Ok(())
-}
-
-fn tls(settings: &StoreTls) -> Result<rustls::ClientConfig, StoreError> {
-    let wrong = |what: &str, error: &dyn std::fmt::Display| {
-        StoreError::Misconfigured(format!("setting store.tls.{what}: {error}"))
-    };
-    let mut trusted = RootCertStore::empty();
-    match settings.read_authorities()? {
-        Some(pem) => {
-            for certificate in CertificateDer::pem_slice_iter(&pem) {
-                let certificate = certificate.map_err(|error| wrong("authorities", &error))?;
-                trusted.add(certificate).map_err(|error| wrong("authorities", &error))?;
-            }
-        }
-        None => {
-            trusted.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| wrong("authorities", &error))?
-        .with_root_certificates(trusted);
-    let Some((certificate, key)) = settings.read_certificate()? else {
-        return Ok(builder.with_no_client_auth());
-    };
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(&certificate)
-        .collect::<Result<_, _>>()
-        .map_err(|error| wrong("certificate", &error))?;
-    let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| wrong("key", &error))?;
-    builder.with_client_auth_cert(chain, key).map_err(|error| wrong("certificate", &error))
 }
 
 /// Says in the log what the server's settings take away from what the store promises.

@@ -6,6 +6,7 @@ mod lease;
 mod poll;
 mod read;
 mod statements;
+mod tls;
 mod usage;
 mod write;
 

@@ -16,6 +16,8 @@ const CONNECTIONS: u32 = 4;
 const PING: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(3));
 /// How long a call waits for a connection.
 pub(super) const ACQUIRE: Duration = Duration::from_secs(3);
+/// How often it is looked whether what connections are made with was renewed.
+const REFRESH: Duration = Duration::from_secs(2);
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 /// Connections that are made when they are needed.
@@ -46,8 +48,8 @@ fn options(settings: &SharedSettings) -> Result<PgConnectOptions, StoreError> {
     if let Some(name) = &settings.username {
         options = options.username(name);
     }
-    if let Some(password) = &settings.password {
-        options = options.password(password);
+    if let Some(password) = settings.password()? {
+        options = options.password(&password);
     }
     let StoreTls { authorities, certificate, .. } = &settings.tls;
     // Who names an authority or has a certificate wants TLS with the right server. The other modes don't look at it.
@@ -63,6 +65,17 @@ fn options(settings: &SharedSettings) -> Result<PgConnectOptions, StoreError> {
         options = options.ssl_client_cert_from_pem(certificate).ssl_client_key_from_pem(key);
     }
     Ok(options)
+}
+
+/// Lets the connections of a pool be made with password and certificates as they are then, for ever.
+pub(super) async fn refresh(settings: SharedSettings, pool: PgPool) {
+    loop {
+        sleep(REFRESH).await;
+        match options(&settings) {
+            Ok(options) => pool.set_connect_options(options),
+            Err(error) => tracing::debug!(%error, "connections are made as before"),
+        }
+    }
 }
 
 /// Passes on the revisions that are told in `channel`, for ever. What was told while there was no connection is lost, so a

@@ -78,7 +78,8 @@ impl PostgresStore {
         connect::warn_if_weak(&pool, &place).await;
         let (hints, channel) = (watch::Sender::new(number(revision)), settings.prefix.clone());
         let follow = connect::follow(settings.clone(), channel.clone(), hints.clone());
-        let listening = tokio::spawn(follow).abort_handle();
+        let refresh = connect::refresh(settings.clone(), pool.clone());
+        let listening = tokio::spawn(async { tokio::join!(follow, refresh) }).abort_handle();
         let deletions = column(settings.deletions);
         let (turn, counting) = (Default::default(), Semaphore::new(usage::AT_ONCE));
         Ok(Self { pool, channel, deletions, life, hints, turn, counting, listening })

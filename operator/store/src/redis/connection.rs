@@ -18,7 +18,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 
 /// One connection that all calls of a store share, made anew after it broke.
 pub(super) struct Connection {
-    client: Client,
+    settings: SharedSettings,
     place: String,
     slot: Mutex<Slot>,
 }
@@ -41,12 +41,10 @@ struct Failed {
 
 impl Connection {
     pub(super) fn new(settings: &SharedSettings) -> Result<Self, StoreError> {
+        // What can't be used is said at once.
+        client(settings)?;
         let slot = Mutex::new(Slot::Closed { made: 0, failed: None });
-        Ok(Self { client: client(settings)?, place: place(&settings.url), slot })
-    }
-
-    pub(super) fn client(&self) -> &Client {
-        &self.client
+        Ok(Self { settings: settings.clone(), place: place(&settings.url), slot })
     }
 
     pub(super) fn place(&self) -> &str {
@@ -83,22 +81,27 @@ impl Connection {
         if let Some(failed) = failed.as_ref().filter(|failed| failed.at.elapsed() < failed.pause) {
             return Err(self.unavailable(&failed.reason));
         }
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(Some(ANSWER));
-        match self.client.get_multiplexed_async_connection_with_config(&config).await {
+        match self.connect().await {
             Ok(connection) => {
                 *slot = Slot::Open(made + 1, connection.clone());
                 Ok((made + 1, connection))
             }
-            Err(error) => {
+            Err(reason) => {
                 let pause = failed.map_or(PAUSE.0, |failed| (failed.pause * 2).min(PAUSE.1));
-                let reason = error.to_string();
                 let unavailable = self.unavailable(&reason);
                 *slot = Slot::Closed { made, failed: Some(Failed { at: Instant::now(), pause, reason }) };
                 Err(unavailable)
             }
         }
+    }
+
+    async fn connect(&self) -> Result<MultiplexedConnection, String> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT))
+            .set_response_timeout(Some(ANSWER));
+        let client = client(&self.settings).map_err(|error| error.to_string())?;
+        let connected = client.get_multiplexed_async_connection_with_config(&config).await;
+        connected.map_err(|error| error.to_string())
     }
 
     async fn close(&self, number: u64) {
@@ -109,7 +112,8 @@ impl Connection {
     }
 }
 
-fn client(settings: &SharedSettings) -> Result<Client, StoreError> {
+/// With password and certificates as they are now.
+pub(super) fn client(settings: &SharedSettings) -> Result<Client, StoreError> {
     let wrong = |error: redis::RedisError| {
         StoreError::Misconfigured(format!("setting store.url: {}: {error}", place(&settings.url)))
     };
@@ -118,7 +122,7 @@ fn client(settings: &SharedSettings) -> Result<Client, StoreError> {
     if let Some(name) = &settings.username {
         user = user.set_username(name);
     }
-    if let Some(password) = &settings.password {
+    if let Some(password) = settings.password()? {
         user = user.set_password(password);
     }
     let info = info.set_redis_settings(user);

@@ -1,9 +1,11 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use redis::{Client, RedisResult};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+
+use super::connection::client;
+use crate::shared::SharedSettings;
 
 /// How often the connection is asked whether it still is one, and how long it may take to answer.
 const PING: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(2));
@@ -13,10 +15,10 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 
 /// Passes on the revisions that are told in `channel`, for ever. What was told while there was no connection is lost, so a
 /// new one is a hint, too.
-pub(super) async fn follow(client: Client, channel: String, hints: watch::Sender<u64>) {
+pub(super) async fn follow(settings: SharedSettings, channel: String, hints: watch::Sender<u64>) {
     let mut pause = PAUSE.0;
     loop {
-        match listen(&client, &channel, &hints, &mut pause).await {
+        match listen(&settings, &channel, &hints, &mut pause).await {
             Ok(()) => tracing::debug!("the connection for hints of the state store has ended"),
             Err(error) => tracing::debug!(%error, "the state store gives no hints"),
         }
@@ -26,15 +28,16 @@ pub(super) async fn follow(client: Client, channel: String, hints: watch::Sender
 }
 
 async fn listen(
-    client: &Client,
+    settings: &SharedSettings,
     channel: &str,
     hints: &watch::Sender<u64>,
     pause: &mut Duration,
-) -> RedisResult<()> {
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let client = client(settings)?;
     let connect = async {
         let (mut sink, messages) = client.get_async_pubsub().await?.split();
         sink.subscribe(channel).await?;
-        RedisResult::Ok((sink, messages))
+        redis::RedisResult::Ok((sink, messages))
     };
     // A server that takes the connection and says nothing would be waited for without end.
     let Ok(connected) = timeout(CONNECT, connect).await else { return Ok(()) };

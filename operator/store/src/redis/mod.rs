@@ -77,7 +77,7 @@ impl RedisStore {
         let life = Life::new(place, epoch);
         durability::warn_if_weak(&connection).await;
         let hints = watch::Sender::new(revision.unwrap_or_default());
-        let follow = hints::follow(connection.client().clone(), names.channel(), hints.clone());
+        let follow = hints::follow(settings.clone(), names.channel(), hints.clone());
         let listening = tokio::spawn(follow).abort_handle();
         let deletions = settings.deletions;
         Ok(Self { connection, names, deletions, life, hints, turn: Default::default(), listening })

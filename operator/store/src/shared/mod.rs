@@ -32,6 +32,8 @@ pub struct SharedSettings {
     /// Instead of what the URL says.
     pub username: Option<String>,
     pub password: Option<String>,
+    /// Instead of both: a file that has nothing but the password.
+    pub password_file: Option<PathBuf>,
     pub tls: StoreTls,
     /// What the names of all that is kept begin with: several clusters may share a server.
     pub prefix: String,
@@ -49,7 +51,8 @@ pub(crate) enum Kind {
     Cassandra,
 }
 
-/// Files in PEM. Whether there is TLS at all, the URL says.
+/// Files in PEM. Whether there is TLS at all, the URL says. They are read for each connection, as the one with the password is:
+/// what is renewed while a leader runs counts from the next one on.
 #[derive(Clone, Debug, Default)]
 pub struct StoreTls {
     /// Who signed the server's certificate, instead of the authorities of the system.
@@ -65,6 +68,7 @@ impl SharedSettings {
             url: url.into(),
             username: None,
             password: None,
+            password_file: None,
             tls: StoreTls::default(),
             prefix: "komainu".to_owned(),
             deletions: 10_000,
@@ -87,6 +91,15 @@ impl SharedSettings {
         }
     }
 
+    /// As it is now, unless what the URL says counts. The line end that editors put behind it isn't a part of it.
+    pub(crate) fn password(&self) -> Result<Option<String>, StoreError> {
+        let Some(path) = &self.password_file else { return Ok(self.password.clone()) };
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            StoreError::Misconfigured(format!("setting store.passwordFile: {}: {error}", path.display()))
+        })?;
+        Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
+    }
+
     /// What no server has to be asked for.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
@@ -97,6 +110,11 @@ impl SharedSettings {
                  and a letter or digit first",
                 self.prefix
             )));
+        }
+        if self.password.is_some() && self.password_file.is_some() {
+            return Err(StoreError::Misconfigured(
+                "settings store.password and store.passwordFile: give one of them".to_owned(),
+            ));
         }
         let StoreTls { authorities, certificate, key } = &self.tls;
         let has_tls = !self.url.starts_with("redis:")
@@ -178,6 +196,25 @@ mod tests {
             );
         }
         assert_eq!(of("redis://a", &"a".repeat(63), false), Ok(()));
+        let two = SharedSettings {
+            password: Some("hush".to_owned()),
+            password_file: Some(PathBuf::from("password")),
+            ..SharedSettings::new("redis://a")
+        };
+        assert!(two.check().unwrap_err().to_string().contains("give one of them"));
+    }
+
+    #[test]
+    fn a_password_in_a_file_is_read_when_it_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        let settings =
+            SharedSettings { password_file: Some(file.clone()), ..SharedSettings::new("redis://a") };
+        assert!(settings.password().unwrap_err().to_string().contains("store.passwordFile"));
+        for (text, expected) in [("hush\r\n", "hush"), (" a b ", " a b "), ("later\n", "later")] {
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(settings.password(), Ok(Some(expected.to_owned())));
+        }
     }
 
     #[test]
