@@ -124,6 +124,10 @@ pub struct RelayedWorker {
     /// Its reports since the last time, as they came.
     #[prost(bytes = "bytes", repeated, tag = "6")]
     pub reports: Vec<Bytes>,
+    /// The place of its credentials in the leaders' settings, which are the same for all of them, from 1 on; 0: it has those for
+    /// everything.
+    #[prost(uint32, tag = "7")]
+    pub client: u32,
 }
 
 /// The answer to a [`Relay`].

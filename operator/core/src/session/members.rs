@@ -303,24 +303,25 @@ impl Members {
         is_member
     }
 
-    /// Another leader tells that it was heard of so long ago, and what it has. One that speaks to this leader now is known better.
+    /// Another leader tells that it was heard of so long ago, and what it has. What is known of a later moment counts for more, as
+    /// of one that speaks to this leader now.
     pub(super) fn relayed(&mut self, relayed: Relayed, now: Duration) {
         let Relayed { member: identity, applied, silent_for } = relayed;
-        let id = identity.id.clone();
-        let before = self.by_id.get(&id).map(|member| member.presence);
-        let since = now.saturating_sub(silent_for);
-        let here = before.filter(|presence| match presence {
+        let (id, since) = (identity.id.clone(), now.saturating_sub(silent_for));
+        let known = self.by_id.get(&id);
+        let later = known.map(|member| member.presence).filter(|presence| match presence {
             Presence::Waiting | Presence::Local => true,
             Presence::Away { since: heard } => *heard >= since,
-            Presence::Elsewhere { .. } => false,
+            Presence::Elsewhere { since: heard } => *heard > since,
         });
-        let has_told = self.by_id.get(&id).is_some_and(|member| member.applied.is_some());
-        match applied.filter(|_| here.is_none() || !has_told) {
+        if later.is_some() && known.is_some_and(|member| member.applied.is_some()) {
+            return;
+        }
+        match applied {
             Some((applied, refused)) => self.ack(identity, applied, refused, now),
             None => _ = self.heard(identity, now),
         }
-        let presence = here.unwrap_or(Presence::Elsewhere { since });
-        self.set_presence(&id, presence);
+        self.set_presence(&id, later.unwrap_or(Presence::Elsewhere { since }));
     }
 
     /// Another leader tells that this member, of which it told, has left.

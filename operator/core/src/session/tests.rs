@@ -420,4 +420,16 @@ fn what_another_leader_tells_late_of_a_member_that_speaks_here_counts_for_nothin
     assert_eq!(has(&session), (Some(A), false), "the other leader heard of it as long ago");
     session.handle(relayed(B, at(500)), at(4_000));
     assert_eq!(has(&session), (Some(B), true));
+    session.handle(relayed(A, at(5_000)), at(5_000));
+    assert_eq!(has(&session), (Some(B), true), "a third one, to which it spoke before");
+}
+
+#[test]
+fn a_member_that_another_leader_told_of_speaks_here_with_its_own_credentials() {
+    let mut session = published(A);
+    let member = of_client("w", 1);
+    let (silent_for, applied) = (Duration::ZERO, Some((applied(A, 1), None)));
+    session.handle(Event::Relayed(Relayed { member: member.clone(), applied, silent_for }), at(0));
+    heard(&mut session, member);
+    assert!(session.members().list(at(1)).all(|member| !member.elsewhere));
 }

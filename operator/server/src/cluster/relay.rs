@@ -84,7 +84,7 @@ pub(super) async fn take(
 }
 
 fn told_of(worker: RelayedWorker) -> Result<(Relayed, Vec<Report>), AckError> {
-    let RelayedWorker { member, scope, pod, silent, ack, reports } = worker;
+    let RelayedWorker { member, scope, pod, silent, ack, reports, client } = worker;
     let wire::Member { id, name, version } = member.ok_or(AckError::Member)?;
     let pod = Some(pod).filter(|pod| !pod.is_empty());
     if ![&id, &name, &version].into_iter().chain(&pod).all(|text| is_good(text)) {
@@ -92,7 +92,8 @@ fn told_of(worker: RelayedWorker) -> Result<(Relayed, Vec<Report>), AckError> {
     }
     let scope = if scope.is_empty() { Ok(Default::default()) } else { scope.parse() };
     let scope = scope.map_err(|_| AckError::Member)?;
-    let member = Identity { id, name, version, scope, client: None, pod };
+    let client = client.checked_sub(1).and_then(|place| usize::try_from(place).ok());
+    let member = Identity { id, name, version, scope, client, pod };
     let applied = ack.map(applied_of).transpose()?;
     let reports =
         reports.into_iter().map(|report| Ok(Report::read(&report)?.0)).collect::<Result<_, AckError>>()?;
@@ -240,7 +241,8 @@ impl Cluster {
 
 fn worker(member: MemberStatus, reports: Vec<Bytes>) -> RelayedWorker {
     let MemberStatus { identity, silent_for, applied, refused, .. } = member;
-    let Identity { id, name, version, scope, pod, .. } = identity;
+    let Identity { id, name, version, scope, client, pod } = identity;
+    let client = client.and_then(|place| u32::try_from(place + 1).ok());
     RelayedWorker {
         member: Some(wire::Member { id, name, version }),
         scope: if scope.is_all() { String::new() } else { scope.to_string() },
@@ -248,6 +250,7 @@ fn worker(member: MemberStatus, reports: Vec<Bytes>) -> RelayedWorker {
         silent: u64::try_from(silent_for.as_millis()).unwrap_or(u64::MAX),
         ack: applied.map(|applied| ack(applied, refused)),
         reports,
+        client: client.unwrap_or_default(),
     }
 }
 
