@@ -258,3 +258,14 @@ impl Admission {
         self.consumers.iter().for_each(|consumer| consumer.spend(spent));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_kept_up_to_a_length_and_longer_ones_as_digests() {
+        let length = |value: &[u8]| kept(value, <[u8]>::len);
+        assert_eq!([length(&[7; MAX_VALUE]), length(&[7; MAX_VALUE + 1])], [MAX_VALUE, 32]);
+    }
+}

@@ -118,7 +118,11 @@ mod tests {
         let all: Vec<_> = (0..4).map(|_| bucket.take(pace, at(5000))).collect();
         assert_eq!(all.iter().map(|filled| filled.remaining).collect::<Vec<_>>(), [2, 1, 0, 0]);
         assert_eq!(all[3].wait, Some(100_000_000), "one more each tenth of a second");
-        assert_eq!(all[2].full_in, 300_000_000);
+        assert_eq!(
+            all.iter().map(|filled| filled.full_in / 1_000_000).collect::<Vec<_>>(),
+            [100, 200, 300, 300]
+        );
+        assert!(!bucket.is_full(at(5299)) && bucket.is_full(at(5300)));
         assert!(bucket.look(pace, at(5099)).wait.is_some());
         assert!(bucket.look(pace, at(5100)).wait.is_none());
         assert_eq!(bucket.look(pace, at(5100)), bucket.look(pace, at(5100)), "looking takes nothing");

@@ -130,6 +130,40 @@ mod tests {
     }
 
     #[test]
+    fn it_begins_once_and_with_what_somebody_has_asked_for() {
+        let mut demand = Demand::default();
+        demand.begin_with(0, 0);
+        assert_eq!(demand.share(2), None);
+        demand.begin_with(1, 4);
+        let begun = demand.share(2);
+        demand.begin_with(4, 4);
+        assert_eq!(demand.share(2), begun, "it has begun");
+        let mut seen = Demand::default();
+        seen.see(1, 4, Moment::default(), GAP);
+        seen.begin_with(4, 4);
+        assert_eq!(seen.share(2), None, "what grows from here on counts");
+    }
+
+    #[test]
+    fn totals_that_fall_are_of_another_window_and_those_after_them_count() {
+        let at = |second: u32| Moment::default().after(GAP * second);
+        let mut demand = Demand::default();
+        for second in 0..4 {
+            demand.see(u64::from(second) * 50, u64::from(second) * 100, at(second), GAP);
+        }
+        let before = demand.share(2);
+        demand.see(0, 400, at(4), GAP);
+        assert_eq!(demand.share(2), before, "its own has fallen");
+        demand.see(0, 100, at(5), GAP);
+        assert_eq!(demand.share(2), before, "that of all has fallen");
+        demand.unsettle();
+        for second in 6..12 {
+            demand.see(0, u64::from(second) * 100, at(second), GAP);
+        }
+        assert!(share(&demand, 2) < 0.2, "those of another leader count from the third on: {demand:?}");
+    }
+
+    #[test]
     fn the_beginning_of_a_demand_is_not_taken_for_ones_own_alone() {
         let mut demand = Demand::default();
         demand.see(0, 0, Moment::default(), GAP);

@@ -296,3 +296,32 @@ fn each_limited(states: &UsageStates, does: impl Fn(&Consumer)) {
 fn windows(at: Instant) -> [String; 2] {
     [at.calendar.day(), at.calendar.month()].map(|window| window.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn consumers_that_come_when_there_is_no_room_are_counted_together() {
+        let mut meter = Meter::default();
+        let (route, of) = (Arc::from("route/default/a"), Calendar::at(Duration::ZERO));
+        let one = UsageCounts { requests: 1, ..UsageCounts::default() };
+        let name = |number: usize| format!("header:k=sha256:{number}");
+        // Each is in a day and in a month.
+        (0..MAX_TOTALS / 2).for_each(|number| meter.add(&route, &name(number), one, of));
+        for consumer in ["", &name(0), &name(MAX_TOTALS), &name(MAX_TOTALS + 1), "192.0.2.1"] {
+            meter.add(&route, consumer, one, of);
+        }
+        let requests = |consumer: &str| {
+            let key = RowKey { window: of.day(), route: route.clone(), consumer: consumer.into() };
+            meter.rows.get(&key).map(|row| row.counts.requests)
+        };
+        let found = ["", &name(0), &name(1), "header:k=other", "address=other"].map(requests);
+        assert_eq!(found, [Some(1), Some(2), Some(1), Some(2), Some(1)]);
+        assert_eq!([&name(MAX_TOTALS), "192.0.2.1"].map(requests), [None, None]);
+        let at = Instant { now: crate::Moment::default(), calendar: of };
+        let push = meter.push(&UsageStates::default(), at);
+        assert_eq!(push.totals.len(), MAX_PUSHED_TOTALS, "the rest comes later");
+        assert!(meter.has_news());
+    }
+}

@@ -328,3 +328,142 @@ fn limits_that_change_keep_what_has_passed() {
     assert!(limits.admit(&head, at(Duration::ZERO)).refused.is_none());
     assert!(limits.admit(&head, at(Duration::ZERO)).refused.is_some());
 }
+
+#[test]
+fn clients_are_told_of_the_limit_of_which_least_is_left() {
+    let second = RateLimit { burst: 100, ..limit(1_000, RateLimitPeriod::Second) };
+    let worker = Worker::new(1, &[second, limit(10, RateLimitPeriod::Day)]);
+    let state = worker.request(&Head::get("/a"), at(Duration::ZERO)).state;
+    assert_eq!((state.limit, state.remaining), (1_000, 99), "a tenth of it, and of the day nine tenths");
+}
+
+#[test]
+fn who_waits_for_word_of_other_workers_may_come_again_soon() {
+    let limits = [limit(100, RateLimitPeriod::Day)];
+    let (mut one, mut two) = (Worker::new(1, &limits), Worker::new(2, &limits));
+    let (mut keeper, head) = (Keeper::default(), Head::get("/a"));
+    two.push(&mut keeper, at(Duration::ZERO));
+    one.push(&mut keeper, at(Duration::ZERO));
+    assert!(one.passes(&head, at(Duration::ZERO)));
+    assert!(!one.states.take_urgency(), "there is enough left of what was granted");
+    let refused = (0..100).find_map(|_| one.request(&head, at(Duration::ZERO)).refused);
+    assert_eq!(refused, Some(Exceeded { is_quota: true, retry_after: 1 }));
+    assert!(one.states.take_urgency() && !one.states.take_urgency());
+    one.push(&mut keeper, at(Duration::ZERO));
+    assert!(!one.passes(&head, at(Duration::ZERO)), "the other may have used what is left");
+    one.push(&mut keeper, at(GAP));
+    assert!(one.passes(&head, at(GAP)), "it had the time to tell");
+}
+
+#[test]
+fn shares_stay_while_another_leader_hears_of_all() {
+    let mut workers = three(limit(100, RateLimitPeriod::Second));
+    let (mut first, mut other) =
+        (Keeper::default(), Keeper { name: "other".to_owned(), ..Keeper::default() });
+    first.name = "first".to_owned();
+    run(&mut workers, &mut first, &[100, 100, 100], 20, |_| false);
+    let share = |worker: &Worker| f64::from(worker.usage.whole.share()) / f64::from(WHOLE);
+    for seconds in [22, 24, 26] {
+        workers[0].push(&mut other, at(Duration::from_secs(seconds)));
+        assert!((share(&workers[0]) - 1.0 / 3.0).abs() < 0.05, "{seconds}: {}", share(&workers[0]));
+        assert!(workers[0].passes(&Head::get("/a"), at(Duration::from_secs(seconds))));
+    }
+}
+
+#[test]
+fn what_was_known_of_a_consumer_stays_while_an_answer_leaves_it_out() {
+    let limits = [by(RateLimitKey::Header, "key", limit(9, RateLimitPeriod::Day))];
+    let (mut one, mut two) = (Worker::new(1, &limits), Worker::new(2, &limits));
+    let (mut keeper, head) = (Keeper::default(), Head::get("/a").header("key", "k"));
+    assert!(one.passes(&head, at(Duration::ZERO)));
+    (0..8).for_each(|_| assert!(two.passes(&head, at(Duration::ZERO))));
+    two.push(&mut keeper, at(Duration::ZERO));
+    one.push(&mut keeper, at(Duration::ZERO));
+    assert!(!one.passes(&head, at(Duration::ZERO)));
+    let push = one.meter.push(&one.states, at(PUSH_EVERY));
+    let nothing = UsageAnswer { workers: 2, ..UsageAnswer::default() };
+    one.meter.answered(&push, &nothing, &one.states, at(PUSH_EVERY), GAP);
+    assert!(!one.passes(&head, at(PUSH_EVERY)));
+}
+
+#[test]
+fn a_push_says_that_the_worker_is_alive_and_what_its_consumers_had() {
+    let mut worker = Worker::new(1, &[by(RateLimitKey::Header, "x-api-key", limit(9, RateLimitPeriod::Day))]);
+    for beat in 1..3 {
+        assert!(worker.passes(&Head::get("/a").header("x-api-key", "one"), at(Duration::ZERO)));
+        worker.meter.collect(&worker.states, at(Duration::ZERO));
+        let push = worker.meter.push(&worker.states, at(Duration::ZERO));
+        let alive = &push.totals[0];
+        assert_eq!((&*alive.window, &*alive.route, &*alive.consumer), ("2026-11-30", "", ""));
+        assert_eq!(alive.counts.unwrap().requests, beat);
+        let of_consumer = push.totals.iter().find(|total| total.consumer.starts_with("header:x-api-key="));
+        let counts = of_consumer.unwrap().counts.unwrap();
+        assert_eq!(
+            (counts.requests, counts.received, counts.sent, counts.status_2xx),
+            (beat, beat, beat, beat)
+        );
+    }
+}
+
+fn spent(lane: usize) -> Spent {
+    Spent { received: 1, sent: 1, micros: 1, status: 200, verdict: Some(Verdict::Passed), lane }
+}
+
+#[test]
+fn each_thread_counts_somewhere() {
+    let consumer = Consumer::new("x".into(), WHOLE).with_lanes(2);
+    (0..7).for_each(|lane| consumer.spend(&spent(lane)));
+    assert_eq!(consumer.counts().requests, 7);
+}
+
+#[test]
+fn a_consumer_is_forgotten_when_little_is_lost_with_it() {
+    let limits = |of: &[RateLimit]| {
+        RateLimits::parse(&wire::RateLimits { limits: of.to_vec() }).unwrap().groups[0].limits
+    };
+    let (noon, tomorrow) = (at(Duration::ZERO), at(Duration::from_secs(24 * 3600)));
+    let (none, day, month) = (
+        limits(&[limit(9, RateLimitPeriod::Second)]),
+        limits(&[limit(9, RateLimitPeriod::Day)]),
+        limits(&[limit(9, RateLimitPeriod::Month)]),
+    );
+    let it = Consumer::new("x".into(), WHOLE);
+    assert!(it.is_forgettable(day, noon, false));
+    it.spend(&spent(0));
+    assert!(!it.is_forgettable(day, noon, true), "it isn't collected");
+    it.collect();
+    assert!(it.is_forgettable(day, noon, false));
+
+    it.day.take(9, WHOLE, noon.calendar.day());
+    let is = |limits, at| [false, true].map(|is_full| it.is_forgettable(limits, at, is_full));
+    assert_eq!(is(day, noon), [false, true], "what it used of the day is lost only where there is no room");
+    assert_eq!((is(none, noon), is(month, noon), is(day, tomorrow)), ([true; 2], [true; 2], [true; 2]));
+    it.month.take(9, WHOLE, noon.calendar.month());
+    assert_eq!((is(month, noon), is(none, noon)), ([false, true], [true; 2]));
+
+    let pace = |period| bucket::Pace::new(crate::filter::Rate { requests: 1, burst: 1 }, period, WHOLE);
+    let after = |seconds| at(Duration::from_secs(seconds));
+    let it = Consumer::new("x".into(), WHOLE);
+    it.second.take(pace(1), noon.now);
+    assert!(!it.is_forgettable(none, noon, true) && it.is_forgettable(none, after(1), false));
+    it.minute.take(pace(60), noon.now);
+    assert!(!it.is_forgettable(none, after(1), true) && it.is_forgettable(none, after(60), false));
+}
+
+#[test]
+fn room_is_made_once_some_have_none() {
+    let worker = Worker::new(1, &[by(RateLimitKey::Header, "key", limit(1, RateLimitPeriod::Day))]);
+    let now = at(Duration::ZERO);
+    let of = |number: usize| Head::get("/a").header("key", number.to_string());
+    let known = |worker: &Worker| worker.usage.groups()[0].consumers.as_ref().unwrap().all().len();
+    // Those without room share one, which may come once.
+    let first = (0..).find(|number| !worker.passes(&of(*number), now)).unwrap();
+    let before = known(&worker);
+    assert_eq!(first, before, "all but one have room of their own, and it counts as one");
+    worker.states.make_room(now);
+    assert!(worker.passes(&of(first), now), "it has room of its own");
+    assert!(!worker.passes(&of(0), now), "who was known stays known");
+    assert_eq!(known(&worker), before + 1);
+    worker.states.make_room(now);
+    assert_eq!(known(&worker), before + 1, "and nobody lacks any");
+}
