@@ -110,7 +110,11 @@ async fn keep_opening(settings: SharedSettings, wanted: std::sync::Weak<OpeningS
                 tracing::debug!(%error, "the state store isn't available yet");
                 let reason = match error {
                     StoreError::Unavailable { reason } => reason,
-                    error => error.to_string(),
+                    // Somebody has to do something about it.
+                    error => {
+                        tracing::warn!(%error, "the state store isn't available yet");
+                        error.to_string()
+                    }
                 };
                 *opening.reason.write().unwrap_or_else(PoisonError::into_inner) = reason;
             }

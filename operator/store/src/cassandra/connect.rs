@@ -56,7 +56,7 @@ impl Target {
 /// Who connects, with the password as it is then.
 struct User {
     name: String,
-    /// Unless the settings have one.
+    /// Of the URL; that of the settings counts for more.
     password: String,
     settings: SharedSettings,
 }

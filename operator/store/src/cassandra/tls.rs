@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use rustls::client::ResolvesClientCert;
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ResolvesClientCert, Resumption, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -30,10 +29,13 @@ pub(super) fn config(files: &StoreTls) -> Result<ClientConfig, StoreError> {
             builder.with_root_certificates(trusted)
         }
     };
-    Ok(match certificate {
+    let mut config = match certificate {
         Some(_) => builder.with_client_cert_resolver(Arc::new(files)),
         None => builder.with_no_client_auth(),
-    })
+    };
+    // In a session that is resumed the server isn't verified, and shown nothing.
+    config.resumption = Resumption::disabled();
+    Ok(config)
 }
 
 fn wrong(what: &str, error: &dyn std::fmt::Display) -> StoreError {

@@ -4,6 +4,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgSslMode};
 use sqlx::{Executor as _, Row as _};
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 use super::statements;
@@ -16,7 +17,7 @@ const CONNECTIONS: u32 = 4;
 const PING: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(3));
 /// How long a call waits for a connection.
 pub(super) const ACQUIRE: Duration = Duration::from_secs(3);
-/// How often it is looked whether what connections are made with was renewed.
+/// How often it is looked whether the password was renewed.
 const REFRESH: Duration = Duration::from_secs(2);
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
@@ -51,30 +52,47 @@ fn options(settings: &SharedSettings) -> Result<PgConnectOptions, StoreError> {
     if let Some(password) = settings.password()? {
         options = options.password(&password);
     }
-    let StoreTls { authorities, certificate, .. } = &settings.tls;
+    let StoreTls { authorities, certificate, key } = &settings.tls;
     // Who names an authority or has a certificate wants TLS with the right server. The other modes don't look at it.
     if (authorities.is_some() || certificate.is_some())
         && matches!(options.get_ssl_mode(), PgSslMode::Prefer | PgSslMode::Allow | PgSslMode::Require)
     {
         options = options.ssl_mode(PgSslMode::VerifyFull);
     }
-    if let Some(authorities) = settings.tls.read_authorities()? {
-        options = options.ssl_root_cert_from_pem(authorities);
+    // They are read for each connection. What can't be read is said already here.
+    settings.tls.read_authorities()?;
+    settings.tls.read_certificate()?;
+    if let Some(authorities) = authorities {
+        options = options.ssl_root_cert(authorities);
     }
-    if let Some((certificate, key)) = settings.tls.read_certificate()? {
-        options = options.ssl_client_cert_from_pem(certificate).ssl_client_key_from_pem(key);
+    if let (Some(certificate), Some(key)) = (certificate, key) {
+        options = options.ssl_client_cert(certificate).ssl_client_key(key);
     }
     Ok(options)
 }
 
-/// Lets the connections of a pool be made with password and certificates as they are then, for ever.
+/// Lets the connections of a pool be made with the password that is in the file then, for ever.
 pub(super) async fn refresh(settings: SharedSettings, pool: PgPool) {
+    if settings.password_file.is_none() {
+        return;
+    }
+    let made_with = pool.connect_options();
+    let mut last = settings.password();
     loop {
         sleep(REFRESH).await;
-        match options(&settings) {
-            Ok(options) => pool.set_connect_options(options),
-            Err(error) => tracing::debug!(%error, "connections are made as before"),
+        let settings = settings.clone();
+        let Ok(now) = spawn_blocking(move || settings.password()).await else { return };
+        if now == last {
+            continue;
         }
+        match &now {
+            Ok(Some(password)) => {
+                pool.set_connect_options(PgConnectOptions::clone(&made_with).password(password));
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "connections to the state store are made as before"),
+        }
+        last = now;
     }
 }
 

@@ -32,7 +32,7 @@ pub struct SharedSettings {
     /// Instead of what the URL says.
     pub username: Option<String>,
     pub password: Option<String>,
-    /// Instead of both: a file that has nothing but the password.
+    /// Instead of `password`: a file that has nothing else.
     pub password_file: Option<PathBuf>,
     pub tls: StoreTls,
     /// What the names of all that is kept begin with: several clusters may share a server.
@@ -91,13 +91,20 @@ impl SharedSettings {
         }
     }
 
-    /// As it is now, unless what the URL says counts. The line end that editors put behind it isn't a part of it.
+    /// As it is now; `None`: as the URL says. The line end that editors put behind it isn't a part of it.
     pub(crate) fn password(&self) -> Result<Option<String>, StoreError> {
         let Some(path) = &self.password_file else { return Ok(self.password.clone()) };
         let text = std::fs::read_to_string(path).map_err(|error| {
             StoreError::Misconfigured(format!("setting store.passwordFile: {}: {error}", path.display()))
         })?;
-        Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
+        match text.trim_end_matches(['\r', '\n']) {
+            // As one that is being written.
+            "" => Err(StoreError::Misconfigured(format!(
+                "setting store.passwordFile: {}: it is empty",
+                path.display()
+            ))),
+            password => Ok(Some(password.to_owned())),
+        }
     }
 
     /// What no server has to be asked for.
@@ -211,6 +218,8 @@ mod tests {
         let settings =
             SharedSettings { password_file: Some(file.clone()), ..SharedSettings::new("redis://a") };
         assert!(settings.password().unwrap_err().to_string().contains("store.passwordFile"));
+        std::fs::write(&file, "\n").unwrap();
+        assert!(settings.password().unwrap_err().to_string().contains("it is empty"));
         for (text, expected) in [("hush\r\n", "hush"), (" a b ", " a b "), ("later\n", "later")] {
             std::fs::write(&file, text).unwrap();
             assert_eq!(settings.password(), Ok(Some(expected.to_owned())));
