@@ -135,3 +135,49 @@ fn what_is_deleted_and_written_again_in_one_batch_is_written() {
     assert_eq!(outcome.written().map(|object| object.revision).collect::<Vec<_>>(), [9]);
     assert_eq!(outcome.deleted().count(), 0);
 }
+
+#[test]
+fn a_write_expects_what_it_says() {
+    let (there, gone) = (key("a"), key("b"));
+    let not_found = || Err(StoreError::NotFound { key: gone.clone() });
+    for (key, expected, result) in [
+        (&there, Expected::Any, Ok(())),
+        (&gone, Expected::Any, Ok(())),
+        (&there, Expected::Present, Ok(())),
+        (&gone, Expected::Present, not_found()),
+        (&there, Expected::Absent, Err(StoreError::Exists { key: there.clone() })),
+        (&gone, Expected::Absent, Ok(())),
+        (&there, Expected::Revision(3), Ok(())),
+        (
+            &there,
+            Expected::Revision(2),
+            Err(StoreError::Conflict { key: there.clone(), expected: 2, actual: 3 }),
+        ),
+        (
+            &there,
+            Expected::Revision(4),
+            Err(StoreError::Conflict { key: there.clone(), expected: 4, actual: 3 }),
+        ),
+        (&gone, Expected::Revision(3), not_found()),
+    ] {
+        let write = Write { key: key.clone(), expected, ..put("", "1") };
+        let decided = decide(&batch(vec![write]), known(7, [object("a", 3, "0")]));
+        assert_eq!(decided.map(|_| ()), result, "{key} {expected:?}");
+    }
+}
+
+#[test]
+fn a_mirror_with_writes_raises_the_revision_once() {
+    let as_of = SourceAsOf { epoch: epoch("a"), revisions: [(Kind::Backend, 5)].into() };
+    let mirror =
+        Batch { owner: Owner::Kubernetes, as_of: Some(as_of), fence: Some(2), ..batch(vec![put("a", "1")]) };
+    let outcome = decide(&mirror, known(7, [])).unwrap();
+    assert_eq!((outcome.committed.revision, outcome.fence), (8, Some(2)));
+    assert!(!outcome.is_idle() && outcome.written().all(|object| object.owner == Owner::Kubernetes));
+}
+
+#[test]
+fn files_are_kept_in_no_store() {
+    let files = Batch { owner: Owner::Files, ..batch(vec![put("a", "1")]) };
+    assert_eq!(decide(&files, known(7, [])), Err(StoreError::NotKept { owner: Owner::Files }));
+}
