@@ -1,8 +1,9 @@
 //! `komainu store`: what a store has, into a file, into another store, and compared.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{BufReader, BufWriter, Write as _};
-use std::path::Path;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -65,10 +66,44 @@ async fn open(settings: &Settings, makes: bool) -> anyhow::Result<(Arc<dyn State
 async fn export(store: &dyn StateStore, path: &Path) -> anyhow::Result<ExitCode> {
     let content = read(store).await?;
     let begin = Instant::now();
-    let file = File::create(path).with_context(|| path.display().to_string())?;
-    content.export(&mut BufWriter::new(file), &mut teller("written"))?;
+    write(&content, path).with_context(|| path.display().to_string())?;
     say(&format!("{} written to {} in {}", size(&content), path.display(), seconds(begin)))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The file appears whole under its name, so that an export that fails leaves the last good one.
+fn write(content: &Content, path: &Path) -> anyhow::Result<()> {
+    // A pipe or a device can't be replaced by a file.
+    if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        let mut out = BufWriter::new(File::create(path)?);
+        return Ok(content.export(&mut out, &mut teller("written"))?);
+    }
+    // A link stays, and leads to the new file.
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let temporary = temporary(&path);
+    let done = write_private(content, &temporary).and_then(|()| Ok(std::fs::rename(&temporary, &path)?));
+    if done.is_err() {
+        // Why it failed is what counts.
+        let _ = std::fs::remove_file(&temporary);
+    }
+    done
+}
+
+/// Beside the file, as only there it can be renamed, and another one for each process.
+fn temporary(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    name.into()
+}
+
+/// Only for its owner: specs may hold secrets, and there are addresses of clients in it.
+fn write_private(content: &Content, path: &Path) -> anyhow::Result<()> {
+    // An earlier process of this number may have left one; if it can't be removed, the next line says so.
+    let _ = std::fs::remove_file(path);
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut out = BufWriter::new(file);
+    content.export(&mut out, &mut teller("written"))?;
+    Ok(out.get_ref().sync_all()?)
 }
 
 async fn import(store: &dyn StateStore, path: &Path, replace: bool) -> anyhow::Result<ExitCode> {
@@ -162,4 +197,36 @@ fn seconds(begin: Instant) -> String {
 
 fn say(line: &str) -> std::io::Result<()> {
     writeln!(std::io::stdout(), "{line}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    #[test]
+    fn an_export_is_private_and_takes_the_place_of_the_last_one_as_a_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("all.jsonl"), folder.path().join("link"));
+        std::fs::write(&path, "the last one").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        symlink(&path, &link).unwrap();
+        std::fs::write(temporary(&path.canonicalize().unwrap()), "left behind").unwrap();
+        write(&Content::default(), &link).unwrap();
+        assert_eq!(from_file(&path).unwrap(), Content::default());
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(link.is_symlink());
+        assert_eq!(folder.path().read_dir().unwrap().count(), 2, "nothing is left beside them");
+    }
+
+    #[test]
+    fn an_export_that_fails_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(write(&Content::default(), folder.path()).is_err());
+        assert!(write(&Content::default(), &folder.path().join("missing/all.jsonl")).is_err());
+        assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+        write(&Content::default(), Path::new("/dev/null")).unwrap();
+        assert!(!Path::new("/dev/null").is_file());
+    }
 }

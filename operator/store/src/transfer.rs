@@ -40,6 +40,8 @@ pub enum TransferError {
          or give --replace to make it what the file says"
     )]
     Occupied { key: Key },
+    #[error("somebody else writes to the store, so the import ended in the middle: {0}; it may be repeated")]
+    Meanwhile(StoreError),
 }
 
 /// All that a store has of its owners, without the numbers that a store gives by itself.
@@ -50,6 +52,9 @@ pub struct Content {
     pub mirrored: Option<SourceAsOf>,
     pub counted: Counted,
 }
+
+/// At which revision each object of a store was read.
+type Revisions = BTreeMap<(Owner, Key), u64>;
 
 /// How much of how much is done.
 pub type Progress<'p> = &'p mut dyn FnMut(usize, usize);
@@ -98,22 +103,24 @@ struct End {
 impl Content {
     /// `since_1970`: of the windows that aren't over then.
     pub async fn read(store: &dyn StateStore, since_1970: Duration) -> Result<Self, StoreError> {
-        let content = Self::read_objects(store).await?;
+        let (content, _) = Self::read_objects(store).await?;
         Ok(Self { counted: Counted::read(store, &kept(since_1970)).await?, ..content })
     }
 
-    async fn read_objects(store: &dyn StateStore) -> Result<Self, StoreError> {
-        let mut content = Self::default();
+    async fn read_objects(store: &dyn StateStore) -> Result<(Self, Revisions), StoreError> {
+        let (mut content, mut revisions) = (Self::default(), Revisions::new());
         for owner in OWNERS {
             let listing = store.list(owner).await?;
             if owner == Owner::Kubernetes {
                 content.mirrored = listing.as_of;
             }
-            let objects =
-                listing.objects.into_iter().map(|object| ((owner, object.key.clone()), draft(object)));
-            content.objects.extend(objects);
+            for object in listing.objects {
+                let key = (owner, object.key.clone());
+                revisions.insert(key.clone(), object.revision);
+                content.objects.insert(key, draft(object));
+            }
         }
-        Ok(content)
+        Ok((content, revisions))
     }
 
     /// Writes the lines.
@@ -207,41 +214,59 @@ impl Content {
     }
 
     /// Makes the store have this. Without `replace` it may have no other objects before; what it has of this already stays, so
-    /// an import that was interrupted can be done again. What was counted further there stays in any case.
+    /// an import that was interrupted can be done again. What was counted further there stays in any case, and so does what
+    /// somebody else writes meanwhile.
     pub async fn write(
         &self,
         store: &dyn StateStore,
         replace: bool,
         progress: Progress<'_>,
     ) -> Result<(), TransferError> {
-        let there = Self::read_objects(store).await?;
-        let mut writes: BTreeMap<Owner, Vec<ObjectWrite>> = BTreeMap::new();
+        let (there, revisions) = Self::read_objects(store).await?;
         // A mirror that is there is kept by leaders, who know better: it is only brought where there is none.
         let brings_mirror = self.mirrored.is_some() && there.mirrored.is_none();
-        for difference in there.unlike(self, |owner| owner == Owner::Store || brings_mirror) {
-            let (owner, key) = difference.clone();
-            if !replace && there.objects.contains_key(&difference) {
-                return Err(TransferError::Occupied { key });
-            }
-            let draft = self.objects.get(&difference).cloned();
-            writes.entry(owner).or_default().push(ObjectWrite { key, expected: Expected::Any, draft });
-        }
+        let differences = there.unlike(self, |owner| owner == Owner::Store || brings_mirror);
+        let writes = self.writes(differences, &revisions, replace)?;
         let objects: usize = writes.values().map(Vec::len).sum();
         let (total, mut done) = (objects + self.counted.len(), 0);
         for (owner, writes) in writes {
             for batch in batches(writes) {
                 let count = batch.len();
-                store.commit(Batch { owner, writes: batch, as_of: None, fence: None }).await?;
+                let batch = Batch { owner, writes: batch, as_of: None, fence: fence(owner) };
+                store.commit(batch).await.map_err(|error| refused(error, replace))?;
                 done += count;
                 progress(done, total);
             }
         }
         // Last, so that what isn't whole yet isn't taken for the cluster.
         if brings_mirror {
-            let as_of = self.mirrored.clone();
-            store.commit(Batch { owner: Owner::Kubernetes, writes: Vec::new(), as_of, fence: None }).await?;
+            let (owner, as_of) = (Owner::Kubernetes, self.mirrored.clone());
+            let batch = Batch { owner, writes: Vec::new(), as_of, fence: fence(owner) };
+            store.commit(batch).await.map_err(|error| refused(error, replace))?;
         }
         Ok(self.counted.write(store, &mut |counted, _| progress(objects + counted, total)).await?)
+    }
+
+    /// Makes the objects that differ those of this, each under the condition that it still is as it was read.
+    fn writes(
+        &self,
+        differences: Vec<(Owner, Key)>,
+        revisions: &Revisions,
+        replace: bool,
+    ) -> Result<BTreeMap<Owner, Vec<ObjectWrite>>, TransferError> {
+        let mut writes: BTreeMap<Owner, Vec<ObjectWrite>> = BTreeMap::new();
+        for difference in differences {
+            let draft = self.objects.get(&difference).cloned();
+            let revision = revisions.get(&difference).copied();
+            let (owner, key) = difference;
+            let expected = match revision {
+                Some(_) if !replace => return Err(TransferError::Occupied { key }),
+                Some(revision) => Expected::Revision(revision),
+                None => Expected::Absent,
+            };
+            writes.entry(owner).or_default().push(ObjectWrite { key, expected, draft });
+        }
+        Ok(writes)
     }
 
     /// Leaves out what was counted in windows that are over by now: nobody would drop it any more.
@@ -274,6 +299,24 @@ fn draft(object: StoredObject) -> Draft {
     // Of its own objects the store numbers the generations.
     let generation = (object.owner == Owner::Kubernetes).then_some(object.generation);
     Draft { generation, labels: object.labels, spec: object.spec }
+}
+
+/// A mirror is brought with the lowest number, which the store refuses once a leader with a Lease has begun one. A leader reads
+/// what is there only once, so it wouldn't remove what is brought afterwards.
+fn fence(owner: Owner) -> Option<u64> {
+    (owner == Owner::Kubernetes).then_some(0)
+}
+
+/// Why a store that fitted when it was read doesn't take a write.
+fn refused(error: StoreError, replace: bool) -> TransferError {
+    match error {
+        StoreError::Exists { key } if !replace => TransferError::Occupied { key },
+        StoreError::Exists { .. }
+        | StoreError::Conflict { .. }
+        | StoreError::NotFound { .. }
+        | StoreError::Fenced { .. } => TransferError::Meanwhile(error),
+        _ => TransferError::Store(error),
+    }
 }
 
 /// The writes in parts that every store takes at once.

@@ -1,8 +1,11 @@
+use std::sync::Mutex;
+
 use dataplane_snapshot::wire::UsageCounts;
+use tokio::sync::watch;
 
 use super::*;
 use crate::suite::{draft as backend, key};
-use crate::{EmbeddedSettings, EmbeddedStore};
+use crate::{Changes, Committed, EmbeddedSettings, EmbeddedStore, Listing};
 
 /// On 2026-11-30.
 const NOW: Duration = Duration::from_secs(1_796_000_000);
@@ -82,6 +85,111 @@ async fn what_a_store_has_already_is_only_replaced_if_asked() {
     assert!(refused.to_string().contains("--replace"), "{refused}");
     content.write(&other, true, &mut quiet()).await.unwrap();
     assert_eq!(Content::read(&other, NOW).await.unwrap(), content);
+}
+
+/// A store to which somebody else writes right after it was read.
+struct Shared {
+    store: EmbeddedStore,
+    meanwhile: Mutex<Option<Batch>>,
+}
+
+impl Shared {
+    fn new(store: EmbeddedStore, meanwhile: Batch) -> Self {
+        Self { store, meanwhile: Mutex::new(Some(meanwhile)) }
+    }
+}
+
+#[async_trait::async_trait]
+impl StateStore for Shared {
+    async fn get(&self, owner: Owner, key: &Key) -> Result<Option<StoredObject>, StoreError> {
+        self.store.get(owner, key).await
+    }
+
+    async fn list(&self, owner: Owner) -> Result<Listing, StoreError> {
+        let listing = self.store.list(owner).await?;
+        let meanwhile = self.meanwhile.lock().unwrap().take_if(|batch| batch.owner == owner);
+        if let Some(batch) = meanwhile {
+            self.store.commit(batch).await?;
+        }
+        Ok(listing)
+    }
+
+    async fn changes_since(&self, owner: Owner, revision: u64) -> Result<Changes, StoreError> {
+        self.store.changes_since(owner, revision).await
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
+        self.store.commit(batch).await
+    }
+
+    fn subscribe(&self) -> watch::Receiver<u64> {
+        self.store.subscribe()
+    }
+
+    async fn raise_usage(&self, rows: &[UsageRow]) -> Result<(), StoreError> {
+        self.store.raise_usage(rows).await
+    }
+
+    async fn usage(&self, window: &str, routes: Option<&[String]>) -> Result<Vec<UsageRow>, StoreError> {
+        self.store.usage(window, routes).await
+    }
+
+    async fn drop_usage(&self, window: &str) -> Result<(), StoreError> {
+        self.store.drop_usage(window).await
+    }
+}
+
+fn own(name: &str, draft: Option<Draft>) -> Batch {
+    let write = ObjectWrite { key: key(name), expected: Expected::Any, draft };
+    Batch { owner: Owner::Store, writes: vec![write], as_of: None, fence: None }
+}
+
+#[tokio::test]
+async fn what_appears_after_a_store_was_read_is_not_overwritten() {
+    let content = Content::read(&filled().await, NOW).await.unwrap();
+    let other = Shared::new(empty(), own("b", Some(backend("other"))));
+    let refused = content.write(&other, false, &mut quiet()).await.unwrap_err();
+    assert!(matches!(&refused, TransferError::Occupied { key: there } if *there == key("b")), "{refused}");
+    let there = other.list(Owner::Store).await.unwrap().objects;
+    assert_eq!(there.iter().map(|object| &object.spec).collect::<Vec<_>>(), [&backend("other").spec]);
+    assert!(other.list(Owner::Kubernetes).await.unwrap().as_of.is_none(), "it isn't whole yet");
+}
+
+#[tokio::test]
+async fn what_is_written_after_a_store_was_read_is_not_replaced() {
+    let content = Content::read(&filled().await, NOW).await.unwrap();
+    let changed = || Some(backend("changed"));
+    for (name, draft) in [("a", changed()), ("b", changed()), ("b", None), ("d", changed()), ("d", None)] {
+        let other = empty();
+        for name in ["b", "d"] {
+            other.put(&key(name), Expected::Absent, backend("before")).await.unwrap();
+        }
+        let other = Shared::new(other, own(name, draft.clone()));
+        let refused = content.write(&other, true, &mut quiet()).await.unwrap_err();
+        assert!(matches!(refused, TransferError::Meanwhile(_)), "{name}: {refused}");
+        assert!(refused.to_string().contains("may be repeated"), "{refused}");
+        let there = other.get(Owner::Store, &key(name)).await.unwrap();
+        assert_eq!(there.map(|object| object.spec), draft.map(|draft| draft.spec), "{name}");
+        content.write(&other, true, &mut quiet()).await.unwrap();
+        assert_eq!(Content::read(&other, NOW).await.unwrap(), content, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_mirror_that_a_leader_begins_meanwhile_is_left_to_it() {
+    let content = Content::read(&filled().await, NOW).await.unwrap();
+    for replace in [false, true] {
+        let begun = Batch { writes: Vec::new(), as_of: None, fence: Some(1), ..mirrored("b") };
+        let other = Shared::new(empty(), begun);
+        let refused = content.write(&other, replace, &mut quiet()).await.unwrap_err();
+        assert!(matches!(refused, TransferError::Meanwhile(StoreError::Fenced { .. })), "{refused}");
+        assert!(other.list(Owner::Kubernetes).await.unwrap().objects.is_empty());
+        other.commit(Batch { fence: Some(1), ..mirrored("b") }).await.unwrap();
+        content.write(&other, replace, &mut quiet()).await.unwrap();
+        let mirror = other.list(Owner::Kubernetes).await.unwrap().objects;
+        assert_eq!(mirror.iter().map(|object| &object.key).collect::<Vec<_>>(), [&key("b")]);
+        assert_eq!(other.list(Owner::Store).await.unwrap().objects.len(), 3);
+    }
 }
 
 #[tokio::test]
