@@ -9,7 +9,9 @@ use e2e::process::figure;
 use e2e::servers::Server;
 use operator_core::{Owner, SourceView};
 use operator_store::suite::{draft, key};
-use operator_store::{Expected, StateStore, StoreError, StoredObject, open_shared, renew_shared, watch_view};
+use operator_store::{
+    Candidate, Expected, StateStore, StoreError, StoredObject, open_shared, renew_shared, watch_view,
+};
 use tokio::sync::watch;
 
 use crate::history::{Event, Seen, explain};
@@ -181,8 +183,37 @@ async fn a_store_that_lost_writes_is_not_believed() {
     let error = store.put(&key("c"), Expected::Absent, draft("0")).await.unwrap_err();
     assert!(error.to_string().contains("lost writes: it is at revision 1, and was at 2"), "{error}");
     assert!(store.list(Owner::Store).await.is_err());
+    assert_eq!(store.raise_usage(&[]).await, Err(error), "nor does it get counts");
+    let epoch = store.epoch();
     renew_shared(&settings, std::time::SystemTime::now()).await.unwrap();
     store.put(&key("c"), Expected::Absent, draft("0")).await.unwrap();
+    store.raise_usage(&[]).await.unwrap();
+    assert!(epoch.is_some() && store.epoch() != epoch, "so that workers tell again what they have counted");
+}
+
+/// As after the restart of one that keeps nothing on its disk.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_emptied_redis_is_not_believed_and_can_be_begun_anew() {
+    let server = started(Server::redis).await;
+    let settings = fresh(&server);
+    let store = open_shared(&settings).await.unwrap();
+    store.put(&key("a"), Expected::Absent, draft("1")).await.unwrap();
+    redis::cmd("FLUSHALL").exec_async(&mut redis_of(&server).await).await.unwrap();
+    let candidate = Candidate { id: "a".to_owned(), url: "http://a".to_owned() };
+    let errors = [
+        store.hold("job", &candidate, Duration::from_secs(9)).await.unwrap_err(),
+        store.list(Owner::Store).await.unwrap_err(),
+        store.raise_usage(&[]).await.unwrap_err(),
+        store.usage("2026-12-01", None).await.unwrap_err(),
+        store.put(&key("b"), Expected::Absent, draft("1")).await.unwrap_err(),
+    ];
+    for error in errors {
+        assert!(error.to_string().contains("another store now, or none"), "{error}");
+    }
+    let anew = open_shared(&settings).await.unwrap();
+    assert_eq!(anew.put(&key("b"), Expected::Absent, draft("1")).await.unwrap().revision, 1);
+    assert!(anew.hold("job", &candidate, Duration::from_secs(9)).await.unwrap().is_me);
+    assert!(store.list(Owner::Store).await.is_err(), "who knew the one before goes on to refuse it");
 }
 
 async fn redis_of(server: &Server) -> redis::aio::MultiplexedConnection {

@@ -223,8 +223,13 @@ fn a_store_that_is_down_takes_no_writes(server: &Server) {
     let password = password(server);
     assert!(!refused.body.contains(&format!(":{password}@")), "and no password: {}", refused.body);
     assert_eq!(send(&gateway, "GET", "/api/routes/kept", "").status, 200);
+    let is_available =
+        |wanted: f64| gateway.metric("komainu_store_available").filter(|available| *available == wanted);
+    until("its metrics say so", || is_available(0.0));
+    assert!(gateway.metric("komainu_store_failures_total").unwrap() > 0.0);
     server.start();
     until("it writes again", || writes(&gateway, "again", site.one));
+    until("its metrics say that, too", || is_available(1.0));
     until("that is served", || serves(&gateway, "again", "one"));
     until("traffic went on", || (load.served() > 50).then_some(()));
     let report = load.stop();

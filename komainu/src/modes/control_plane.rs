@@ -9,7 +9,9 @@ use operator_core::session::Identity;
 use operator_files::{Numbering, Watching};
 use operator_kubernetes::{Links, SourceMetrics};
 use operator_server::admin::{self, Admin};
-use operator_server::cluster::{Client, Cluster, ClusterSettings, Compression, Introduction, ReadyPods};
+use operator_server::cluster::{
+    Client, Cluster, ClusterSettings, Compression, Introduction, ReadyPods, SendRelay,
+};
 use operator_server::leader::{self, Leader, Metrics, Planned, Source, SourceSet};
 use operator_server::usage::Usage;
 use operator_store::{EmbeddedStore, StateStore};
@@ -21,7 +23,7 @@ use tokio::task::JoinHandle;
 use super::whereabouts::Whereabouts;
 use super::{kubernetes, listeners, memory, node, problems, relay, stores};
 use crate::credentials::Credentials;
-use crate::observe::{Health, Look, Workers};
+use crate::observe::{Health, Look, Store, Workers};
 use crate::settings::{ClusterClient, ClusterLeader, Settings};
 
 pub(super) struct ControlPlane {
@@ -41,7 +43,8 @@ pub(super) async fn start(
     registry: &mut Registry,
     stop: watch::Receiver<bool>,
 ) -> anyhow::Result<ControlPlane> {
-    let stores::Opened { store, numbers, is_shared } = stores::open(settings).await?;
+    let stores::Opened { store, availability, numbers, is_shared } = stores::open(settings).await?;
+    registry.register_collector(Box::new(Store(availability)));
     let mut sources = SourceSet::default();
     let leaders = if is_shared { 1 } else { settings.cluster.leader.replicas };
     sources.separate_stores = leaders;
@@ -76,7 +79,9 @@ pub(super) async fn start(
     let known = cluster_settings(settings, server_credentials.clone())?;
     let (holder, counts) = watch::channel(None);
     let counts_apart = !is_shared && settings.kubernetes.lease.is_some();
-    let usage = count(settings, store.clone(), counts_apart.then_some(counts), planning.planned.clone())?;
+    let forward = counts_apart.then(|| relay::send_to(settings, credentials, "/api/cluster/usage"));
+    let forward = forward.transpose()?.map(|send| (counts, send));
+    let usage = count(store.clone(), forward, planning.planned.clone());
     let cluster = Cluster::new(ClusterSettings { tokens, find_place, usage: Some(usage.clone()), ..known });
     cluster.introduce(introduction(settings));
     registry.register_collector(Box::new(Workers(cluster.clone())));
@@ -89,7 +94,7 @@ pub(super) async fn start(
     let overviews = leader::survey(judged, cluster.clone(), usage.used_up());
     let mut tasks = Vec::new();
     if is_shared && cluster_of_kubernetes.is_none() {
-        let send = relay::send_relay(settings)?;
+        let send = relay::send_relay(settings, credentials)?;
         let collect = relay::collect(settings.clone(), store.clone(), cluster.clone(), send, stop.clone());
         tasks.push(tokio::spawn(collect));
     }
@@ -105,7 +110,7 @@ pub(super) async fn start(
             behind,
             metrics: of_source,
         };
-        tasks.extend(connection.work(settings, links, is_shared, (&cluster, holder), &stop)?);
+        tasks.extend(connection.work(settings, credentials, links, is_shared, (&cluster, holder), &stop)?);
     }
     let admin = Admin {
         store,
@@ -122,19 +127,18 @@ pub(super) async fn start(
 /// Keeps what workers count. Of leaders with a store each, the holder of the Lease, whom `holder` names, counts what the workers of
 /// all say.
 fn count(
-    settings: &Settings,
     store: Arc<dyn StateStore>,
-    holder: Option<watch::Receiver<Option<String>>>,
+    forward: Option<(watch::Receiver<Option<String>>, SendRelay)>,
     planned: watch::Receiver<Option<Arc<Planned>>>,
-) -> anyhow::Result<Arc<Usage>> {
+) -> Arc<Usage> {
     let mut usage = Usage::new(store);
-    if let Some(holder) = holder {
-        usage = usage.forwarding(holder, relay::send_to(settings, "/api/cluster/usage")?);
+    if let Some((holder, send)) = forward {
+        usage = usage.forwarding(holder, send);
     }
     let usage = Arc::new(usage);
     let dropping = usage.clone();
     tokio::spawn(async move { tokio::join!(dropping.drop_old(), dropping.look(planned)) });
-    Ok(usage)
+    usage
 }
 
 /// As what this process is a member in its own list.

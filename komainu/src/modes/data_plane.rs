@@ -1,6 +1,6 @@
 //! The worker's half: the proxy, what it serves, and whom it follows.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -52,6 +52,8 @@ pub(super) struct DataPlane {
     whereabouts: Arc<Whereabouts>,
     readiness: Option<Arc<AtomicBool>>,
     usage: Arc<UsageStates>,
+    /// Of pushes of what requests came to.
+    push_failures: Arc<AtomicU64>,
     /// Turns true when no request is counted any more.
     counted: watch::Sender<bool>,
     metering: Mutex<Option<JoinHandle<()>>>,
@@ -72,7 +74,9 @@ impl DataPlane {
         registry.register_collector(Box::new(Subscription(health.subscribe())));
         memory::give_back_after(health.subscribe());
         let observer = Arc::new(node::Observer::new(settings, whereabouts.clone()));
-        registry.register_collector(Box::new(Limits(usage.clone())));
+        let push_failures = Arc::<AtomicU64>::default();
+        let limits = Limits { usage: usage.clone(), push_failures: push_failures.clone() };
+        registry.register_collector(Box::new(limits));
         Ok(Self {
             proxy,
             applier: Arc::new(Applier::new(service)),
@@ -81,6 +85,7 @@ impl DataPlane {
             whereabouts,
             readiness,
             usage,
+            push_failures,
             counted: watch::Sender::new(false),
             metering: Mutex::default(),
         })
@@ -153,7 +158,8 @@ impl DataPlane {
     fn meter(&self, settings: &Settings, send: SendUsage) {
         let metering = metering(settings);
         let stop = self.counted.subscribe();
-        let telling = worker::meter(self.usage.clone(), self.proxy.clone(), metering, send, stop);
+        let (usage, proxy, failures) = (self.usage.clone(), self.proxy.clone(), self.push_failures.clone());
+        let telling = worker::meter(usage, proxy, metering, send, failures, stop);
         *self.metering.lock().unwrap_or_else(PoisonError::into_inner) = Some(tokio::spawn(telling));
     }
 

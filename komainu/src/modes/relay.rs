@@ -8,9 +8,10 @@ use http::Method;
 use operator_server::cluster::{Cluster, SendRelay};
 use operator_store::{Candidate, Held, StateStore};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::certificates;
+use crate::credentials::Credentials;
 use crate::settings::Settings;
 use crate::shutdown;
 
@@ -44,7 +45,11 @@ pub(super) async fn collect(
     let mut known = None;
     loop {
         let begin = Instant::now();
-        match store.hold(JOB, &me, HOLD.0).await {
+        let held = tokio::select! {
+            held = store.hold(JOB, &me, HOLD.0) => held,
+            () = &mut stop => break,
+        };
+        match held {
             Ok(held) => {
                 if known.as_ref().map(|held: &Held| held.term) != Some(held.term) {
                     let Held { is_me, url, term } = &held;
@@ -54,8 +59,15 @@ pub(super) async fn collect(
                         term,
                         "the leader that collects what workers of all leaders say"
                     );
+                    if !is_me && !url.is_empty() && *url == me.url {
+                        tracing::warn!(
+                            url,
+                            "another leader on this store says that it is where this one is: give each the setting \
+                             cluster.leader.advertisedUrl"
+                        );
+                    }
                 }
-                let other = (!held.is_me && !held.url.is_empty()).then(|| held.url.clone());
+                let other = elsewhere(&held, &me);
                 found.send_if_modified(|url| {
                     let changed = *url != other;
                     *url = other;
@@ -71,9 +83,14 @@ pub(super) async fn collect(
             () = &mut stop => break,
         }
     }
-    if let Err(error) = store.release(JOB, &me.id).await {
-        tracing::debug!(%error, "the next collector has to wait");
+    if !matches!(timeout(PATIENCE, store.release(JOB, &me.id)).await, Ok(Ok(()))) {
+        tracing::debug!("the next collector has to wait");
     }
+}
+
+/// Where the collector is, if it is another leader. One that says that it is here would be told of by itself.
+fn elsewhere(held: &Held, me: &Candidate) -> Option<String> {
+    (!held.is_me && !held.url.is_empty() && held.url != me.url).then(|| held.url.clone())
 }
 
 /// Where other leaders find this one: as it says itself, or where it listens, if that is one address.
@@ -89,21 +106,19 @@ fn own_url(settings: &Settings) -> Option<String> {
 }
 
 /// How leaders call each other: as workers call them, with the token of a leader's pod or with the client id and secret.
-pub(super) fn send_relay(settings: &Settings) -> anyhow::Result<SendRelay> {
-    send_to(settings, "/api/cluster/relay")
+pub(super) fn send_relay(settings: &Settings, credentials: &Credentials) -> anyhow::Result<SendRelay> {
+    send_to(settings, credentials, "/api/cluster/relay")
 }
 
 /// By POST to this path.
-pub(super) fn send_to(settings: &Settings, path: &'static str) -> anyhow::Result<SendRelay> {
-    let leader = &settings.cluster.leader;
-    let (id, secret) = (leader.client_id.clone(), leader.client_secret.clone());
-    let mut caller = WorkerSettings::new(
-        Vec::new(),
-        id.unwrap_or_default(),
-        secret.unwrap_or_default(),
-        "leader".to_owned(),
-    );
-    caller.token_file.clone_from(&leader.token_file);
+pub(super) fn send_to(
+    settings: &Settings,
+    credentials: &Credentials,
+    path: &'static str,
+) -> anyhow::Result<SendRelay> {
+    let Credentials { id, secret } = credentials.clone();
+    let mut caller = WorkerSettings::new(Vec::new(), id, secret, "leader".to_owned());
+    caller.token_file.clone_from(&settings.cluster.leader.token_file);
     caller.tls = Some(certificates::of_worker(&settings.cluster.mtls)?);
     (caller.connect_timeout, caller.answer_timeout) = (PATIENCE, PATIENCE);
     Ok(Arc::new(move |url: String, body| {
@@ -123,6 +138,14 @@ pub(super) fn send_to(settings: &Settings, path: &'static str) -> anyhow::Result
 mod tests {
     use super::*;
     use crate::args::RunArguments;
+
+    #[test]
+    fn nobody_hands_on_to_itself() {
+        let me = Candidate { id: "a".to_owned(), url: "http://127.0.0.1:9000".to_owned() };
+        let held = |is_me, url: &str| elsewhere(&Held { is_me, url: url.to_owned(), term: 1 }, &me);
+        assert_eq!(held(false, "http://10.0.0.2:9000"), Some("http://10.0.0.2:9000".to_owned()));
+        assert_eq!([held(true, &me.url), held(false, &me.url), held(false, "")], [None, None, None]);
+    }
 
     #[test]
     fn a_leader_is_where_it_listens_unless_it_says_otherwise() {

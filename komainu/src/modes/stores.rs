@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use operator_core::{Owner, SourceView};
 use operator_store::{
-    EmbeddedSettings, EmbeddedStore, StateStore, StoreError, open_patiently, view, watch_view,
+    Availability, EmbeddedSettings, EmbeddedStore, ObservedStore, StateStore, StoreError, open_patiently,
+    view, watch_view,
 };
 use tokio::sync::watch;
 
@@ -19,6 +20,8 @@ type Views = watch::Sender<Option<Arc<SourceView>>>;
 
 pub(super) struct Opened {
     pub(super) store: Arc<dyn StateStore>,
+    /// Whether it answers.
+    pub(super) availability: Availability,
     /// What numbers the files of the folder, if there is one: always a store of this process alone. Two leaders on one store
     /// may have read different states of their folders, so their numbers have nothing to do with each other.
     pub(super) numbers: Option<EmbeddedStore>,
@@ -30,14 +33,20 @@ pub(super) struct Opened {
 pub(super) async fn open(settings: &Settings) -> anyhow::Result<Opened> {
     let Some(shared) = settings.store.shared() else {
         let own = open_own(settings).await?;
-        return Ok(Opened { store: Arc::new(own.clone()), numbers: Some(own), is_shared: false });
+        return Ok(opened(Arc::new(own.clone()), Some(own), false));
     };
     let store = open_patiently(shared).await?;
     let numbers = match settings.resources {
         Some(_) => Some(open_own(settings).await?),
         None => None,
     };
-    Ok(Opened { store, numbers, is_shared: true })
+    Ok(opened(store, numbers, true))
+}
+
+fn opened(store: Arc<dyn StateStore>, numbers: Option<EmbeddedStore>, is_shared: bool) -> Opened {
+    let store = ObservedStore::new(store);
+    let availability = store.availability();
+    Opened { store: Arc::new(store), availability, numbers, is_shared }
 }
 
 /// Publishes the objects of the admin API and, where it is asked for, those of a cluster that another leader mirrors into the

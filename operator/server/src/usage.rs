@@ -53,7 +53,7 @@ pub struct Usage {
     limited: Readings,
     /// For workers without limited routes, who needn't wait for what others have counted.
     beats: Readings,
-    /// New with each process, so that workers tell again what an earlier one may have lost.
+    /// New with each process.
     leader: String,
     alive: Mutex<Alive>,
     forward: Option<Forward>,
@@ -103,7 +103,12 @@ impl Usage {
         let now = self.started.elapsed();
         let mut alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
         let workers = alive.count(sums.beats(&read.windows), worker, now).max(members);
-        Ok(read.answer(&sums, &self.leader, workers))
+        Ok(read.answer(&sums, &self.told_by(), workers))
+    }
+
+    /// Another name with each process and each epoch of the store: workers tell it again what may have been lost with the one before.
+    fn told_by(&self) -> String {
+        self.store.epoch().map_or_else(|| self.leader.clone(), |epoch| format!("{}/{epoch}", self.leader))
     }
 
     /// Which limits of Routes are used up for now; see [`Self::look`].

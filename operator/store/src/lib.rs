@@ -10,6 +10,7 @@ mod error;
 mod lease;
 mod object;
 mod observe;
+mod observed;
 mod opening;
 mod postgres;
 mod redis;
@@ -29,6 +30,7 @@ pub use object::{
     Batch, ChangeSet, Changes, Committed, Draft, Expected, Listing, Renewed, StoredObject, Write,
 };
 pub use observe::view;
+pub use observed::{Availability, ObservedStore};
 pub use opening::{open_patiently, open_shared, renew_shared};
 pub use postgres::PostgresStore;
 pub use redis::RedisStore;

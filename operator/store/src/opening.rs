@@ -165,6 +165,10 @@ impl StateStore for OpeningStore {
         self.store()?.drop_usage(window).await
     }
 
+    fn epoch(&self) -> Option<String> {
+        self.opened.get()?.epoch()
+    }
+
     fn subscribe(&self) -> watch::Receiver<u64> {
         self.hints.subscribe()
     }

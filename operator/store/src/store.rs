@@ -30,6 +30,12 @@ pub trait StateStore: Send + Sync {
 
     async fn commit(&self, batch: Batch) -> Result<Committed, StoreError>;
 
+    /// The id of the epoch that was last seen, where another one may begin while this process runs: with the one before, counts may
+    /// have been lost.
+    fn epoch(&self) -> Option<String> {
+        None
+    }
+
     /// A revision at which there may be something new.
     fn subscribe(&self) -> watch::Receiver<u64>;
 

@@ -1,5 +1,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -66,16 +67,19 @@ pub fn to_leader(
     }))
 }
 
-/// Tells what requests came to, until `stop` turns true, and then once more; and makes room for consumers.
+/// Tells what requests came to, until `stop` turns true, and then once more; and makes room for consumers. Pushes that weren't
+/// taken are counted in `failures`.
 pub async fn meter(
     states: Arc<UsageStates>,
     proxy: Arc<Proxy>,
     metering: Metering,
     send: SendUsage,
+    failures: Arc<AtomicU64>,
     mut stop: watch::Receiver<bool>,
 ) {
     let make_room = make_room(states.clone(), proxy.clone());
-    let mut teller = Teller { states, proxy, metering, send, meter: Meter::default(), is_trouble: false };
+    let meter = Meter::default();
+    let mut teller = Teller { states, proxy, metering, send, failures, meter, is_trouble: false };
     tokio::select! {
         () = teller.run(&mut stop) => {}
         () = make_room => {}
@@ -102,6 +106,8 @@ struct Teller {
     proxy: Arc<Proxy>,
     metering: Metering,
     send: SendUsage,
+    /// Pushes that weren't taken, however often each was tried.
+    failures: Arc<AtomicU64>,
     meter: Meter,
     is_trouble: bool,
 }
@@ -143,6 +149,7 @@ impl Teller {
                     self.is_trouble = false;
                 }
                 Err(reason) => {
+                    self.failures.fetch_add(1, Ordering::Relaxed);
                     if !std::mem::replace(&mut self.is_trouble, true) {
                         tracing::warn!(reason, "what requests came to isn't taken; it is told again later");
                     }

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,15 +123,19 @@ pub(super) type AnyError = Box<dyn std::error::Error + Send + Sync>;
 pub(super) async fn make(session: &Session, settings: &SharedSettings) -> Result<(), AnyError> {
     let target = Target::of(&settings.url).ok_or("no keyspace")?;
     let keyspace = &*target.keyspace;
-    let found = session.query_unpaged(statements::KEYSPACE_EXISTS, (keyspace,)).await?.into_rows_result()?;
-    if found.rows_num() == 0 {
-        let copies = session.get_cluster_state().get_nodes_info().len().clamp(1, COPIES);
-        if copies < COPIES {
-            tracing::warn!(
-                "the keyspace {keyspace} is made with {copies} copies of each object; one lost node may lose it"
-            );
+    let found = session.query_unpaged(statements::REPLICATION, (keyspace,)).await?.into_rows_result()?;
+    let copies = match found.maybe_first_row::<(HashMap<String, String>,)>()? {
+        Some((replication,)) => copies_of(&replication),
+        None => {
+            let copies = session.get_cluster_state().get_nodes_info().len().clamp(1, COPIES);
+            session.query_unpaged(statements::make_keyspace(keyspace, copies), ()).await?;
+            copies
         }
-        session.query_unpaged(statements::make_keyspace(keyspace, copies), ()).await?;
+    };
+    if copies < COPIES {
+        tracing::warn!(
+            "the keyspace {keyspace} has {copies} of the {COPIES} copies of each object with which one node may be lost"
+        );
     }
     session.use_keyspace(keyspace, true).await?;
     // A store of an earlier version has only some of them.
@@ -142,6 +147,13 @@ pub(super) async fn make(session: &Session, settings: &SharedSettings) -> Result
         }
     }
     Ok(())
+}
+
+/// In all data centres together, as a keyspace's settings say.
+fn copies_of(replication: &HashMap<String, String>) -> usize {
+    let factors = replication.iter().filter(|(name, _)| *name != "class");
+    // Of transient replication it is all and those that come and go.
+    factors.filter_map(|(_, factor)| factor.split('/').next()?.parse::<usize>().ok()).sum()
 }
 
 /// Says in the log what the server's settings take away from what the store promises.
@@ -163,6 +175,20 @@ pub(super) async fn warn_if_weak(session: &Session, place: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn copies_are_counted_in_all_data_centres() {
+        let of = |settings: &[(&str, &str)]| {
+            copies_of(
+                &settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            )
+        };
+        assert_eq!(
+            of(&[("class", "org.apache.cassandra.locator.SimpleStrategy"), ("replication_factor", "1")]),
+            1
+        );
+        assert_eq!(of(&[("class", "NetworkTopologyStrategy"), ("east", "3"), ("west", "3/1")]), 6);
+    }
 
     #[test]
     fn a_url_names_nodes_and_a_keyspace() {

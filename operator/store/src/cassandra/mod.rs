@@ -283,7 +283,7 @@ impl StateStore for CassandraStore {
     }
 
     async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
-        let _turn = self.turn.lock().await;
+        let _turn = self.life.turn(&self.turn).await?;
         loop {
             let head = self.head(batch.owner).await?;
             let names = batch.writes.iter().map(|write| write.key.to_string());
@@ -317,15 +317,21 @@ impl StateStore for CassandraStore {
     }
 
     async fn raise_usage(&self, rows: &[UsageRow]) -> Result<(), StoreError> {
+        self.life.believed()?;
         self.keep_usage(rows).await
     }
 
     async fn usage(&self, window: &str, routes: Option<&[String]>) -> Result<Vec<UsageRow>, StoreError> {
+        self.life.believed()?;
         self.read_usage(window, routes).await
     }
 
     async fn drop_usage(&self, window: &str) -> Result<(), StoreError> {
         self.forget_usage(window).await
+    }
+
+    fn epoch(&self) -> Option<String> {
+        Some(self.life.highest().epoch.id)
     }
 
     fn subscribe(&self) -> watch::Receiver<u64> {

@@ -57,9 +57,9 @@ impl CassandraStore {
     ) -> Result<Head, StoreError> {
         let asked = self.life.highest();
         let found = head.await.map_err(|error| self.life.unavailable(error))?;
+        let revision = found.as_ref().map_or(0, HeadRow::revision);
+        let epoch = self.life.recognise(found.as_ref().and_then(HeadRow::epoch_text), revision, asked)?;
         let row = found.ok_or_else(|| self.life.replaced())?;
-        let revision = row.revision();
-        let epoch = self.life.recognise(row.epoch_text(), revision, asked)?;
         let (forgotten, deletions, fence) = (row.forgotten(owner), row.deletions(owner), row.fence(owner));
         let seen = row.seen.and_then(|mut seen| seen.remove(owner.as_str()));
         // As a write leaves it that isn't about it, where there was none.

@@ -37,8 +37,8 @@ CREATE TABLE IF NOT EXISTS usage (
 
 pub(super) const TABLE_EXISTS: &str =
     "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ? AND table_name = ?";
-pub(super) const KEYSPACE_EXISTS: &str =
-    "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?";
+pub(super) const REPLICATION: &str =
+    "SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = ?";
 
 pub(super) fn make_keyspace(name: &str, copies: usize) -> String {
     format!(

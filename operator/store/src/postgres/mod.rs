@@ -139,7 +139,7 @@ impl PostgresStore {
         &self,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
-        let _turn = self.turn.lock().await;
+        let _turn = self.life.turn(&self.turn).await?;
         self.with(async |connection| {
             let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
             transaction.execute(statements::LOCK).await?;
@@ -336,15 +336,21 @@ impl StateStore for PostgresStore {
     }
 
     async fn raise_usage(&self, rows: &[UsageRow]) -> Result<(), StoreError> {
+        self.life.believed()?;
         self.keep_usage(rows).await
     }
 
     async fn usage(&self, window: &str, routes: Option<&[String]>) -> Result<Vec<UsageRow>, StoreError> {
+        self.life.believed()?;
         self.read_usage(window, routes).await
     }
 
     async fn drop_usage(&self, window: &str) -> Result<(), StoreError> {
         self.forget_usage(window).await
+    }
+
+    fn epoch(&self) -> Option<String> {
+        Some(self.life.highest().epoch.id)
     }
 
     fn subscribe(&self) -> watch::Receiver<u64> {

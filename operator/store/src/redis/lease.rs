@@ -10,10 +10,11 @@ use crate::{Candidate, Held, StoreError};
 /// `KEYS`: the lease, which is gone when its time is over, and the head. `ARGV`: who asks, where it is, for how many
 /// milliseconds, the field of the head for the number of the last holder.
 ///
-/// Whether who asked holds it, where the holder is, and its number.
+/// Whether who asked holds it, where the holder is, and its number; -1 if there is no store.
 static HOLD: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
+if redis.call('HEXISTS', KEYS[2], 'epoch') == 0 then return {-1, '', 0} end
 local holder = redis.call('HMGET', KEYS[1], 'id', 'url', 'term')
 if holder[1] and holder[1] ~= ARGV[1] then return {0, holder[2], tonumber(holder[3])} end
 local term = tonumber(holder[3] or redis.call('HINCRBY', KEYS[2], ARGV[4], 1))
@@ -43,6 +44,9 @@ impl RedisStore {
         call.arg(&candidate.id).arg(&candidate.url).arg(millis(time)).arg(format!("term:{job}"));
         let (is_me, url, term): (i64, String, u64) =
             self.connection.with(async |redis| call.invoke_async(redis).await).await?;
+        if is_me < 0 {
+            return Err(self.life.replaced());
+        }
         Ok(Held { is_me: is_me == 1, url, term })
     }
 

@@ -236,7 +236,7 @@ impl StateStore for RedisStore {
     }
 
     async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {
-        let _turn = self.turn.lock().await;
+        let _turn = self.life.turn(&self.turn).await?;
         loop {
             let known = self.known(&batch).await?;
             let (epoch, before) = (known.epoch.clone(), known.revision);
@@ -263,15 +263,21 @@ impl StateStore for RedisStore {
     }
 
     async fn raise_usage(&self, rows: &[UsageRow]) -> Result<(), StoreError> {
+        self.life.believed()?;
         self.keep_usage(rows).await
     }
 
     async fn usage(&self, window: &str, routes: Option<&[String]>) -> Result<Vec<UsageRow>, StoreError> {
+        self.life.believed()?;
         self.read_usage(window, routes).await
     }
 
     async fn drop_usage(&self, window: &str) -> Result<(), StoreError> {
         self.forget_usage(window).await
+    }
+
+    fn epoch(&self) -> Option<String> {
+        Some(self.life.highest().epoch.id)
     }
 
     fn subscribe(&self) -> watch::Receiver<u64> {

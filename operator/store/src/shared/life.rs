@@ -1,16 +1,23 @@
 use std::sync::{PoisonError, RwLock};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dataplane_snapshot::Epoch;
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::timeout;
 
 use super::text;
 use crate::StoreError;
+
+/// How long a write waits for those before it.
+const TURN: Duration = Duration::from_secs(3);
 
 /// Which store this is. One in its place is refused, and so is none: neither may be taken for one without objects, which would
 /// end the traffic of all that were in it.
 pub(crate) struct Life {
     place: String,
     known: RwLock<Reached>,
+    /// Why what was last found isn't believed.
+    doubt: RwLock<Option<StoreError>>,
 }
 
 /// An epoch and the highest revision of it that was seen.
@@ -22,7 +29,8 @@ pub(crate) struct Reached {
 
 impl Life {
     pub(crate) fn new(place: &str, epoch: Epoch) -> Self {
-        Self { place: place.to_owned(), known: RwLock::new(Reached { epoch, revision: 0 }) }
+        let known = RwLock::new(Reached { epoch, revision: 0 });
+        Self { place: place.to_owned(), known, doubt: RwLock::default() }
     }
 
     /// The store's epoch, if what was found in its head is of the same store. A new epoch of it is its own from then on.
@@ -37,6 +45,18 @@ impl Life {
         revision: u64,
         asked: Reached,
     ) -> Result<Epoch, StoreError> {
+        let recognised = self.compare(found, revision, asked);
+        let doubt = recognised.as_ref().err().cloned();
+        *self.doubt.write().unwrap_or_else(PoisonError::into_inner) = doubt;
+        recognised
+    }
+
+    /// That what was last found is this store, for what is kept beside the objects and has no head of its own.
+    pub(crate) fn believed(&self) -> Result<(), StoreError> {
+        self.doubt.read().unwrap_or_else(PoisonError::into_inner).clone().map_or(Ok(()), Err)
+    }
+
+    fn compare(&self, found: Option<&str>, revision: u64, asked: Reached) -> Result<Epoch, StoreError> {
         let found = found.and_then(text::epoch).ok_or_else(|| self.replaced())?;
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if found == known.epoch {
@@ -69,6 +89,12 @@ impl Life {
     /// What was seen: what an answer to a question that is sent now can't be below.
     pub(crate) fn highest(&self) -> Reached {
         self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Those who write wait for each other here, and not for ever for one who waits for a server that says nothing.
+    pub(crate) async fn turn<'t>(&self, turn: &'t Mutex<()>) -> Result<MutexGuard<'t, ()>, StoreError> {
+        let taken = timeout(TURN, turn.lock()).await;
+        taken.map_err(|_| self.unavailable("the writes before this one have no answer yet"))
     }
 
     pub(crate) fn place(&self) -> &str {
@@ -126,8 +152,10 @@ mod tests {
         for other in [None, Some("nonsense".to_owned()), text_of(&first_epoch()), text_of(&first)] {
             let error = recognise(other).unwrap_err();
             assert!(error.to_string().contains("another store"), "{error}");
+            assert_eq!(life.believed(), Err(error), "counts aren't given to it, either");
         }
         assert_eq!(recognise(text_of(&second)), Ok(second));
+        assert_eq!(life.believed(), Ok(()));
     }
 
     #[test]
