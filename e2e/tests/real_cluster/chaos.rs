@@ -60,11 +60,7 @@ pub(crate) fn served_on(load: &Load, more: u64) -> anyhow::Result<()> {
 
 pub(crate) fn the_holder_of_the_lease_is_killed(site: &Site) -> anyhow::Result<()> {
     unnoticed(site, "holder_killed", || {
-        let holder = holder(site)?;
-        let leaders = site.pods(LEADERS)?;
-        let pod =
-            leaders.iter().find(|pod| pod["metadata"]["name"] == holder.as_str()).context("the holder")?;
-        kill(pod)?;
+        kill(&pod_of_holder(site)?)?;
         // It may come back as the holder: what counts is that somebody writes.
         programmed_anew(site, "after-holder")
     })
@@ -167,6 +163,20 @@ pub(crate) fn programmed_anew(site: &Site, name: &str) -> anyhow::Result<()> {
     let route = format!("route/{name}");
     site.kubernetes.kubectl(&["wait", "--for=condition=Programmed", "--timeout=60s", &route])?;
     site.kubernetes.kubectl(&["delete", &route]).map(|_| ())
+}
+
+/// One that is about to end, as its node was taken from it, is about to give the Lease back.
+fn pod_of_holder(site: &Site) -> anyhow::Result<Value> {
+    let begun = std::time::Instant::now();
+    loop {
+        let holder = holder(site)?;
+        let mut leaders = site.pods(LEADERS)?.into_iter();
+        if let Some(pod) = leaders.find(|pod| pod["metadata"]["name"] == holder.as_str()) {
+            return Ok(pod);
+        }
+        ensure!(begun.elapsed() < PATIENCE, "{holder:?} holds the Lease, and has no pod that stays");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 pub(crate) fn holder(site: &Site) -> anyhow::Result<String> {

@@ -104,6 +104,8 @@ pub(crate) fn scaling_workers_flips_nothing(site: &Site) -> anyhow::Result<()> {
     site.kubernetes.kubectl(&["taint", "node", "node2", &taint("-")])?;
     site.kubernetes.until(PATIENCE, &count, |ready| ready == "2")?;
     site.rolled_out("daemonset/komainu-worker")?;
+    // What else was there.
+    site.rolled_out("statefulset/komainu-leader")?;
     // A new Route, which is programmed when both workers have it, comes after all that there was to say.
     site.kubernetes.apply(&route("scaled", TO_HELLO))?;
     site.kubernetes.kubectl(&["wait", "--for=condition=Programmed", "--timeout=60s", "route/scaled"])?;
