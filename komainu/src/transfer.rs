@@ -89,17 +89,15 @@ fn write(content: &Content, path: &Path) -> anyhow::Result<()> {
     done
 }
 
-/// Beside the file, as only there it can be renamed, and another one for each process.
+/// Beside the file, as only there it can be renamed, and another one each time.
 fn temporary(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
+    name.push(format!(".{}.new", uuid::Uuid::new_v4().simple()));
     name.into()
 }
 
 /// Only for its owner: specs may hold secrets, and there are addresses of clients in it.
 fn write_private(content: &Content, path: &Path) -> anyhow::Result<()> {
-    // An earlier process of this number may have left one; if it can't be removed, the next line says so.
-    let _ = std::fs::remove_file(path);
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     let mut out = BufWriter::new(file);
     content.export(&mut out, &mut teller("written"))?;
@@ -212,7 +210,6 @@ mod tests {
         std::fs::write(&path, "the last one").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         symlink(&path, &link).unwrap();
-        std::fs::write(temporary(&path.canonicalize().unwrap()), "left behind").unwrap();
         write(&Content::default(), &link).unwrap();
         assert_eq!(from_file(&path).unwrap(), Content::default());
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);

@@ -79,7 +79,7 @@ pub(super) async fn start(
     let known = cluster_settings(settings, server_credentials.clone())?;
     let (holder, counts) = watch::channel(None);
     let counts_apart = !is_shared && settings.kubernetes.lease.is_some();
-    let forward = counts_apart.then(|| relay::send_to(settings, credentials, "/api/cluster/usage"));
+    let forward = counts_apart.then(|| relay::send_to(settings, "/api/cluster/usage"));
     let forward = forward.transpose()?.map(|send| (counts, send));
     let usage = count(store.clone(), forward, planning.planned.clone());
     let cluster = Cluster::new(ClusterSettings { tokens, find_place, usage: Some(usage.clone()), ..known });
@@ -94,7 +94,7 @@ pub(super) async fn start(
     let overviews = leader::survey(judged, cluster.clone(), usage.used_up());
     let mut tasks = Vec::new();
     if is_shared && cluster_of_kubernetes.is_none() {
-        let send = relay::send_relay(settings, credentials)?;
+        let send = relay::send_relay(settings)?;
         let collect = relay::collect(settings.clone(), store.clone(), cluster.clone(), send, stop.clone());
         tasks.push(tokio::spawn(collect));
     }
@@ -110,7 +110,7 @@ pub(super) async fn start(
             behind,
             metrics: of_source,
         };
-        tasks.extend(connection.work(settings, credentials, links, is_shared, (&cluster, holder), &stop)?);
+        tasks.extend(connection.work(settings, links, is_shared, (&cluster, holder), &stop)?);
     }
     let admin = Admin {
         store,

@@ -17,7 +17,6 @@ use tokio::time::sleep;
 use super::control_plane::leader_name;
 use super::listeners;
 use super::relay::send_relay;
-use crate::credentials::Credentials;
 use crate::settings::Settings;
 use crate::shutdown;
 
@@ -79,7 +78,6 @@ impl Connection {
     pub(super) fn work(
         self,
         settings: &Settings,
-        credentials: &Credentials,
         links: impl FnOnce(watch::Receiver<bool>, watch::Receiver<Mirroring>) -> Links,
         is_shared: bool,
         (cluster, writer): (&Arc<Cluster>, watch::Sender<Option<String>>),
@@ -104,7 +102,7 @@ impl Connection {
             tasks.push(tokio::spawn(operator_kubernetes::elect(self.client.clone(), lease, holder, stop)));
             let url = of_holder(held.clone(), |holder| holder.url.clone());
             tokio::spawn(tell(url.clone(), writer));
-            tokio::spawn(cluster.clone().relay(url, send_relay(settings, credentials)?));
+            tokio::spawn(cluster.clone().relay(url, send_relay(settings)?));
         }
         let kubernetes = KubernetesSettings {
             namespaces: settings.kubernetes.namespaces.clone(),

@@ -11,7 +11,6 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::certificates;
-use crate::credentials::Credentials;
 use crate::settings::Settings;
 use crate::shutdown;
 
@@ -39,6 +38,13 @@ pub(super) async fn collect(
              setting cluster.leader.advertisedUrl"
         );
     }
+    let is_known = is_known(&settings);
+    if !is_known {
+        tracing::warn!(
+            "the other leaders on this store don't know this one, so what its workers say is only shown here: give all of them the \
+             same cluster.leader.clientId and cluster.leader.clientSecret"
+        );
+    }
     let (found, collector) = watch::channel(None);
     tokio::spawn(cluster.relay(collector, send));
     let mut stop = std::pin::pin!(shutdown::asked(stop));
@@ -59,15 +65,15 @@ pub(super) async fn collect(
                         term,
                         "the leader that collects what workers of all leaders say"
                     );
-                    if !is_me && !url.is_empty() && *url == me.url {
+                    if !is_me && !url.is_empty() && elsewhere(&held, &me).is_none() {
                         tracing::warn!(
                             url,
-                            "another leader on this store says that it is where this one is: give each the setting \
-                             cluster.leader.advertisedUrl"
+                            "no other leader can be there, so what workers say isn't handed on: give each leader on this store the \
+                             setting cluster.leader.advertisedUrl"
                         );
                     }
                 }
-                let other = elsewhere(&held, &me);
+                let other = elsewhere(&held, &me).filter(|_| is_known);
                 found.send_if_modified(|url| {
                     let changed = *url != other;
                     *url = other;
@@ -88,9 +94,17 @@ pub(super) async fn collect(
     }
 }
 
-/// Where the collector is, if it is another leader. One that says that it is here would be told of by itself.
+/// Where the collector is, if it is another leader. At a URL of this one, or of this machine for one that isn't on it, it isn't.
 fn elsewhere(held: &Held, me: &Candidate) -> Option<String> {
-    (!held.is_me && !held.url.is_empty() && held.url != me.url).then(|| held.url.clone())
+    let is_local = |url: &str| url.parse().is_ok_and(|url: LeaderUrl| url.is_loopback());
+    let is_mistaken = held.url == me.url || is_local(&held.url) && !is_local(&me.url);
+    (!held.is_me && !held.url.is_empty() && !is_mistaken).then(|| held.url.clone())
+}
+
+/// Whether this leader has something to be known by to others.
+fn is_known(settings: &Settings) -> bool {
+    let (leader, mtls) = (&settings.cluster.leader, &settings.cluster.mtls);
+    leader.client_id.is_some() || leader.token_file.is_some() || mtls.enabled
 }
 
 /// Where other leaders find this one: as it says itself, or where it listens, if that is one address.
@@ -106,19 +120,22 @@ fn own_url(settings: &Settings) -> Option<String> {
 }
 
 /// How leaders call each other: as workers call them, with the token of a leader's pod or with the client id and secret.
-pub(super) fn send_relay(settings: &Settings, credentials: &Credentials) -> anyhow::Result<SendRelay> {
-    send_to(settings, credentials, "/api/cluster/relay")
+pub(super) fn send_relay(settings: &Settings) -> anyhow::Result<SendRelay> {
+    send_to(settings, "/api/cluster/relay")
 }
 
 /// By POST to this path.
-pub(super) fn send_to(
-    settings: &Settings,
-    credentials: &Credentials,
-    path: &'static str,
-) -> anyhow::Result<SendRelay> {
-    let Credentials { id, secret } = credentials.clone();
-    let mut caller = WorkerSettings::new(Vec::new(), id, secret, "leader".to_owned());
-    caller.token_file.clone_from(&settings.cluster.leader.token_file);
+pub(super) fn send_to(settings: &Settings, path: &'static str) -> anyhow::Result<SendRelay> {
+    let leader = &settings.cluster.leader;
+    // A pair that this leader made for itself is none of another one's.
+    let (id, secret) = (leader.client_id.clone(), leader.client_secret.clone());
+    let mut caller = WorkerSettings::new(
+        Vec::new(),
+        id.unwrap_or_default(),
+        secret.unwrap_or_default(),
+        "leader".to_owned(),
+    );
+    caller.token_file.clone_from(&leader.token_file);
     caller.tls = Some(certificates::of_worker(&settings.cluster.mtls)?);
     (caller.connect_timeout, caller.answer_timeout) = (PATIENCE, PATIENCE);
     Ok(Arc::new(move |url: String, body| {
@@ -145,6 +162,11 @@ mod tests {
         let held = |is_me, url: &str| elsewhere(&Held { is_me, url: url.to_owned(), term: 1 }, &me);
         assert_eq!(held(false, "http://10.0.0.2:9000"), Some("http://10.0.0.2:9000".to_owned()));
         assert_eq!([held(true, &me.url), held(false, &me.url), held(false, "")], [None, None, None]);
+        let here = held(false, "http://127.0.0.1:9010");
+        assert_eq!(here, Some("http://127.0.0.1:9010".to_owned()), "both are on one machine");
+        let me = Candidate { url: "http://10.0.0.1:9000".to_owned(), ..me };
+        let held = Held { is_me: false, url: "http://127.0.0.1:9000".to_owned(), term: 1 };
+        assert_eq!(elsewhere(&held, &me), None, "it would be this one");
     }
 
     #[test]

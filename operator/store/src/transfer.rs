@@ -229,7 +229,8 @@ impl Content {
         let writes = self.writes(differences, &revisions, replace)?;
         let objects: usize = writes.values().map(Vec::len).sum();
         let (total, mut done) = (objects + self.counted.len(), 0);
-        for (owner, writes) in writes {
+        // What the admin API wrote first: the mirror may be a leader's by now.
+        for (owner, writes) in writes.into_iter().rev() {
             for batch in batches(writes) {
                 let count = batch.len();
                 let batch = Batch { owner, writes: batch, as_of: None, fence: fence(owner) };

@@ -44,6 +44,7 @@ impl CassandraStore {
         candidate: &Candidate,
         time: Duration,
     ) -> Result<Held, StoreError> {
+        self.life.believed()?;
         let (lease, Candidate { id, url }) = (self.lease(job), candidate);
         // Its clock has seconds only.
         let seconds = i32::try_from(time.as_millis().div_ceil(1_000)).unwrap_or(i32::MAX);

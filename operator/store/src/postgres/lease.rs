@@ -24,6 +24,7 @@ impl PostgresStore {
         candidate: &Candidate,
         time: Duration,
     ) -> Result<Held, StoreError> {
+        self.life.believed()?;
         let Candidate { id, url } = candidate;
         self.with(async |connection| {
             let hold = sqlx::query_as(HOLD).bind(job).bind(id).bind(url).bind(millis(time));

@@ -93,7 +93,8 @@ impl PostgresStore {
     fn read(&self, owner: Owner, lines: Vec<Line>, asked: Reached) -> Result<Lines, StoreError> {
         let mut lines = lines.into_iter();
         let Some((_, epoch, forgotten, revision, fence, as_of)) = lines.next() else {
-            return Err(self.life.corrupt("it has no head"));
+            let none = self.life.recognise(None, 0, asked);
+            return Err(none.err().unwrap_or_else(|| self.life.replaced()));
         };
         let epoch = self.life.recognise(Some(&epoch), number(revision), asked)?;
         let unreadable = || self.life.corrupt(format!("what was seen of {owner} can't be read"));

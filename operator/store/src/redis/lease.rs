@@ -39,6 +39,7 @@ impl RedisStore {
         candidate: &Candidate,
         time: Duration,
     ) -> Result<Held, StoreError> {
+        self.life.believed()?;
         let mut call = HOLD.key(self.names.lease(job));
         call.key(self.names.head());
         call.arg(&candidate.id).arg(&candidate.url).arg(millis(time)).arg(format!("term:{job}"));

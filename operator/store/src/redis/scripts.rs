@@ -50,7 +50,7 @@ return {head, keys, records, redis.call('ZRANGEBYSCORE', KEYS[4], ARGV[1], '+inf
 /// `ARGV`: schema version, epoch, and what was seen of an empty store. Makes the store unless there is one, and gives schema
 /// version, epoch and revision.
 pub(super) const OPEN: &str = r"
-if redis.call('HEXISTS', KEYS[1], 'epoch') == 0 then
+if redis.call('HEXISTS', KEYS[1], 'epoch') + redis.call('HEXISTS', KEYS[1], 'revision') == 0 then
     redis.call('HSET', KEYS[1], 'schema', ARGV[1], 'epoch', ARGV[2], 'revision', '0', 'seen:store', ARGV[3])
 end
 return redis.call('HMGET', KEYS[1], 'schema', 'epoch', 'revision')

@@ -1,3 +1,5 @@
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,8 +10,8 @@ use tokio::time::timeout;
 use super::text;
 use crate::StoreError;
 
-/// How long a write waits for those before it.
-const TURN: Duration = Duration::from_secs(3);
+/// How long a write waits while none of those before it ends. PostgreSQL's locks are waited for for 5 s.
+const TURN: Duration = Duration::from_secs(6);
 
 /// Which store this is. One in its place is refused, and so is none: neither may be taken for one without objects, which would
 /// end the traffic of all that were in it.
@@ -18,6 +20,8 @@ pub(crate) struct Life {
     known: RwLock<Reached>,
     /// Why what was last found isn't believed.
     doubt: RwLock<Option<StoreError>>,
+    /// How many writes have had their turn.
+    turns: AtomicU64,
 }
 
 /// An epoch and the highest revision of it that was seen.
@@ -30,7 +34,7 @@ pub(crate) struct Reached {
 impl Life {
     pub(crate) fn new(place: &str, epoch: Epoch) -> Self {
         let known = RwLock::new(Reached { epoch, revision: 0 });
-        Self { place: place.to_owned(), known, doubt: RwLock::default() }
+        Self { place: place.to_owned(), known, doubt: RwLock::default(), turns: AtomicU64::new(0) }
     }
 
     /// The store's epoch, if what was found in its head is of the same store. A new epoch of it is its own from then on.
@@ -45,9 +49,13 @@ impl Life {
         revision: u64,
         asked: Reached,
     ) -> Result<Epoch, StoreError> {
+        let epoch = asked.epoch.clone();
         let recognised = self.compare(found, revision, asked);
-        let doubt = recognised.as_ref().err().cloned();
-        *self.doubt.write().unwrap_or_else(PoisonError::into_inner) = doubt;
+        // An answer from before a new epoch says nothing about what is there now.
+        if recognised.is_ok() || self.highest().epoch == epoch {
+            let doubt = recognised.as_ref().err().cloned();
+            *self.doubt.write().unwrap_or_else(PoisonError::into_inner) = doubt;
+        }
         recognised
     }
 
@@ -93,8 +101,19 @@ impl Life {
 
     /// Those who write wait for each other here, and not for ever for one who waits for a server that says nothing.
     pub(crate) async fn turn<'t>(&self, turn: &'t Mutex<()>) -> Result<MutexGuard<'t, ()>, StoreError> {
-        let taken = timeout(TURN, turn.lock()).await;
-        taken.map_err(|_| self.unavailable("the writes before this one have no answer yet"))
+        let mut lock = pin!(turn.lock());
+        loop {
+            let before = self.turns.load(Ordering::Relaxed);
+            match timeout(TURN, lock.as_mut()).await {
+                Ok(taken) => {
+                    self.turns.fetch_add(1, Ordering::Relaxed);
+                    return Ok(taken);
+                }
+                // Many write, and are answered.
+                Err(_) if self.turns.load(Ordering::Relaxed) != before => {}
+                Err(_) => return Err(self.unavailable("the write before this one has no answer yet")),
+            }
+        }
     }
 
     pub(crate) fn place(&self) -> &str {
@@ -148,7 +167,10 @@ mod tests {
         let recognise = |text: Option<String>| life.recognise(text.as_deref(), 7, life.highest());
         assert_eq!(recognise(text_of(&first)), Ok(first.clone()));
         let second = following(&first, UNIX_EPOCH);
+        let asked_before = life.highest();
         assert_eq!(recognise(text_of(&second)), Ok(second.clone()));
+        assert!(life.recognise(text_of(&first).as_deref(), 7, asked_before).is_err());
+        assert_eq!(life.believed(), Ok(()), "it was overtaken by the new epoch");
         for other in [None, Some("nonsense".to_owned()), text_of(&first_epoch()), text_of(&first)] {
             let error = recognise(other).unwrap_err();
             assert!(error.to_string().contains("another store"), "{error}");
@@ -156,6 +178,20 @@ mod tests {
         }
         assert_eq!(recognise(text_of(&second)), Ok(second));
         assert_eq!(life.believed(), Ok(()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_waits_while_those_before_it_are_answered() {
+        let (life, turn) = (Life::new("redis://a", first_epoch()), Mutex::new(()));
+        // The last one waits for 2 TURN.
+        let writes = (0..5).map(|_| async {
+            let _turn = life.turn(&turn).await.unwrap();
+            tokio::time::sleep(TURN / 2).await;
+        });
+        futures::future::join_all(writes).await;
+        let _silent = life.turn(&turn).await.unwrap();
+        let error = life.turn(&turn).await.unwrap_err();
+        assert!(error.to_string().contains("has no answer yet"), "{error}");
     }
 
     #[test]
