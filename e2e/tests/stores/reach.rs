@@ -61,21 +61,25 @@ fn stores_of_other_prefixes_are_other_stores() {
     }
 }
 
+fn with_tls(certificates: &Certificates) -> [Server; 3] {
+    [Server::redis_with_tls, Server::postgres_with_tls, Server::cassandra_with_tls]
+        .map(|start: fn(&Certificates) -> Server| start(certificates))
+}
+
+fn files(certificates: &Certificates) -> StoreTls {
+    StoreTls {
+        authorities: Some(certificates.authority.clone()),
+        certificate: Some(certificates.client.clone()),
+        key: Some(certificates.client_key.clone()),
+    }
+}
+
 #[test]
 fn a_server_with_tls_is_verified_and_shown_a_certificate() {
     let folder = tempfile::tempdir().unwrap();
     let certificates = Certificates::make(folder.path());
-    let servers = [
-        Server::redis_with_tls(&certificates),
-        Server::postgres_with_tls(&certificates),
-        Server::cassandra_with_tls(&certificates),
-    ];
-    for server in servers {
-        let tls = StoreTls {
-            authorities: Some(certificates.authority.clone()),
-            certificate: Some(certificates.client.clone()),
-            key: Some(certificates.client_key.clone()),
-        };
+    for server in with_tls(&certificates) {
+        let tls = files(&certificates);
         let settings = |tls: StoreTls| SharedSettings { tls, ..fresh(&server) };
         let open = |tls: StoreTls| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -101,11 +105,7 @@ async fn revision(store: &dyn StateStore) -> Result<u64, String> {
 async fn passwords_and_certificates_are_read_for_each_connection() {
     let folder = tempfile::tempdir().unwrap();
     let certificates = Certificates::make(folder.path());
-    let servers = [
-        Server::redis_with_tls(&certificates),
-        Server::postgres_with_tls(&certificates),
-        Server::cassandra_with_tls(&certificates),
-    ];
+    let servers = with_tls(&certificates);
     let mut stores = Vec::new();
     for server in &servers {
         let file = folder.path().join(format!("password-{}", server.port()));
@@ -118,11 +118,7 @@ async fn passwords_and_certificates_are_read_for_each_connection() {
             url: format!("{scheme}://{address}"),
             username: Some(name.to_owned()).filter(|name| !name.is_empty()),
             password_file: Some(file.clone()),
-            tls: StoreTls {
-                authorities: Some(certificates.authority.clone()),
-                certificate: Some(certificates.client.clone()),
-                key: Some(certificates.client_key.clone()),
-            },
+            tls: files(&certificates),
             ..settings
         };
         let store = becomes("it opens", async || open_shared(&settings).await.ok()).await;
